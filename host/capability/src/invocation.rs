@@ -1,0 +1,233 @@
+//! The store data of an invocation: WASI contexts that grant nothing, the identity that the host
+//! vouches for, the limits and what has been used of them, and the state of opened capabilities.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use cloudware_types::{
+    Dimension, InstallId, InstanceId, Limits, Meter, Meters, Slug, StopCause, TenantId,
+};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+
+use crate::{Binding, GuestLog, MemoryMeter, Progress};
+
+/// Who runs. It comes from the route, never from the guest, and no guest-facing function takes it.
+#[derive(Debug)]
+pub struct Identity {
+    /// The tenant that owns the instance.
+    pub tenant: TenantId,
+    /// The tenant's name.
+    pub tenant_slug: Slug,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The instance's name within the tenant.
+    pub instance_slug: Slug,
+    /// The install.
+    pub install: InstallId,
+    /// The app.
+    pub app: Slug,
+    /// The version of the release that runs.
+    pub version: String,
+}
+
+/// What the engine builds an [`Invocation`] from.
+pub struct InvocationParts {
+    /// WASI context.
+    pub wasi: WasiCtx,
+    /// wasi:http hooks: outbound policy, header filter, buffer sizes.
+    pub http_hooks: Box<dyn WasiHttpHooks>,
+    /// Who runs.
+    pub identity: Arc<Identity>,
+    /// What it may use.
+    pub limits: Arc<Limits>,
+    /// The capabilities bound to the install, by name.
+    pub bindings: Arc<[(&'static str, Arc<dyn Binding>)]>,
+    /// Where the guest's log text goes.
+    pub log: Arc<GuestLog>,
+    /// What the engine can see of the run from outside.
+    pub progress: Arc<Progress>,
+}
+
+/// The data of one wasmtime store; dropped with it.
+pub struct Invocation {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    http_hooks: Box<dyn WasiHttpHooks>,
+    /// Resources that the guest holds handles of.
+    pub table: ResourceTable,
+    /// Adds up memories and tables; the store's limiter.
+    pub memory: MemoryMeter,
+    identity: Arc<Identity>,
+    limits: Arc<Limits>,
+    bindings: Arc<[(&'static str, Arc<dyn Binding>)]>,
+    opened: Vec<(&'static str, Box<dyn Any + Send>)>,
+    log: Arc<GuestLog>,
+    progress: Arc<Progress>,
+    meters: Meters,
+    stop: Option<StopCause>,
+}
+
+/// A limit was reached inside a host function. Returned as the error of a host function, it ends the
+/// invocation; the engine finds the explanation in [`Invocation::take_stop`].
+#[derive(Debug, thiserror::Error)]
+#[error("the limit {limit} was reached: {used} of {max}")]
+pub struct LimitReached {
+    /// The limit.
+    pub limit: Dimension,
+    /// What was used or asked for.
+    pub used: u64,
+    /// The limit's value.
+    pub max: u64,
+}
+
+impl Invocation {
+    /// A new invocation that has used nothing.
+    #[must_use]
+    pub fn new(parts: InvocationParts) -> Self {
+        Self {
+            wasi: parts.wasi,
+            http: WasiHttpCtx::new(),
+            http_hooks: parts.http_hooks,
+            table: ResourceTable::new(),
+            memory: MemoryMeter::new(parts.limits.get(Dimension::Memory)),
+            identity: parts.identity,
+            limits: parts.limits,
+            bindings: parts.bindings,
+            opened: Vec::new(),
+            log: parts.log,
+            progress: parts.progress,
+            meters: Meters::default(),
+            stop: None,
+        }
+    }
+
+    /// Who runs.
+    #[must_use]
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// What the invocation may use.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Where the guest's log text goes.
+    #[must_use]
+    pub fn log(&self) -> &Arc<GuestLog> {
+        &self.log
+    }
+
+    /// What the engine can see of the run from outside.
+    #[must_use]
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// What the invocation has used so far, fuel, CPU and memory excepted (the engine adds them).
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// Counts a host call and notes its name, so that a stop can say where the guest waited.
+    /// Every capability function begins with it. `name` is for example `kv.get`.
+    ///
+    /// # Errors
+    /// [`LimitReached`] when the guest has made all the host calls it may.
+    pub fn enter(&mut self, name: &'static str) -> Result<(), LimitReached> {
+        self.progress.enter(name);
+        self.charge(Meter::HostCalls, Dimension::HostCalls, 1)
+    }
+
+    /// Notes that the host call that [`Self::enter`] began has ended.
+    pub fn leave(&mut self) {
+        self.progress.leave();
+    }
+
+    /// Adds `amount` to a meter that a limit of the same unit bounds.
+    ///
+    /// # Errors
+    /// [`LimitReached`] when the meter is now above the limit; the cause is kept for the stop.
+    pub fn charge(
+        &mut self,
+        meter: Meter,
+        limit: Dimension,
+        amount: u64,
+    ) -> Result<(), LimitReached> {
+        self.meters[meter] = self.meters[meter].saturating_add(amount);
+        let (used, max) = (self.meters[meter], self.limits.get(limit));
+        if used > max {
+            return Err(self.reached(limit, used, max));
+        }
+        Ok(())
+    }
+
+    /// Adds database work; [`Dimension::SqlTime`] bounds it.
+    ///
+    /// # Errors
+    /// [`LimitReached`] when the work is now longer than the limit.
+    pub fn charge_sql_time(&mut self, worked: Duration) -> Result<(), LimitReached> {
+        let nanoseconds = u64::try_from(worked.as_nanos()).unwrap_or(u64::MAX);
+        self.meters[Meter::SqlNanoseconds] =
+            self.meters[Meter::SqlNanoseconds].saturating_add(nanoseconds);
+        let used = self.meters[Meter::SqlNanoseconds] / 1_000_000;
+        let max = self.limits.get(Dimension::SqlTime);
+        if used > max {
+            return Err(self.reached(Dimension::SqlTime, used, max));
+        }
+        Ok(())
+    }
+
+    /// Adds to a meter that no limit bounds here.
+    pub fn count(&mut self, meter: Meter, amount: u64) {
+        self.meters[meter] = self.meters[meter].saturating_add(amount);
+    }
+
+    /// Records that a limit ended the invocation. The first cause wins: what follows is its effect.
+    pub fn reached(&mut self, limit: Dimension, used: u64, max: u64) -> LimitReached {
+        self.stop
+            .get_or_insert(StopCause::Limit { limit, used, max });
+        LimitReached { limit, used, max }
+    }
+
+    /// The recorded cause of the invocation's end, memory included.
+    pub fn take_stop(&mut self) -> Option<StopCause> {
+        self.stop.take().or_else(|| self.memory.take_stop())
+    }
+
+    /// The state of a capability in this invocation, opened at the first call. `None` where the
+    /// capability is not granted, which the publish check makes impossible for a linked import.
+    pub fn state<S: 'static>(&mut self, capability: &'static str) -> Option<&mut S> {
+        let index = match self.opened.iter().position(|(name, _)| *name == capability) {
+            Some(index) => index,
+            None => {
+                let (_, binding) = self.bindings.iter().find(|(name, _)| *name == capability)?;
+                self.opened.push((capability, binding.open()));
+                self.opened.len() - 1
+            }
+        };
+        self.opened[index].1.downcast_mut()
+    }
+}
+
+impl WasiView for Invocation {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for Invocation {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut *self.http_hooks,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}

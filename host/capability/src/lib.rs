@@ -1,0 +1,17 @@
+//! The contract that every capability fulfils, and the store data that its host functions see.
+//!
+//! A capability has one life: it is *linked* once per engine, *bound* once per install (where
+//! configuration may fail), and *opened* at the first call of an invocation. The engine holds a
+//! list of capabilities and knows none of them by name.
+
+mod binding;
+mod invocation;
+mod log;
+mod memory;
+mod progress;
+
+pub use binding::{BindError, Binding, Capability, CapabilityLinker};
+pub use invocation::{Identity, Invocation, InvocationParts, LimitReached};
+pub use log::{GuestLog, LogLevel, LogRecord, LogSink};
+pub use memory::MemoryMeter;
+pub use progress::Progress;

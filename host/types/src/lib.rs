@@ -1,0 +1,23 @@
+//! The words of the platform as types: ids, names, digests, limits, usage, stops, and the two
+//! messages that cross between the planes (desired state down, observed state up).
+//!
+//! This crate depends on nothing of ours, does no I/O, and every other crate may depend on it.
+
+mod desired;
+mod digest;
+mod id;
+mod limits;
+mod slug;
+mod stop;
+mod usage;
+
+pub use desired::{DesiredInstall, DesiredInstance, HttpRoute, Migration, Reuse};
+pub use digest::{Digest, DigestError};
+pub use id::{
+    AppId, AuditId, Id, IdError, IdKind, InstallId, InstanceId, ProductId, ProviderId, ReleaseId,
+    TenantId, TokenId,
+};
+pub use limits::{Dimension, Limits, LimitsError, Scope, Unit, format_quantity, parse_quantity};
+pub use slug::{Slug, SlugError};
+pub use stop::{Stop, StopCause};
+pub use usage::{Meter, Meters, UsageRecord};

@@ -1,0 +1,161 @@
+//! Stops: why the host ended or refused an invocation, in one typed record that goes from the
+//! engine to the caller, the tenant and the ledger.
+
+use serde::Serialize;
+
+use crate::{Dimension, Unit, format_quantity};
+
+/// What ended or refused an invocation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "cause", rename_all = "kebab-case")]
+pub enum StopCause {
+    /// A limit was reached.
+    Limit {
+        /// The limit.
+        limit: Dimension,
+        /// How much had been used, or was asked for, when the host stopped it; in the limit's unit.
+        used: u64,
+        /// The limit's value.
+        max: u64,
+    },
+    /// The guest trapped by its own doing, for example an unreachable instruction or a panic.
+    Trap {
+        /// The trap in the engine's words.
+        message: String,
+    },
+    /// The guest finished without setting a response, or set one that HTTP does not allow.
+    NoResponse {
+        /// What was wrong with it.
+        message: String,
+    },
+    /// The host had no sandbox free; no fault of the guest.
+    Overloaded {
+        /// After how many seconds to try again.
+        retry_after_seconds: u32,
+    },
+}
+
+/// A stopped invocation, explained.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stop {
+    /// What ended it.
+    #[serde(flatten)]
+    pub cause: StopCause,
+    /// The app whose code ran.
+    pub app: String,
+    /// The release that ran, as `version`.
+    pub version: String,
+    /// The innermost guest function that the engine could name.
+    pub function: Option<String>,
+    /// The host call that the guest was waiting in, if it was in one.
+    pub host_call: Option<String>,
+    /// How long the invocation had run, in milliseconds of wall time.
+    pub elapsed_ms: u64,
+}
+
+impl Stop {
+    /// One sentence for people: what happened, used against max, where.
+    #[must_use]
+    pub fn explanation(&self) -> String {
+        let place = match (&self.function, &self.host_call) {
+            (_, Some(call)) => format!(" while waiting in {call}"),
+            (Some(function), None) => format!(" in function {function}"),
+            (None, None) => String::new(),
+        };
+        match &self.cause {
+            StopCause::Limit { limit, used, max } => {
+                let unit = limit.unit();
+                format!(
+                    "{} {} reached its limit {limit}: {} of {}{place}, after {} ms",
+                    self.app,
+                    self.version,
+                    format_quantity(unit, *used),
+                    format_quantity(unit, *max),
+                    self.elapsed_ms,
+                )
+            }
+            StopCause::Trap { message } => {
+                format!("{} {} trapped{place}: {message}", self.app, self.version)
+            }
+            StopCause::NoResponse { message } => {
+                format!(
+                    "{} {} gave no valid response: {message}",
+                    self.app, self.version
+                )
+            }
+            StopCause::Overloaded { .. } => {
+                "the host has no sandbox free; try again shortly".to_owned()
+            }
+        }
+    }
+
+    /// The HTTP status for the caller of a stopped request, by one table.
+    #[must_use]
+    pub fn http_status(&self) -> u16 {
+        match &self.cause {
+            StopCause::Limit { limit, .. } => match limit {
+                Dimension::Deadline | Dimension::SqlTime => 504,
+                Dimension::RequestBytes => 413,
+                Dimension::Concurrency | Dimension::RequestRate => 429,
+                Dimension::Storage => 507,
+                Dimension::Fuel
+                | Dimension::Memory
+                | Dimension::Handles
+                | Dimension::HostCalls
+                | Dimension::ResponseBytes
+                | Dimension::LogBytes
+                | Dimension::SqlStatements
+                | Dimension::SqlRows
+                | Dimension::KvOperations => 503,
+            },
+            StopCause::Trap { .. } | StopCause::NoResponse { .. } => 502,
+            StopCause::Overloaded { .. } => 503,
+        }
+    }
+
+    /// The short machine-readable kind, the last part of the problem type.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.cause {
+            StopCause::Limit { .. } => "limit-reached",
+            StopCause::Trap { .. } => "trap",
+            StopCause::NoResponse { .. } => "no-response",
+            StopCause::Overloaded { .. } => "overloaded",
+        }
+    }
+
+    /// The unit of `used` and `max`, where a limit ended it.
+    #[must_use]
+    pub fn unit(&self) -> Option<Unit> {
+        match &self.cause {
+            StopCause::Limit { limit, .. } => Some(limit.unit()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explanation_names_limit_used_max_and_place() {
+        let stop = Stop {
+            cause: StopCause::Limit {
+                limit: Dimension::Fuel,
+                used: 1_000,
+                max: 1_000,
+            },
+            app: "inventory-stock".into(),
+            version: "1.0.0".into(),
+            function: Some("stock::pick".into()),
+            host_call: None,
+            elapsed_ms: 3,
+        };
+        assert_eq!(
+            stop.explanation(),
+            "inventory-stock 1.0.0 reached its limit fuel: 1,000 fuel of 1,000 fuel in function stock::pick, after 3 ms"
+        );
+        assert_eq!(stop.http_status(), 503);
+    }
+}

@@ -1,0 +1,111 @@
+//! Usage: what invocations consumed, as meters that the engine adds up per install and minute.
+
+use std::ops::{Index, IndexMut};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{InstallId, InstanceId, Slug};
+
+macro_rules! meters {
+    ($($variant:ident $name:literal $how:ident: $doc:literal;)*) => {
+        /// One metered quantity.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[repr(usize)]
+        pub enum Meter { $(#[doc = $doc] $variant,)* }
+
+        impl Meter {
+            /// Every meter, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name in APIs and tables.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// Joins two readings: sums add up, peaks keep the larger.
+            #[must_use]
+            pub fn join(self, a: u64, b: u64) -> u64 {
+                match self { $(Self::$variant => meters!(@$how a b)),* }
+            }
+
+            /// Whether readings are joined by taking the larger and not by adding.
+            #[must_use]
+            pub fn is_peak(self) -> bool {
+                match self { $(Self::$variant => meters!(@is_peak $how)),* }
+            }
+        }
+    };
+    (@sum $a:ident $b:ident) => { $a.saturating_add($b) };
+    (@peak $a:ident $b:ident) => { $a.max($b) };
+    (@is_peak sum) => { false };
+    (@is_peak peak) => { true };
+}
+
+meters! {
+    Requests "requests" sum: "Requests that reached the install, refused ones included.";
+    Stops "stops" sum: "Requests that the host stopped or refused.";
+    Fuel "fuel" sum: "Fuel consumed.";
+    CpuNanoseconds "cpu-ns" sum: "Nanoseconds of CPU inside the sandbox, host waits not counted.";
+    MemoryPeakBytes "memory-peak-bytes" peak: "The largest memory of one invocation.";
+    RequestBytes "request-bytes" sum: "Bytes of request bodies read by the guest.";
+    ResponseBytes "response-bytes" sum: "Bytes of response bodies sent.";
+    LogBytes "log-bytes" sum: "Bytes of log text kept.";
+    HostCalls "host-calls" sum: "Calls of capability functions.";
+    SqlStatements "sql-statements" sum: "SQL statements run.";
+    SqlRows "sql-rows" sum: "Rows returned or changed by SQL.";
+    SqlNanoseconds "sql-ns" sum: "Nanoseconds that the database worked.";
+    KvOperations "kv-operations" sum: "Key-value operations.";
+}
+
+/// A reading of every meter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Meters([u64; Meter::ALL.len()]);
+
+impl Meters {
+    /// Adds another reading to this one, meter by meter, as [`Meter::join`] says.
+    pub fn join(&mut self, other: &Self) {
+        for &meter in Meter::ALL {
+            self[meter] = meter.join(self[meter], other[meter]);
+        }
+    }
+
+    /// Every meter with its reading, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Meter, u64)> + '_ {
+        Meter::ALL.iter().map(|&m| (m, self[m]))
+    }
+}
+
+impl Index<Meter> for Meters {
+    type Output = u64;
+
+    fn index(&self, meter: Meter) -> &u64 {
+        &self.0[meter as usize]
+    }
+}
+
+impl IndexMut<Meter> for Meters {
+    fn index_mut(&mut self, meter: Meter) -> &mut u64 {
+        &mut self.0[meter as usize]
+    }
+}
+
+/// What one install consumed in one minute, as the engine hands it to the ledger.
+///
+/// The ledger is idempotent on (`source`, install, minute): handing a record on twice counts once.
+#[derive(Clone, Debug)]
+pub struct UsageRecord {
+    /// Unique name of the batch: the host's start and a sequence number.
+    pub source: String,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The install.
+    pub install: InstallId,
+    /// The app's name.
+    pub app: Slug,
+    /// Minutes since the Unix epoch.
+    pub minute: u64,
+    /// The readings.
+    pub meters: Meters,
+}
