@@ -193,9 +193,24 @@ impl Invocation {
         LimitReached { limit, used, max }
     }
 
-    /// The recorded cause of the invocation's end, memory included.
+    /// The recorded cause of the invocation's end, from inside or outside the store.
     pub fn take_stop(&mut self) -> Option<StopCause> {
-        self.stop.take().or_else(|| self.memory.take_stop())
+        self.stop
+            .take()
+            .or_else(|| self.memory.take_stop())
+            .or_else(|| self.progress.take_stop())
+    }
+
+    /// Makes the invocation ready for the next request of a warm sandbox: nothing is counted as used,
+    /// and the state of capabilities is opened anew. What the guest keeps in its memory stays.
+    pub fn renew(&mut self, limits: Arc<Limits>) {
+        self.memory.set_max(limits.get(Dimension::Memory));
+        self.limits = limits;
+        self.opened.clear();
+        self.meters = Meters::default();
+        self.stop = None;
+        self.log.reset();
+        self.progress.reset();
     }
 
     /// The state of a capability in this invocation, opened at the first call. `None` where the

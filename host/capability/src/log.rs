@@ -95,6 +95,12 @@ impl GuestLog {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Gives the whole bound back, before the sandbox serves another request.
+    pub(crate) fn reset(&self) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.cut.store(false, Ordering::Relaxed);
+    }
+
     fn emit(&self, level: LogLevel, context: &str, message: &str) {
         self.sink.record(&LogRecord {
             identity: &self.identity,

@@ -1,1 +1,33 @@
-//! Placeholder header.
+//! The data plane: compiles and caches components, binds installs, admits requests, runs each in a
+//! sandbox under its limits, and meters what it used.
+//!
+//! A request goes top to bottom through [`Engine`] → [`BoundInstall::serve`]: admit → sandbox → call →
+//! meter → answer. The engine knows capabilities only as a list of [`cloudware_capability::Capability`];
+//! it names none, speaks no SQL and knows nothing of the control plane. The invariant that everything
+//! here serves: an invocation that misbehaves ends with a [`cloudware_types::Stop`], and nothing else
+//! changes.
+
+mod admission;
+mod body;
+mod cache;
+mod code;
+mod config;
+mod engine;
+mod install;
+pub mod limits;
+mod outbound;
+mod run;
+mod sandbox;
+mod serve;
+mod stdio;
+mod stop;
+mod timed;
+mod usage;
+
+pub use admission::{Admission, AdmissionLimits};
+pub use body::GuestBody;
+pub use config::{EngineConfig, SandboxAllocation};
+pub use engine::{CodeError, Engine, EngineError};
+pub use install::BoundInstall;
+pub use sandbox::Sandbox;
+pub use usage::UsageMeter;

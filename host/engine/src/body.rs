@@ -1,0 +1,289 @@
+//! Bodies on their way in and out: request bodies counted and bounded, response bodies that drive the
+//! guest which writes them.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use cloudware_capability::Progress;
+use cloudware_types::{Dimension, Meter, Meters, Stop, StopCause};
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::oneshot;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use crate::{
+    BoundInstall,
+    serve::Conversation,
+};
+
+/// A request body that ends with an error at its limit.
+pub(crate) struct BoundedBody<B> {
+    body: B,
+    progress: Arc<Progress>,
+    max: u64,
+}
+
+impl<B> BoundedBody<B> {
+    pub(crate) fn new(body: B, progress: Arc<Progress>, max: u64) -> Self {
+        Self {
+            body,
+            progress,
+            max,
+        }
+    }
+}
+
+impl<B> Body for BoundedBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => return Poll::Ready(Some(Err(Error::ConnectionTerminated))),
+        };
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let used = self.progress.add_request_bytes(length);
+        if used > self.max {
+            self.progress.stop(StopCause::Limit {
+                limit: Dimension::RequestBytes,
+                used,
+                max: self.max,
+            });
+            return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(self.max)))));
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A body that says when it has been read to its end, or thrown away.
+pub(crate) struct EndSignal {
+    body: WasiBody,
+    ended: Option<oneshot::Sender<()>>,
+}
+
+impl EndSignal {
+    pub(crate) fn new(body: WasiBody, ended: oneshot::Sender<()>) -> Self {
+        Self {
+            body,
+            ended: Some(ended),
+        }
+    }
+}
+
+impl Body for EndSignal {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() {
+            self.ended = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a guest's response.
+pub struct GuestBody {
+    /// Frames that were ready before the response head was sent.
+    ready: VecDeque<Frame<Bytes>>,
+    /// What the guest has still to write, if anything.
+    rest: Option<Streaming>,
+    sent: u64,
+    max: u64,
+    install: Arc<BoundInstall>,
+}
+
+/// A body that is still being written.
+pub(crate) struct Streaming {
+    pub(crate) body: WasiBody,
+    /// The run that writes it; gone when it has ended before its body was read.
+    pub(crate) conversation: Option<Conversation>,
+}
+
+impl GuestBody {
+    pub(crate) fn new(install: Arc<BoundInstall>) -> Self {
+        Self {
+            ready: VecDeque::new(),
+            rest: None,
+            sent: 0,
+            max: install.limits.get(Dimension::ResponseBytes),
+            install,
+        }
+    }
+
+    /// Takes what can be had of the body without waiting. A body that ends within that is sent with
+    /// its length, in one piece.
+    pub(crate) fn fill(&mut self, mut rest: Streaming, cx: &mut Context<'_>) {
+        let mut data = BytesMut::new();
+        let mut only: Option<Bytes> = None;
+        loop {
+            match Pin::new(&mut rest.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(bytes) if only.is_none() && data.is_empty() => only = Some(bytes),
+                    Ok(bytes) => {
+                        if let Some(first) = only.take() {
+                            data.extend_from_slice(&first);
+                        }
+                        data.extend_from_slice(&bytes);
+                    }
+                    Err(trailers) => {
+                        self.push_data(only.take(), &mut data);
+                        self.ready.push_back(trailers);
+                    }
+                },
+                Poll::Ready(None) => {
+                    self.push_data(only.take(), &mut data);
+                    if rest.conversation.is_some() {
+                        self.rest = Some(rest);
+                    }
+                    return;
+                }
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {
+                    self.push_data(only.take(), &mut data);
+                    self.rest = Some(rest);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn push_data(&mut self, only: Option<Bytes>, data: &mut BytesMut) {
+        let bytes = only.unwrap_or_else(|| data.split().freeze());
+        if !bytes.is_empty() {
+            self.ready.push_back(Frame::data(bytes));
+        }
+    }
+
+    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Stop> {
+        self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if self.sent <= self.max {
+            return Ok(frame);
+        }
+        let cause = StopCause::Limit {
+            limit: Dimension::ResponseBytes,
+            used: self.sent,
+            max: self.max,
+        };
+        self.rest = None;
+        self.ready.clear();
+        Err(self.stopped(cause))
+    }
+
+    fn stopped(&self, cause: StopCause) -> Stop {
+        let stop = crate::stop::stop(&self.install.identity, cause, std::time::Instant::now());
+        self.note(&stop);
+        stop
+    }
+
+    fn note(&self, stop: &Stop) {
+        let identity = &self.install.identity;
+        tracing::info!(
+            target: "cloudware::stop",
+            tenant = %identity.tenant_slug, instance = %identity.instance_slug,
+            "{}, after its response had begun", stop.explanation()
+        );
+    }
+
+    fn poll_rest(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Stop>>> {
+        let Some(rest) = &mut self.rest else {
+            return Poll::Ready(None);
+        };
+        if let Some(conversation) = &mut rest.conversation {
+            match conversation.poll(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => rest.conversation = None,
+                Poll::Ready(Err(stop)) => {
+                    self.rest = None;
+                    self.note(&stop);
+                    return Poll::Ready(Some(Err(stop)));
+                }
+            }
+        }
+        match ready!(Pin::new(&mut rest.body).poll_frame(cx)) {
+            Some(Ok(frame)) => Poll::Ready(Some(self.count(frame))),
+            Some(Err(error)) => {
+                self.rest = None;
+                let message = format!("the response body broke off: {error:?}");
+                Poll::Ready(Some(Err(self.stopped(StopCause::NoResponse { message }))))
+            }
+            None => {
+                // The client has its answer; what the guest does after it may take until its deadline.
+                if let Some(conversation) = self.rest.take().and_then(|rest| rest.conversation) {
+                    tokio::spawn(conversation.finish());
+                }
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl Body for GuestBody {
+    type Data = Bytes;
+    type Error = Stop;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Stop>>> {
+        if let Some(frame) = self.ready.pop_front() {
+            return Poll::Ready(Some(self.count(frame)));
+        }
+        self.poll_rest(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ready.is_empty() && self.rest.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ready: u64 = self
+            .ready
+            .iter()
+            .filter_map(|frame| frame.data_ref())
+            .map(|data| data.len() as u64)
+            .sum();
+        match &self.rest {
+            None => SizeHint::with_exact(ready),
+            Some(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for GuestBody {
+    fn drop(&mut self) {
+        let mut meters = Meters::default();
+        meters[Meter::ResponseBytes] = self.sent;
+        self.install.usage.add(&meters);
+    }
+}

@@ -1,0 +1,368 @@
+//! The engine of a host: two wasmtime engines (WASI 0.2 and 0.3), the compiled code that is in use, and
+//! the state of instances that outlives changes of their installs.
+
+use std::{
+    io,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use cloudware_capability::{BindError, Capability, Invocation, LogSink};
+use cloudware_types::{DesiredInstall, DesiredInstance, Digest, InstallId, InstanceId, UsageRecord};
+use dashmap::DashMap;
+use tokio::sync::{Mutex, Semaphore};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+use crate::{
+    Admission, BoundInstall, EngineConfig, SandboxAllocation,
+    cache::CodeCache,
+    code::{Code, Wasi},
+    install::BindParts,
+    limits,
+    usage::UsageMeters,
+};
+
+/// The data plane of one host process; created once.
+pub struct Engine {
+    capabilities: Vec<Arc<dyn Capability>>,
+    log: Arc<dyn LogSink>,
+    p2: Runtime,
+    p3: Option<Runtime>,
+    codes: DashMap<Digest, Weak<Code>>,
+    compilations: Semaphore,
+    loading: Mutex<()>,
+    sandboxes: Arc<Semaphore>,
+    instances: DashMap<InstanceId, Arc<Admission>>,
+    installs: DashMap<InstallId, Weak<BoundInstall>>,
+    usage: UsageMeters,
+}
+
+/// One wasmtime engine with everything linked.
+struct Runtime {
+    engine: wasmtime::Engine,
+    linker: Linker<Invocation>,
+    cache: CodeCache,
+}
+
+/// Why the engine could not be created.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime refused the settings, or the machine can't reserve what they ask for.
+    #[error("the sandbox engine can't start with {sandboxes} sandboxes: {source}; fewer (engine.sandboxes-max) or engine.allocation = \"on-demand\" may help")]
+    Settings {
+        /// Sandboxes asked for.
+        sandboxes: u32,
+        /// The engine's words.
+        source: wasmtime::Error,
+    },
+    /// Two capabilities clash.
+    #[error("capability `{name}` can't be linked: {source}")]
+    Link {
+        /// The capability.
+        name: &'static str,
+        /// The engine's words.
+        source: wasmtime::Error,
+    },
+    /// The cache folder can't be used.
+    #[error("the folder of compiled code can't be used: {0}")]
+    Cache(#[from] io::Error),
+}
+
+/// Why a component can't be run.
+#[derive(Debug, thiserror::Error)]
+pub enum CodeError {
+    /// It is not a valid component.
+    #[error("the component can't be compiled: {0}")]
+    Invalid(String),
+    /// An import is not provided, or provided with another type.
+    #[error("the component can't be linked: {0}")]
+    Import(String),
+    /// The HTTP handler is missing or has another type.
+    #[error("the component has no HTTP handler that can be called: {0}")]
+    Export(String),
+    /// WASI 0.3 is switched off on this host.
+    #[error("the component is written for WASI 0.3, which this host has switched off (engine.wasi-p3)")]
+    WasiP3Off,
+    /// It was never compiled here, or its compiled form was made by other settings.
+    #[error("there is no compiled code for component {0}")]
+    Missing(Digest),
+    /// The compiled form could not be stored.
+    #[error("the compiled code can't be stored: {0}")]
+    Cache(io::Error),
+}
+
+impl Engine {
+    /// Creates the engine and links every capability.
+    ///
+    /// # Errors
+    /// [`EngineError`] in words for the operator.
+    pub fn new(
+        config: &EngineConfig,
+        capabilities: Vec<Arc<dyn Capability>>,
+        log: Arc<dyn LogSink>,
+    ) -> Result<Self, EngineError> {
+        let p2 = Runtime::new(config, Wasi::P2, &capabilities)?;
+        let p3 = config
+            .wasi_p3
+            .then(|| Runtime::new(config, Wasi::P3, &capabilities))
+            .transpose()?;
+        Ok(Self {
+            capabilities,
+            log,
+            p2,
+            p3,
+            codes: DashMap::new(),
+            compilations: Semaphore::new(limits::COMPILATIONS_MAX),
+            loading: Mutex::new(()),
+            sandboxes: Arc::new(Semaphore::new(config.sandboxes_max as usize)),
+            instances: DashMap::new(),
+            installs: DashMap::new(),
+            usage: UsageMeters::new(),
+        })
+    }
+
+    /// Compiles a component into the cache, links and type-checks it. Called at publish time, off the
+    /// request path; a component that is in the cache already is only loaded.
+    ///
+    /// # Errors
+    /// [`CodeError`] in words for the ISV.
+    pub async fn compile(
+        self: &Arc<Self>,
+        digest: Digest,
+        component: bytes::Bytes,
+    ) -> Result<(), CodeError> {
+        if self.code(digest).await.is_ok() {
+            return Ok(());
+        }
+        let _permit = self
+            .compilations
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let engine = Arc::clone(self);
+        blocking(move || engine.compile_now(digest, &component)).await
+    }
+
+    fn compile_now(&self, digest: Digest, bytes: &[u8]) -> Result<(), CodeError> {
+        let wasi = Wasi::of_bytes(bytes);
+        let runtime = self.runtime(wasi)?;
+        let component = Component::from_binary(&runtime.engine, bytes)
+            .map_err(|error| CodeError::Invalid(format!("{error:#}")))?;
+        runtime.link(wasi, &component)?;
+        runtime
+            .cache
+            .store(&digest, &component)
+            .map_err(CodeError::Cache)
+    }
+
+    /// The code of a component that was compiled before.
+    pub(crate) async fn code(self: &Arc<Self>, digest: Digest) -> Result<Arc<Code>, CodeError> {
+        if let Some(code) = self.codes.get(&digest).and_then(|code| code.upgrade()) {
+            return Ok(code);
+        }
+        // One at a time, so that a thousand installs of one release load it once.
+        let _loading = self.loading.lock().await;
+        if let Some(code) = self.codes.get(&digest).and_then(|code| code.upgrade()) {
+            return Ok(code);
+        }
+        let engine = Arc::clone(self);
+        let code = Arc::new(blocking(move || engine.load_now(digest)).await?);
+        self.codes.insert(digest, Arc::downgrade(&code));
+        Ok(code)
+    }
+
+    fn load_now(&self, digest: Digest) -> Result<Code, CodeError> {
+        for runtime in std::iter::once(&self.p2).chain(&self.p3) {
+            if let Some(component) = runtime.cache.load(&runtime.engine, &digest) {
+                return runtime.link(Wasi::of_component(&component), &component);
+            }
+        }
+        Err(CodeError::Missing(digest))
+    }
+
+    fn runtime(&self, wasi: Wasi) -> Result<&Runtime, CodeError> {
+        match wasi {
+            Wasi::P2 => Ok(&self.p2),
+            Wasi::P3 => self.p3.as_ref().ok_or(CodeError::WasiP3Off),
+        }
+    }
+
+    /// Binds an install, so that it can serve. What is running on an earlier binding goes on.
+    ///
+    /// # Errors
+    /// [`BindError`] when its code or one of its capabilities can't be had.
+    pub async fn bind(
+        self: &Arc<Self>,
+        instance: &DesiredInstance,
+        install: &DesiredInstall,
+    ) -> Result<Arc<BoundInstall>, BindError> {
+        let code = self
+            .code(install.component)
+            .await
+            .map_err(|error| BindError {
+                capability: "code".to_owned(),
+                reason: error.to_string(),
+            })?;
+        let mut bindings = Vec::with_capacity(install.grants.len());
+        for grant in &install.grants {
+            let capability = self
+                .capabilities
+                .iter()
+                .find(|capability| capability.name() == grant)
+                .ok_or_else(|| BindError {
+                    capability: grant.clone(),
+                    reason: "this host does not have it".to_owned(),
+                })?;
+            bindings.push((capability.name(), capability.bind(instance, install)?));
+        }
+        let bound = Arc::new(BoundInstall::new(BindParts {
+            instance,
+            install,
+            code,
+            bindings: bindings.into(),
+            admission: self.admission(instance),
+            sandboxes: Arc::clone(&self.sandboxes),
+            usage: self.usage.of(instance.id, install.id, &install.app),
+            log: Arc::clone(&self.log),
+        }));
+        self.installs.insert(install.id, Arc::downgrade(&bound));
+        Ok(bound)
+    }
+
+    fn admission(&self, instance: &DesiredInstance) -> Arc<Admission> {
+        let limits = (&*instance.limits).into();
+        let admission = self
+            .instances
+            .entry(instance.id)
+            .or_insert_with(|| Arc::new(Admission::new(limits)));
+        admission.set_limits(limits);
+        Arc::clone(&admission)
+    }
+
+    /// Forgets an instance that is no longer served.
+    pub fn forget(&self, instance: InstanceId) {
+        self.instances.remove(&instance);
+        self.installs.retain(|_, install| install.strong_count() > 0);
+    }
+
+    /// Takes the usage that has been added since the last call. What is taken must reach the ledger:
+    /// it is not kept here.
+    pub fn drain_usage(&self) -> Vec<UsageRecord> {
+        self.usage.drain()
+    }
+
+    /// Throws away warm sandboxes that have been idle for `idle_for`, and installs that are gone.
+    pub fn evict_idle(&self, idle_for: Duration) {
+        self.installs.retain(|_, install| match install.upgrade() {
+            Some(install) => {
+                install.evict_idle(idle_for);
+                true
+            }
+            None => false,
+        });
+        self.codes.retain(|_, code| code.strong_count() > 0);
+    }
+}
+
+/// Runs work that blocks off the asynchronous threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+impl Runtime {
+    fn new(
+        config: &EngineConfig,
+        wasi: Wasi,
+        capabilities: &[Arc<dyn Capability>],
+    ) -> Result<Self, EngineError> {
+        let settings_error = |source| EngineError::Settings {
+            sandboxes: config.sandboxes_max,
+            source,
+        };
+        let engine = match wasmtime::Engine::new(&settings(config, wasi, Enabled::Yes)) {
+            Ok(engine) => engine,
+            // The kernel may not know how to scan page maps (before Linux 6.7); then without.
+            Err(_) => wasmtime::Engine::new(&settings(config, wasi, Enabled::Auto))
+                .map_err(settings_error)?,
+        };
+        let mut linker = Linker::new(&engine);
+        link_wasi(&mut linker, wasi).map_err(settings_error)?;
+        for capability in capabilities {
+            capability
+                .link(&mut linker)
+                .map_err(|source| EngineError::Link {
+                    name: capability.name(),
+                    source,
+                })?;
+        }
+        let cache = CodeCache::open(&config.cache_dir, &engine)?;
+        Ok(Self {
+            engine,
+            linker,
+            cache,
+        })
+    }
+
+    fn link(&self, wasi: Wasi, component: &Component) -> Result<Code, CodeError> {
+        let pre = self
+            .linker
+            .instantiate_pre(component)
+            .map_err(|error| CodeError::Import(format!("{error:#}")))?;
+        Code::new(wasi, pre).map_err(|error| CodeError::Export(format!("{error:#}")))
+    }
+}
+
+fn link_wasi(linker: &mut Linker<Invocation>, wasi: Wasi) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    if wasi == Wasi::P3 {
+        wasmtime_wasi::p3::add_to_linker(linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(linker)?;
+    }
+    Ok(())
+}
+
+/// Fuel alone bounds computation, gives scheduling points and a deterministic count; the deadline is
+/// checked at those points, so no epochs are needed, which would cost a second check in every loop.
+fn settings(config: &EngineConfig, wasi: Wasi, pagemap_scan: Enabled) -> Config {
+    let mut settings = Config::new();
+    settings.consume_fuel(true);
+    settings.wasm_component_model(true);
+    settings.wasm_component_model_async(wasi == Wasi::P3);
+    settings.concurrency_support(wasi == Wasi::P3);
+    settings.memory_init_cow(true);
+    settings.max_wasm_stack(limits::WASM_STACK_BYTES);
+    settings.async_stack_size(limits::ASYNC_STACK_BYTES);
+    settings.wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    if config.allocation == SandboxAllocation::Pooling {
+        settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(
+            config.sandboxes_max,
+            pagemap_scan,
+        )));
+    }
+    settings
+}
+
+fn pool(sandboxes: u32, pagemap_scan: Enabled) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(sandboxes);
+    pool.total_core_instances(sandboxes.saturating_mul(4));
+    pool.total_memories(sandboxes.saturating_mul(2));
+    pool.total_tables(sandboxes.saturating_mul(4));
+    pool.total_stacks(sandboxes);
+    pool.max_core_instances_per_component(limits::CORE_INSTANCES_PER_COMPONENT);
+    pool.max_memories_per_component(limits::MEMORIES_PER_COMPONENT);
+    pool.max_tables_per_component(limits::MEMORIES_PER_COMPONENT);
+    pool.max_memory_size(limits::MEMORY_BYTES_MAX);
+    pool.table_elements(limits::TABLE_ELEMENTS_MAX);
+    pool.linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES);
+    pool.table_keep_resident(limits::KEEP_RESIDENT_BYTES);
+    pool.pagemap_scan(pagemap_scan);
+    pool
+}

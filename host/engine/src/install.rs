@@ -1,0 +1,174 @@
+//! An install bound to the engine: its code, its capabilities, its limits, its warm sandboxes. Replaced as
+//! a whole when anything about the install changes; what runs on the old one finishes on it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cloudware_capability::{Binding, Identity, LogSink};
+use cloudware_types::{
+    DesiredInstall, DesiredInstance, Dimension, Limits, Meter, Meters, Reuse, Slug, Stop, StopCause,
+};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    Admission, Sandbox, UsageMeter,
+    admission::Permit,
+    code::Code,
+    limits::{OVERLOAD_RETRY_SECONDS, WARM_IDLE_MAX},
+    stop::stop,
+};
+
+/// One install as the engine serves it.
+pub struct BoundInstall {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) code: Arc<Code>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) bindings: Arc<[(&'static str, Arc<dyn Binding>)]>,
+    pub(crate) log: Arc<dyn LogSink>,
+    pub(crate) usage: Arc<UsageMeter>,
+    reuse: Reuse,
+    admission: Arc<Admission>,
+    sandboxes: Arc<Semaphore>,
+    warm: Mutex<Vec<Warm>>,
+}
+
+/// A warm sandbox waiting for its next request, with the place in the pool that it takes.
+struct Warm {
+    sandbox: Sandbox,
+    place: OwnedSemaphorePermit,
+    since: Instant,
+}
+
+/// The right of one request to run: counted for the instance, and a place for its sandbox.
+pub(crate) struct Admitted {
+    pub(crate) permit: Permit,
+    pub(crate) place: OwnedSemaphorePermit,
+    /// A warm sandbox, where one was idle.
+    pub(crate) sandbox: Option<Sandbox>,
+}
+
+/// What a [`BoundInstall`] is made from.
+pub(crate) struct BindParts<'a> {
+    pub(crate) instance: &'a DesiredInstance,
+    pub(crate) install: &'a DesiredInstall,
+    pub(crate) code: Arc<Code>,
+    pub(crate) bindings: Arc<[(&'static str, Arc<dyn Binding>)]>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) sandboxes: Arc<Semaphore>,
+    pub(crate) usage: Arc<UsageMeter>,
+    pub(crate) log: Arc<dyn LogSink>,
+}
+
+impl BoundInstall {
+    pub(crate) fn new(parts: BindParts<'_>) -> Self {
+        let BindParts {
+            instance, install, ..
+        } = parts;
+        Self {
+            identity: Arc::new(Identity {
+                tenant: instance.tenant,
+                tenant_slug: instance.tenant_slug.clone(),
+                instance: instance.id,
+                instance_slug: instance.slug.clone(),
+                install: install.id,
+                app: install.app.clone(),
+                version: install.version.to_string(),
+            }),
+            code: parts.code,
+            limits: Arc::clone(&install.limits),
+            bindings: parts.bindings,
+            log: parts.log,
+            usage: parts.usage,
+            reuse: install.reuse,
+            admission: parts.admission,
+            sandboxes: parts.sandboxes,
+            warm: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The app's name.
+    #[must_use]
+    pub fn app(&self) -> &Slug {
+        &self.identity.app
+    }
+
+    /// Takes everything that a request needs before any work is done for it.
+    ///
+    /// # Errors
+    /// The stop that the caller sees; it is counted.
+    pub(crate) fn admit(&self, started: Instant) -> Result<Admitted, Stop> {
+        let permit = self
+            .admission
+            .admit()
+            .map_err(|cause| self.refuse(cause, started))?;
+        if let Some(warm) = self.warm.lock().pop() {
+            return Ok(Admitted {
+                permit,
+                place: warm.place,
+                sandbox: Some(warm.sandbox),
+            });
+        }
+        let place = Arc::clone(&self.sandboxes)
+            .try_acquire_owned()
+            .map_err(|_| {
+                let cause = StopCause::Overloaded {
+                    retry_after_seconds: OVERLOAD_RETRY_SECONDS,
+                };
+                self.refuse(cause, started)
+            })?;
+        Ok(Admitted {
+            permit,
+            place,
+            sandbox: None,
+        })
+    }
+
+    /// A stop for a request that was refused before it ran, counted in the ledger.
+    pub(crate) fn refuse(&self, cause: StopCause, started: Instant) -> Stop {
+        let mut meters = Meters::default();
+        meters[Meter::Requests] = 1;
+        meters[Meter::Stops] = 1;
+        self.usage.add(&meters);
+        stop(&self.identity, cause, started)
+    }
+
+    /// Counts the stop of a run that has been metered as a success.
+    pub(crate) fn count_stop(&self) {
+        let mut meters = Meters::default();
+        meters[Meter::Stops] = 1;
+        self.usage.add(&meters);
+    }
+
+    /// Keeps a sandbox for the next request, where the app wants that and it has served few enough.
+    pub(crate) fn give_back(&self, sandbox: Sandbox, place: OwnedSemaphorePermit) {
+        let Reuse::Warm { requests_max } = self.reuse else {
+            return;
+        };
+        if sandbox.served() >= requests_max {
+            return;
+        }
+        let mut warm = self.warm.lock();
+        if warm.len() < WARM_IDLE_MAX {
+            warm.push(Warm {
+                sandbox,
+                place,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    /// Throws away warm sandboxes that have been idle for `idle_for`.
+    pub(crate) fn evict_idle(&self, idle_for: Duration) {
+        self.warm
+            .lock()
+            .retain(|warm| warm.since.elapsed() < idle_for);
+    }
+
+    /// How long one run may take.
+    pub(crate) fn deadline(&self) -> Duration {
+        Duration::from_millis(self.limits.get(Dimension::Deadline))
+    }
+}

@@ -1,0 +1,59 @@
+//! The engine's own bounds, each with its reason. What tenants may use is in
+//! [`cloudware_types::Dimension`]; these bound what the host spends on them.
+
+use std::time::Duration;
+
+/// The largest linear memory that a pool slot holds; the upper bound of the memory quota.
+pub const MEMORY_BYTES_MAX: usize = 256 << 20;
+
+/// Wasm stack of one invocation. Deep recursion in an interpreter fits; runaway recursion ends in
+/// well under a millisecond.
+pub const WASM_STACK_BYTES: usize = 512 << 10;
+
+/// Stack of the fiber that an invocation runs on: the Wasm stack and what host functions need.
+pub const ASYNC_STACK_BYTES: usize = 2 << 20;
+
+/// Memory of a freed slot that stays mapped and is cleared by writing zeros, which is cheaper than
+/// giving it back to the kernel up to about this size.
+pub const KEEP_RESIDENT_BYTES: usize = 512 << 10;
+
+/// Fuel between two points where a guest lets others run: about 0.3 to 1 ms of work.
+pub const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
+
+/// Bytes that a guest may hand over in one host call (strings and lists), so that one call can't make
+/// the host copy without end.
+pub const HOST_CALL_BYTES_MAX: usize = 32 << 20;
+
+/// Random bytes that a guest may ask for in one call.
+pub const RANDOM_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of the headers in one `fields` resource; what HTTP servers commonly accept.
+pub const HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// Response body chunks that a guest may be ahead of the client, and the size of each: pages of up to
+/// 64 KiB written in the usual 4 KiB steps leave the sandbox before the client has read them.
+pub const BODY_CHUNKS_AHEAD: usize = 16;
+
+/// See [`BODY_CHUNKS_AHEAD`].
+pub const BODY_CHUNK_BYTES: usize = 64 << 10;
+
+/// Core instances of one component; adapters and shims make a handful, hundreds are an attack.
+pub const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
+
+/// Memories and tables of one component.
+pub const MEMORIES_PER_COMPONENT: u32 = 8;
+
+/// Table elements in one pool slot; interpreters have some thousands of functions in their table.
+pub const TABLE_ELEMENTS_MAX: usize = 100_000;
+
+/// Warm sandboxes that one install keeps while idle.
+pub const WARM_IDLE_MAX: usize = 16;
+
+/// How long a warm sandbox is kept idle.
+pub const WARM_IDLE_FOR: Duration = Duration::from_secs(30);
+
+/// Compilations at the same time: one leaves a core of the smallest host to requests.
+pub const COMPILATIONS_MAX: usize = 1;
+
+/// How long a request without a free sandbox should wait before it comes again, in seconds.
+pub const OVERLOAD_RETRY_SECONDS: u32 = 1;

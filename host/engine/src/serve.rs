@@ -1,0 +1,175 @@
+//! Serving one request, top to bottom: admit, sandbox, call, answer. The guest runs on the task of its
+//! connection, so that a short answer costs no switch between threads.
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use cloudware_types::{Dimension, Stop, StopCause};
+use http::{Request, Response, header};
+use http_body::Body;
+use parking_lot::Mutex;
+use wasmtime_wasi_http::WasiBody;
+
+use crate::{
+    BoundInstall, GuestBody, Sandbox,
+    body::{BoundedBody, Streaming},
+    run::{ResponseSlot, Run, no_response},
+    stop,
+    timed::{Interruption, TimedCall},
+};
+
+/// A run in progress, from its caller's side.
+pub(crate) struct Conversation {
+    install: Arc<BoundInstall>,
+    call: TimedCall,
+    slot: ResponseSlot,
+    started: Instant,
+}
+
+impl BoundInstall {
+    /// Answers a request with the guest's response, which may still be written while it is sent.
+    ///
+    /// # Errors
+    /// The stop that ended the run before it answered, explained and counted.
+    pub async fn serve<B>(self: &Arc<Self>, request: Request<B>) -> Result<Response<GuestBody>, Stop>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let started = Instant::now();
+        let admitted = self.admit(started)?;
+        let request_max = self.limits.get(Dimension::RequestBytes);
+        if let Some(length) = content_length(&request).filter(|&length| length > request_max) {
+            let cause = StopCause::Limit {
+                limit: Dimension::RequestBytes,
+                used: length,
+                max: request_max,
+            };
+            return Err(self.refuse(cause, started));
+        }
+        let sandbox = match admitted.sandbox {
+            Some(mut warm) => warm.renew(&self.limits).map(|()| warm),
+            None => Sandbox::new(self),
+        }
+        .map_err(|error| {
+            let message = error.to_string();
+            self.refuse(StopCause::Trap { message }, started)
+        })?;
+        let progress = Arc::clone(sandbox.store.data().progress());
+        let request =
+            request.map(|body| BoundedBody::new(body, Arc::clone(&progress), request_max));
+        let slot = ResponseSlot::new(Mutex::new(None));
+        let run = Run::new(
+            Arc::clone(self),
+            sandbox,
+            admitted.place,
+            admitted.permit,
+            started,
+        );
+        let call = Box::pin(run.handle(request, Arc::clone(&slot)));
+        let mut conversation = Some(Conversation {
+            install: Arc::clone(self),
+            call: TimedCall::new(call, progress, started, self.deadline()),
+            slot,
+            started,
+        });
+        poll_fn(move |cx| Conversation::poll_response(&mut conversation, cx)).await
+    }
+}
+
+fn content_length<B>(request: &Request<B>) -> Option<u64> {
+    let value = request.headers().get(header::CONTENT_LENGTH)?;
+    value.to_str().ok()?.parse().ok()
+}
+
+impl Conversation {
+    /// Polls until the guest has set a response, or ended without one.
+    fn poll_response(
+        this: &mut Option<Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<GuestBody>, Stop>> {
+        let conversation = this.as_mut().expect("not polled after it was ready");
+        let ended = match conversation.poll(cx) {
+            Poll::Ready(Err(stop)) => return Poll::Ready(Err(stop)),
+            Poll::Ready(Ok(())) => true,
+            Poll::Pending => false,
+        };
+        let response = conversation.slot.lock().take();
+        match response {
+            Some(Ok(response)) => {
+                let conversation = this.take().expect("it was there above");
+                Poll::Ready(Ok(conversation.answer(response, Progressing::from(ended), cx)))
+            }
+            Some(Err(code)) => Poll::Ready(Err(conversation.fail(Some(code), ended.into()))),
+            None if ended => Poll::Ready(Err(conversation.fail(None, Progressing::Ended))),
+            None => Poll::Pending,
+        }
+    }
+
+    fn answer(
+        self,
+        response: Response<WasiBody>,
+        progressing: Progressing,
+        cx: &mut Context<'_>,
+    ) -> Response<GuestBody> {
+        let mut body = GuestBody::new(Arc::clone(&self.install));
+        let (parts, rest) = response.into_parts();
+        let conversation = (progressing == Progressing::Still).then_some(self);
+        body.fill(
+            Streaming {
+                body: rest,
+                conversation,
+            },
+            cx,
+        );
+        Response::from_parts(parts, body)
+    }
+
+    /// Polls the run once.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        self.call.poll(cx).map_err(|interruption| match interruption {
+            Interruption::Stopped(stop) => stop,
+            Interruption::Deadline { cause, host_call } => Stop {
+                host_call: host_call.map(str::to_owned),
+                ..self.stop(cause)
+            },
+        })
+    }
+
+    /// Polls the run to its end; what it still says goes nowhere.
+    pub(crate) async fn finish(mut self) {
+        let ended = poll_fn(|cx| self.poll(cx)).await;
+        if let Err(stop) = ended {
+            tracing::info!(target: "cloudware::stop", "{}, after its response", stop.explanation());
+        }
+    }
+
+    /// The stop for a run that gave no response. One that has ended has been metered as a success.
+    fn fail(&self, code: Option<String>, progressing: Progressing) -> Stop {
+        if progressing == Progressing::Ended {
+            self.install.count_stop();
+        }
+        self.stop(no_response(code))
+    }
+
+    fn stop(&self, cause: StopCause) -> Stop {
+        stop::stop(&self.install.identity, cause, self.started)
+    }
+}
+
+/// Whether the guest still runs when its response is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progressing {
+    Still,
+    Ended,
+}
+
+impl From<bool> for Progressing {
+    fn from(ended: bool) -> Self {
+        if ended { Self::Ended } else { Self::Still }
+    }
+}

@@ -1,0 +1,80 @@
+//! From an engine error to the reason that people see: which limit, or which trap, in which function.
+
+use std::time::Instant;
+
+use cloudware_capability::{Identity, Invocation};
+use cloudware_types::{Dimension, Stop, StopCause};
+use wasmtime::{Error, Store, Trap, WasmBacktrace};
+
+/// Frames of a panic or an allocation that lie above the function that people look for.
+const RUNTIME_FRAMES: &[&str] = &[
+    "__rust", "rust_", "core::", "std::", "alloc::", "abort", "dlmalloc", "_RNv", "__", "wasi", "cabi_",
+    "wit_bindgen",
+];
+
+/// The longest message of a trap that is handed on; the rest of an error chain is noise.
+const MESSAGE_CHARS_MAX: usize = 300;
+
+/// A stop of `identity`'s code with the given cause.
+pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> Stop {
+    Stop {
+        cause,
+        app: identity.app.to_string(),
+        version: identity.version.clone(),
+        function: None,
+        host_call: None,
+        elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// Explains why a call ended with `error`.
+pub(crate) fn explain(error: &Error, store: &mut Store<Invocation>, started: Instant) -> Stop {
+    let data = store.data_mut();
+    let host_call = data.progress().host_call();
+    let cause = data.take_stop().unwrap_or_else(|| from_error(error, data));
+    Stop {
+        function: function(error),
+        host_call: host_call.map(str::to_owned),
+        ..stop(&data.identity().clone(), cause, started)
+    }
+}
+
+fn from_error(error: &Error, data: &Invocation) -> StopCause {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => {
+            let max = data.limits().get(Dimension::Fuel);
+            StopCause::Limit {
+                limit: Dimension::Fuel,
+                used: max,
+                max,
+            }
+        }
+        Some(trap) => StopCause::Trap {
+            message: trap.to_string(),
+        },
+        None => StopCause::Trap {
+            message: error.root_cause().to_string().chars().take(MESSAGE_CHARS_MAX).collect(),
+        },
+    }
+}
+
+/// The innermost function of the guest's own code, as far as the component carries names.
+fn function(error: &Error) -> Option<String> {
+    let backtrace = error.downcast_ref::<WasmBacktrace>()?;
+    let names = backtrace
+        .frames()
+        .iter()
+        .filter_map(|frame| frame.func_name())
+        .map(|name| format!("{:#}", rustc_demangle::demangle(name)));
+    let mut innermost = None;
+    for name in names {
+        let of_runtime = RUNTIME_FRAMES.iter().any(|prefix| {
+            name.trim_start_matches(['<', '&']).starts_with(prefix)
+        });
+        if !of_runtime {
+            return Some(name);
+        }
+        innermost.get_or_insert(name);
+    }
+    innermost
+}

@@ -1,0 +1,18 @@
+//! The gateway's bounds on what comes from outside, each with its reason.
+
+use std::time::Duration;
+
+/// Bytes of a request's head; what HTTP servers commonly accept. A larger one is answered with 431.
+pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Header lines of a request; browsers send about twenty.
+pub(crate) const HEADERS_MAX: usize = 100;
+
+/// How long a client may take to send a request's head, and stay idle between requests.
+pub(crate) const HEAD_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Streams of one HTTP/2 connection at the same time.
+pub(crate) const STREAMS_MAX: u32 = 100;
+
+/// The longest request id that is taken over from a client.
+pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;

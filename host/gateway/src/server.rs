@@ -1,0 +1,260 @@
+//! The listener: accepts connections, serves HTTP/1.1 and HTTP/2 on them, and drains them at the end.
+
+use std::{convert::Infallible, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{Full, combinators::UnsyncBoxBody};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    BodyError, GatewayBody, GatewayConfig, RouteTable,
+    address::{self, Address},
+    forward::{self, Hop, REQUEST_ID},
+    limits,
+    problem::Problem,
+    routes::Site,
+};
+
+/// What answers requests to the platform itself: its API.
+pub type Fallback = Arc<
+    dyn Fn(
+            Request<Incoming>,
+        ) -> Pin<Box<dyn Future<Output = Response<UnsyncBoxBody<Bytes, BodyError>>> + Send>>
+        + Send
+        + Sync,
+>;
+
+/// Finds the site of each request and has it answered.
+pub struct Gateway {
+    config: GatewayConfig,
+    routes: Arc<RouteTable>,
+    platform: Fallback,
+}
+
+impl Gateway {
+    /// A gateway over a route table.
+    #[must_use]
+    pub fn new(config: GatewayConfig, routes: Arc<RouteTable>, platform: Fallback) -> Self {
+        Self {
+            config,
+            routes,
+            platform,
+        }
+    }
+
+    /// Answers one request.
+    pub async fn handle(
+        &self,
+        mut request: Request<Incoming>,
+        client: IpAddr,
+    ) -> Response<GatewayBody> {
+        let request_id = forward::request_id(&request);
+        let mut response = match self.route(&request) {
+            Ok(Route::Platform) => {
+                request.headers_mut().insert(REQUEST_ID, request_id.clone());
+                let response = (self.platform)(request).await;
+                response.map(GatewayBody::Platform)
+            }
+            Ok(Route::App {
+                site,
+                mount,
+                prefix_bytes,
+            }) => {
+                let hop = Hop {
+                    prefix_bytes,
+                    client,
+                    request_id: &request_id,
+                };
+                forward::rewrite(&mut request, &hop);
+                let install = Arc::clone(&site.mounts[mount].install);
+                match install.serve(request).await {
+                    Ok(response) => response.map(GatewayBody::Guest),
+                    Err(stop) => {
+                        tracing::info!(
+                            target: "cloudware::stop",
+                            tenant = %site.tenant, instance = %site.instance, request_id = ?request_id,
+                            "{}", stop.explanation()
+                        );
+                        Problem::stopped(&stop).into_response(text(&request_id))
+                    }
+                }
+            }
+            Ok(Route::AddSlash) => add_slash(&request),
+            Err(problem) => problem.into_response(text(&request_id)),
+        };
+        response.headers_mut().insert(REQUEST_ID, request_id);
+        response
+    }
+
+    fn route<B>(&self, request: &Request<B>) -> Result<Route, Problem> {
+        let path = request.uri().path();
+        let (site, site_bytes) = match Address::of(request, &self.config.domains) {
+            Address::Platform => return Ok(Route::Platform),
+            Address::UnknownHost => {
+                return Err(Problem::unknown_host(address::host(request)));
+            }
+            Address::Host { site } => {
+                let found = self.routes.by_host(site);
+                (found.ok_or_else(|| Problem::unknown_site(site))?, 0)
+            }
+            Address::Path {
+                tenant,
+                instance,
+                prefix_bytes,
+            } => {
+                let found = self.routes.by_path(tenant, instance);
+                let name = || format!("{tenant}/{instance}");
+                (
+                    found.ok_or_else(|| Problem::unknown_site(&name()))?,
+                    prefix_bytes,
+                )
+            }
+        };
+        if let Some(why) = &site.unavailable {
+            return Err(Problem::unavailable(&site, why));
+        }
+        let within = &path[site_bytes..];
+        let Some(mount) = site.find(within) else {
+            return Err(Problem::unknown_path(&site, within));
+        };
+        let mount_bytes = if mount.prefix == "/" { 0 } else { mount.prefix.len() };
+        let prefix_bytes = site_bytes + mount_bytes;
+        // Relative links of a page need the final slash.
+        if path.len() == prefix_bytes && prefix_bytes > 0 && request.method() == http::Method::GET {
+            return Ok(Route::AddSlash);
+        }
+        let mount = site
+            .mounts
+            .iter()
+            .position(|other| std::ptr::eq(other, mount))
+            .expect("the mount is of this site");
+        Ok(Route::App {
+            site,
+            mount,
+            prefix_bytes,
+        })
+    }
+}
+
+/// Who answers a request.
+enum Route {
+    Platform,
+    App {
+        site: Arc<Site>,
+        /// Index of the mount in the site.
+        mount: usize,
+        /// Bytes of the path before the path within the app.
+        prefix_bytes: usize,
+    },
+    AddSlash,
+}
+
+fn text(request_id: &HeaderValue) -> &str {
+    request_id.to_str().unwrap_or_default()
+}
+
+fn add_slash<B>(request: &Request<B>) -> Response<GatewayBody> {
+    let uri = request.uri();
+    let target = match uri.query() {
+        Some(query) => format!("{}/?{query}", uri.path()),
+        None => format!("{}/", uri.path()),
+    };
+    let mut response = Response::new(GatewayBody::Whole(Full::default()));
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    if let Ok(target) = HeaderValue::from_str(&target) {
+        response.headers_mut().insert(header::LOCATION, target);
+    }
+    response
+}
+
+/// A gateway that listens.
+pub struct Server {
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+}
+
+impl Server {
+    /// A server on a bound socket.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, listener: TcpListener) -> Self {
+        Self { gateway, listener }
+    }
+
+    /// Serves until `shutdown` is cancelled, then lets requests in flight finish for at most `drain`.
+    pub async fn run(self, shutdown: CancellationToken, drain: Duration) {
+        let graceful = GracefulShutdown::new();
+        let places = Arc::new(Semaphore::new(self.gateway.config.connections_max as usize));
+        loop {
+            let place = tokio::select! {
+                place = Arc::clone(&places).acquire_owned() => {
+                    place.expect("the semaphore is never closed")
+                }
+                () = shutdown.cancelled() => break,
+            };
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = shutdown.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.connect(stream, peer.ip(), place, &graceful),
+                Err(error) => {
+                    // Out of file handles, usually: give running requests the time to free some.
+                    tracing::warn!(%error, "a connection can't be accepted");
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
+        drop(self.listener);
+        if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+            tracing::warn!("some requests did not finish in time and were cut off");
+        }
+    }
+
+    fn connect(
+        &self,
+        stream: TcpStream,
+        client: IpAddr,
+        place: OwnedSemaphorePermit,
+        graceful: &GracefulShutdown,
+    ) {
+        // Answers are written whole; waiting for more to send only delays them.
+        let _ = stream.set_nodelay(true);
+        let gateway = Arc::clone(&self.gateway);
+        let service = service_fn(move |request| {
+            let gateway = Arc::clone(&gateway);
+            async move { Ok::<_, Infallible>(gateway.handle(request, client).await) }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits::HEAD_TIME_MAX)
+            .max_buf_size(limits::HEAD_BYTES_MAX)
+            .max_headers(limits::HEADERS_MAX);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(limits::HEAD_BYTES_MAX as u32)
+            .max_concurrent_streams(limits::STREAMS_MAX);
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(place);
+        });
+    }
+}
