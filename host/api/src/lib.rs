@@ -1,1 +1,118 @@
-//! Placeholder header.
+//! The REST API under `/api/v1`: one file for each noun; a handler decodes, calls the control plane
+//! and encodes. Whatever the command line or a console can do goes through here.
+//!
+//! Every error is problem+json (RFC 9457), whoever found it; every answer carries the request's id.
+//! The OpenAPI document is made from the handlers and checked in as `openapi.json`. This crate knows
+//! no SQL and nothing of how apps are run.
+
+#![expect(
+    unused_qualifications,
+    reason = "the attribute that describes a handler repeats the types of its arguments in its own words"
+)]
+
+mod app;
+mod audit;
+mod caller;
+mod health;
+mod install;
+mod instance;
+mod limit;
+mod limits;
+mod openapi;
+mod page;
+mod problem;
+mod product;
+mod provider;
+mod quota;
+mod release;
+mod request;
+mod revision;
+mod tenant;
+mod token;
+mod upload;
+mod usage;
+mod whoami;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use cloudware_control::Control;
+use tokio::sync::Semaphore;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use problem::Problem;
+
+/// What every handler works with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) control: Arc<Control>,
+    pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) document: Arc<str>,
+}
+
+/// The routes of the API with their middleware, to be served or merged into another router.
+#[must_use]
+pub fn router(control: Arc<Control>) -> Router {
+    let (router, document) = routes().split_for_parts();
+    let api = Api {
+        control,
+        uploads: Arc::new(Semaphore::new(limits::UPLOADS_AT_ONCE_MAX)),
+        document: openapi::render(document).into(),
+    };
+    router
+        .fallback(problem::no_such_path)
+        .layer(DefaultBodyLimit::max(limits::JSON_BYTES_MAX))
+        .layer(middleware::from_fn(request::frame))
+        .with_state(api)
+}
+
+/// The OpenAPI document, as JSON for people: indented, in the order of the routes' paths.
+#[must_use]
+pub fn openapi_document() -> String {
+    openapi::render(routes().into_openapi())
+}
+
+/// The index of the API.
+fn routes() -> OpenApiRouter<Api> {
+    let v1 = OpenApiRouter::new()
+        .routes(routes!(health::health))
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(whoami::whoami))
+        .routes(routes!(limit::limit_list))
+        .routes(routes!(provider::provider_create, provider::provider_list))
+        .routes(routes!(provider::provider_get))
+        .routes(routes!(product::product_list))
+        .routes(routes!(tenant::tenant_create, tenant::tenant_list))
+        .routes(routes!(tenant::tenant_get, tenant::tenant_rename))
+        .routes(routes!(tenant::tenant_suspend))
+        .routes(routes!(tenant::tenant_resume))
+        .routes(routes!(quota::quota_get_tenant, quota::quota_set_tenant))
+        .routes(routes!(usage::usage_get_tenant))
+        .routes(routes!(instance::instance_create, instance::instance_list))
+        .routes(routes!(instance::instance_get))
+        .routes(routes!(instance::instance_suspend))
+        .routes(routes!(instance::instance_resume))
+        .routes(routes!(
+            quota::quota_get_instance,
+            quota::quota_set_instance
+        ))
+        .routes(routes!(usage::usage_get_instance))
+        .routes(routes!(install::install_enable, install::install_list))
+        .routes(routes!(install::install_get))
+        .routes(routes!(install::install_disable))
+        .routes(routes!(install::install_upgrade))
+        .routes(routes!(install::install_rollback))
+        .routes(routes!(quota::quota_get_install, quota::quota_set_install))
+        .routes(routes!(app::app_list))
+        .routes(routes!(app::app_get))
+        .routes(routes!(release::release_list))
+        .routes(routes!(release::release_get))
+        .routes(routes!(release::release_deprecate))
+        .routes(routes!(release::release_yank))
+        .routes(routes!(release::release_push))
+        .routes(routes!(usage::usage_list))
+        .routes(routes!(audit::audit_list))
+        .routes(routes!(token::token_create, token::token_list))
+        .routes(routes!(token::token_revoke));
+    OpenApiRouter::with_openapi(openapi::base()).nest("/api/v1", v1)
+}

@@ -17,9 +17,13 @@ pub trait Capability: Send + Sync + 'static {
 
     /// The WIT interfaces it provides, as imports name them: `cloudware:kv/store@0.1.0`.
     ///
-    /// Released versions match by semver, drafts exactly. A component that imports one of them
-    /// must ask for the capability in its manifest.
+    /// Released versions match by semver, drafts exactly.
     fn interfaces(&self) -> &'static [&'static str];
+
+    /// Whether an app must ask for it in its manifest, and the tenant consent.
+    fn consent(&self) -> Consent {
+        Consent::Asked
+    }
 
     /// Adds every host function. Called once per engine, at start.
     ///
@@ -37,6 +41,15 @@ pub trait Capability: Send + Sync + 'static {
         instance: &DesiredInstance,
         install: &DesiredInstall,
     ) -> Result<Arc<dyn Binding>, BindError>;
+}
+
+/// Whether a capability is granted only where it was asked for and consented to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Consent {
+    /// It reaches data or services: the manifest asks with a reason, and the tenant consents.
+    Asked,
+    /// It reaches only what is the app's own, such as its configuration and its log.
+    Always,
 }
 
 /// A capability bound to one install; shared by all of its invocations.

@@ -10,7 +10,7 @@ mod log;
 mod memory;
 mod progress;
 
-pub use binding::{BindError, Binding, Capability, CapabilityLinker};
+pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent};
 pub use invocation::{Identity, Invocation, InvocationParts, LimitReached};
 pub use log::{GuestLog, LogLevel, LogRecord, LogSink};
 pub use memory::MemoryMeter;

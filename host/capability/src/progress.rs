@@ -9,12 +9,26 @@ use std::sync::{
 use cloudware_types::StopCause;
 
 /// Shared, cheap to update, never a point of contention: one invocation writes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Progress {
     cpu_nanoseconds: AtomicU64,
+    /// The thread's CPU clock when it last entered the sandbox.
+    entered: AtomicU64,
     request_bytes: AtomicU64,
     host_call: Mutex<Option<&'static str>>,
     stop: Mutex<Option<StopCause>>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            cpu_nanoseconds: AtomicU64::new(0),
+            entered: AtomicU64::new(u64::MAX),
+            request_bytes: AtomicU64::new(0),
+            host_call: Mutex::new(None),
+            stop: Mutex::new(None),
+        }
+    }
 }
 
 impl Progress {
@@ -34,16 +48,23 @@ impl Progress {
         *lock(&self.host_call)
     }
 
-    /// Adds CPU time used inside the sandbox.
-    pub fn add_cpu(&self, nanoseconds: u64) {
-        self.cpu_nanoseconds
-            .fetch_add(nanoseconds, Ordering::Relaxed);
+    /// Notes that a thread enters the sandbox; `clock` is its CPU clock in nanoseconds.
+    pub fn cpu_enter(&self, clock: u64) {
+        self.entered.store(clock, Ordering::Relaxed);
     }
 
-    /// CPU time used inside the sandbox so far, in nanoseconds.
+    /// Notes that the thread leaves the sandbox, and adds the CPU time that it spent there.
+    pub fn cpu_leave(&self, clock: u64) {
+        let spent = clock.saturating_sub(self.entered.swap(u64::MAX, Ordering::Relaxed));
+        self.cpu_nanoseconds.fetch_add(spent, Ordering::Relaxed);
+    }
+
+    /// CPU time used inside the sandbox so far, in nanoseconds. Where called from inside, `clock`
+    /// is this thread's CPU clock, so that the stay that has not ended counts too.
     #[must_use]
-    pub fn cpu_nanoseconds(&self) -> u64 {
-        self.cpu_nanoseconds.load(Ordering::Relaxed)
+    pub fn cpu_nanoseconds(&self, clock: u64) -> u64 {
+        let stay = clock.saturating_sub(self.entered.load(Ordering::Relaxed));
+        self.cpu_nanoseconds.load(Ordering::Relaxed) + stay
     }
 
     /// Adds bytes of the request body that were handed to the guest, and returns the new sum.
@@ -71,6 +92,7 @@ impl Progress {
     /// Forgets everything, before the sandbox serves another request.
     pub(crate) fn reset(&self) {
         self.cpu_nanoseconds.store(0, Ordering::Relaxed);
+        self.entered.store(u64::MAX, Ordering::Relaxed);
         self.request_bytes.store(0, Ordering::Relaxed);
         *lock(&self.host_call) = None;
         *lock(&self.stop) = None;

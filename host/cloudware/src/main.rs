@@ -1,1 +1,211 @@
-fn main(){}
+//! `cloudware`: the platform and its tools in one binary. Data goes to standard output, messages and progress
+//! to standard error; exit code 1 is a failure, 2 a command line that can't be understood.
+
+mod admin;
+mod bench;
+mod client;
+mod config;
+mod credentials;
+mod demo;
+mod isv;
+mod logs;
+mod plane;
+mod ready;
+mod sources;
+mod up;
+
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    client::Client,
+    config::{Config, Overrides},
+    credentials::Credentials,
+    ready::Ready,
+};
+
+/// Hosts SaaS applications as sandboxed WebAssembly components.
+#[derive(Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  cloudware up --demo                                   run the platform with three tenants
+  cloudware new hello --language rust                   begin a package
+  cloudware build hello && cloudware push hello         build it and publish it
+  cloudware install enable acme/main hello              give it to a tenant
+  cloudware quota set acme/main fuel=50M memory=32MiB   limit an instance
+  cloudware usage show acme/main                        see what it used")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+struct Global {
+    /// Address of the platform's API [default: what the data folder's credentials say].
+    #[arg(long, global = true, env = "CLOUDWARE_API", value_name = "URL")]
+    api: Option<String>,
+    /// Token to call the API with [default: what the data folder's credentials say].
+    #[arg(long, global = true, env = "CLOUDWARE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Data folder of the platform on this machine.
+    #[arg(long, global = true, env = "CLOUDWARE_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How results are printed.
+    #[arg(
+        long,
+        global = true,
+        env = "CLOUDWARE_OUTPUT",
+        value_enum,
+        default_value_t = Output::Text
+    )]
+    output: Output,
+}
+
+/// How results are printed on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    Text,
+    /// JSON.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the platform.
+    Up(UpArgs),
+    /// Begin a new package.
+    New(isv::NewArgs),
+    /// Build a package from source.
+    Build(isv::BuildArgs),
+    /// Say what the platform would say about a package.
+    Check(isv::CheckArgs),
+    /// Publish a package.
+    Push(isv::PushArgs),
+    #[command(flatten)]
+    Admin(admin::Command),
+    /// Measure this binary, beside its peers.
+    Bench(bench::BenchArgs),
+    /// The peer of `bench hello` without any sandbox.
+    #[command(hide = true)]
+    BenchPeer(bench::PeerArgs),
+}
+
+/// `cloudware up`
+#[derive(Args)]
+#[command(after_help = "Configuration comes from the file, then from CLOUDWARE_… variables \
+(CLOUDWARE_ENGINE__SANDBOXES_MAX=500), then from these options.
+
+Examples:
+  cloudware up                                  keep everything in ./cloudware-data
+  cloudware up --demo                           the same, with applications and three tenants
+  cloudware up --listen 0.0.0.0:80 --data /var/lib/cloudware --config /etc/cloudware.toml
+  cloudware up --demo --output json             print one JSON object when ready")]
+struct UpArgs {
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Configuration file.
+    #[arg(long, env = "CLOUDWARE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Build the bundled packages and run them for three tenants.
+    #[arg(long)]
+    demo: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the asynchronous runtime can start");
+    let outcome = runtime.block_on(run(cli));
+    // Work that was not awaited must not keep the process.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut stderr = std::io::stderr();
+            let _ = writeln!(stderr, "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let global = cli.global;
+    match cli.command {
+        Command::Up(args) => up(args, global).await,
+        Command::New(args) => args.run(&context(&global)).await,
+        Command::Build(args) => args.run(&context(&global)).await,
+        Command::Check(args) => args.run(&context(&global)).await,
+        Command::Push(args) => args.run(&context(&global), &client(&global)?).await,
+        Command::Admin(command) => admin::run(command, &client(&global)?).await,
+        Command::Bench(args) => args.run(&context(&global)).await,
+        Command::BenchPeer(args) => args.run().await,
+    }
+}
+
+async fn up(args: UpArgs, global: Global) -> Result<()> {
+    let config = Config::load(Overrides {
+        file: args.config,
+        listen: args.listen,
+        data: global.data,
+    })?;
+    logs::init(&config)?;
+    let content = if args.demo {
+        up::Content::Demo
+    } else {
+        up::Content::Kept
+    };
+    up::run(config, content, |ready| announce(ready, global.output)).await
+}
+
+fn announce(ready: &Ready, output: Output) {
+    let written = match output {
+        Output::Text => writeln!(std::io::stderr(), "{}", ready.text()),
+        Output::Json => {
+            let mut stdout = std::io::stdout().lock();
+            let line = serde_json::to_string(ready).expect("the announcement is plain data");
+            writeln!(stdout, "{line}").and_then(|()| stdout.flush())
+        }
+    };
+    if let Err(error) = written {
+        tracing::warn!(%error, "the announcement can't be written");
+    }
+}
+
+fn context(global: &Global) -> isv::Context {
+    isv::Context {
+        output: match global.output {
+            Output::Text => isv::Output::Text,
+            Output::Json => isv::Output::Json,
+        },
+        host: up::host_interfaces(),
+        progress: isv::Progress::stderr(),
+    }
+}
+
+/// The default of the data folder, as in the configuration.
+const DATA: &str = "cloudware-data";
+
+/// A client with the address and token that were given, or else the local operator's.
+fn client(global: &Global) -> Result<Client> {
+    let data = global.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
+    let local = Credentials::read(&data)?;
+    let api = global
+        .api
+        .clone()
+        .or_else(|| local.as_ref().map(|local| local.api.clone()))
+        .unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
+    let token = global
+        .token
+        .clone()
+        .or_else(|| local.filter(|local| local.api == api).map(|local| local.operator));
+    Ok(Client::new(&api, token)?.with_output(global.output))
+}

@@ -1,1 +1,49 @@
-//! Placeholder header.
+//! The control plane: who exists (providers, tenants), what is published (apps, releases), what runs
+//! where (instances, installs), with which quotas, what it consumed, and who changed what.
+//!
+//! One file for each noun; each function takes a [`Call`], decides whether the caller may, changes
+//! the control database and writes the audit entry in one transaction, and hands the new desired
+//! state to the [`DataPlane`] before it returns. This crate knows neither HTTP nor wasmtime; SQL is
+//! in [`store`](Store) only.
+
+pub mod app;
+pub mod audit;
+mod caller;
+mod control;
+mod data_plane;
+mod desired;
+mod error;
+pub mod install;
+pub mod instance;
+pub mod limits;
+mod package_store;
+mod page;
+pub mod product;
+pub mod provider;
+pub mod quota;
+pub mod release;
+mod store;
+pub mod tenant;
+mod timestamp;
+pub mod token;
+pub mod usage;
+
+pub use app::App;
+pub use audit::{AuditEntry, AuditQuery};
+pub use caller::{Call, Caller};
+pub use control::{Config, Control};
+pub use data_plane::{ApplyError, DataPlane, MigrateError, PrepareError, ReleaseToPrepare};
+pub use error::Error;
+pub use install::{EnableRequest, Install, InstallState};
+pub use instance::{Instance, InstanceNew};
+pub use package_store::{PackageStore, PackageStoreError};
+pub use page::{Page, PageRequest};
+pub use product::Product;
+pub use provider::{Provider, ProviderNew};
+pub use quota::{EffectiveLimit, QuotaChange, QuotaLevel, QuotaSetting, QuotaTarget};
+pub use release::{Pushed, Release, ReleaseState};
+pub use store::{Store, StoreError};
+pub use tenant::{Tenant, TenantNew};
+pub use timestamp::{Timestamp, TimestampError};
+pub use token::{Token, TokenMinted, TokenNew, TokenOwner};
+pub use usage::{Ledger, UsageQuery, UsageRow, UsageStep};

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// Where sandboxes get their memory from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SandboxAllocation {
     /// From slots reserved at start: fastest, and an upper bound by construction.
     #[default]
@@ -12,13 +15,14 @@ pub enum SandboxAllocation {
     OnDemand,
 }
 
-/// The engine's configuration.
-#[derive(Clone, Debug)]
+/// The engine's configuration. Unknown keys are errors.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
     /// Folder of compiled code; created when missing, readable by the host alone.
     pub cache_dir: PathBuf,
-    /// Sandboxes alive at the same time, over all instances. Each reserves about 4 GiB of address
-    /// space (not memory) with pooling.
+    /// Sandboxes alive at the same time, over all instances; 1 to 10,000. Each reserves about 8 GiB of
+    /// address space (not memory) with pooling.
     pub sandboxes_max: u32,
     /// Where sandboxes get their memory from.
     pub allocation: SandboxAllocation,
@@ -26,15 +30,28 @@ pub struct EngineConfig {
     pub wasi_p3: bool,
 }
 
-impl EngineConfig {
-    /// Defaults with a given cache folder.
-    #[must_use]
-    pub fn new(cache_dir: PathBuf) -> Self {
+impl Default for EngineConfig {
+    fn default() -> Self {
         Self {
-            cache_dir,
+            cache_dir: PathBuf::from("cache"),
             sandboxes_max: 1_000,
             allocation: SandboxAllocation::Pooling,
             wasi_p3: true,
         }
+    }
+}
+
+impl EngineConfig {
+    /// What is wrong with the settings, each in words for the operator; empty when all is well.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        if !(1..=10_000).contains(&self.sandboxes_max) {
+            mistakes.push(format!(
+                "sandboxes_max = {} must be from 1 to 10000",
+                self.sandboxes_max
+            ));
+        }
+        mistakes
     }
 }

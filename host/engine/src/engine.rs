@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use cloudware_capability::{BindError, Capability, Invocation, LogSink};
+use cloudware_capability::{BindError, Capability, Consent, Invocation, LogSink};
 use cloudware_types::{DesiredInstall, DesiredInstance, Digest, InstallId, InstanceId, UsageRecord};
 use dashmap::DashMap;
 use tokio::sync::{Mutex, Semaphore};
@@ -51,7 +51,7 @@ struct Runtime {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// wasmtime refused the settings, or the machine can't reserve what they ask for.
-    #[error("the sandbox engine can't start with {sandboxes} sandboxes: {source}; fewer (engine.sandboxes-max) or engine.allocation = \"on-demand\" may help")]
+    #[error("the sandbox engine can't start with {sandboxes} sandboxes: {source}; fewer (engine.sandboxes_max) or engine.allocation = \"on-demand\" may help")]
     Settings {
         /// Sandboxes asked for.
         sandboxes: u32,
@@ -84,7 +84,7 @@ pub enum CodeError {
     #[error("the component has no HTTP handler that can be called: {0}")]
     Export(String),
     /// WASI 0.3 is switched off on this host.
-    #[error("the component is written for WASI 0.3, which this host has switched off (engine.wasi-p3)")]
+    #[error("the component is written for WASI 0.3, which this host has switched off (engine.wasi_p3)")]
     WasiP3Off,
     /// It was never compiled here, or its compiled form was made by other settings.
     #[error("there is no compiled code for component {0}")]
@@ -158,6 +158,14 @@ impl Engine {
             .map_err(CodeError::Cache)
     }
 
+    /// Loads the compiled form of a component, so that binding it is quick.
+    ///
+    /// # Errors
+    /// [`CodeError::Missing`] where it must be compiled first.
+    pub async fn load(self: &Arc<Self>, digest: Digest) -> Result<(), CodeError> {
+        self.code(digest).await.map(|_| ())
+    }
+
     /// The code of a component that was compiled before.
     pub(crate) async fn code(self: &Arc<Self>, digest: Digest) -> Result<Arc<Code>, CodeError> {
         if let Some(code) = self.codes.get(&digest).and_then(|code| code.upgrade()) {
@@ -206,18 +214,14 @@ impl Engine {
                 capability: "code".to_owned(),
                 reason: error.to_string(),
             })?;
-        let mut bindings = Vec::with_capacity(install.grants.len());
-        for grant in &install.grants {
-            let capability = self
-                .capabilities
-                .iter()
-                .find(|capability| capability.name() == grant)
-                .ok_or_else(|| BindError {
-                    capability: grant.clone(),
-                    reason: "this host does not have it".to_owned(),
-                })?;
-            bindings.push((capability.name(), capability.bind(instance, install)?));
-        }
+        self.check_grants(install)?;
+        let granted = self.capabilities.iter().filter(|capability| {
+            capability.consent() == Consent::Always
+                || install.grants.iter().any(|grant| grant == capability.name())
+        });
+        let bindings: Vec<_> = granted
+            .map(|capability| Ok((capability.name(), capability.bind(instance, install)?)))
+            .collect::<Result<_, BindError>>()?;
         let bound = Arc::new(BoundInstall::new(BindParts {
             instance,
             install,
@@ -230,6 +234,17 @@ impl Engine {
         }));
         self.installs.insert(install.id, Arc::downgrade(&bound));
         Ok(bound)
+    }
+
+    fn check_grants(&self, install: &DesiredInstall) -> Result<(), BindError> {
+        let known = |grant: &String| self.capabilities.iter().any(|known| known.name() == grant);
+        match install.grants.iter().find(|grant| !known(grant)) {
+            None => Ok(()),
+            Some(grant) => Err(BindError {
+                capability: grant.clone(),
+                reason: "this host does not have it".to_owned(),
+            }),
+        }
     }
 
     fn admission(&self, instance: &DesiredInstance) -> Arc<Admission> {

@@ -18,7 +18,7 @@ use wasmtime_wasi_http::{
     p3,
 };
 
-use crate::{BoundInstall, Sandbox, admission::Permit, body::EndSignal, stop};
+use crate::{BoundInstall, Sandbox, admission::Permit, body::EndSignal, stop, timed::thread_cpu};
 
 /// Where the guest's response appears; the one who drives the run looks here after each poll.
 pub(crate) type ResponseSlot = Arc<Mutex<Option<Result<Response<WasiBody>, String>>>>;
@@ -101,7 +101,7 @@ impl Run {
         meters[Meter::Requests] = 1;
         meters[Meter::Stops] = u64::from(self.stopped);
         meters[Meter::Fuel] = sandbox.fuel_used();
-        meters[Meter::CpuNanoseconds] = invocation.progress().cpu_nanoseconds();
+        meters[Meter::CpuNanoseconds] = invocation.progress().cpu_nanoseconds(thread_cpu());
         meters[Meter::MemoryPeakBytes] = invocation.memory.peak();
         meters[Meter::RequestBytes] = invocation.progress().request_bytes();
         meters[Meter::LogBytes] = invocation.log().bytes();

@@ -55,12 +55,12 @@ impl TimedCall {
         if self.started.elapsed() >= self.limit {
             return Poll::Ready(Err(self.deadline()));
         }
-        let before = thread_cpu();
-        let polled = self.call.as_mut().poll(cx);
-        self.progress.add_cpu(thread_cpu().saturating_sub(before));
-        if let Poll::Ready(result) = polled {
+        self.progress.cpu_enter(thread_cpu());
+        // A call that ends has metered itself, this last stay included.
+        if let Poll::Ready(result) = self.call.as_mut().poll(cx) {
             return Poll::Ready(result.map_err(Interruption::Stopped));
         }
+        self.progress.cpu_leave(thread_cpu());
         let deadline = self.started + self.limit;
         let timer = self
             .timer
@@ -85,7 +85,7 @@ impl TimedCall {
 }
 
 /// CPU time of this thread in nanoseconds. A poll never moves between threads.
-fn thread_cpu() -> u64 {
+pub(crate) fn thread_cpu() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

@@ -1,1 +1,46 @@
-//! Placeholder header.
+//! The private database of an instance: one SQLite file, opened on demand and closed when idle.
+//!
+//! - What an acknowledged write changed is on disk: every commit waits for the write-ahead log.
+//! - An app reaches the tables of its own [`Namespace`] and nothing else, whatever it writes: the
+//!   authorizer sees every table, column and function of every statement.
+//! - Everything is bounded: time, memory, rows, bytes and pages of a call, open files, and the wait for a turn.
+//! - No thread of the async runtime waits for the disk or computes for SQL, and a caller that goes away
+//!   ends its call.
+//!
+//! [`init`] must be called before anything in the process opens a SQLite database.
+
+mod access;
+mod config;
+mod connection;
+mod database;
+mod error;
+mod functions;
+mod lane;
+mod lexer;
+mod limits;
+mod memory;
+mod migrate;
+mod namespace;
+mod registry;
+mod schema;
+mod statement;
+mod transaction;
+mod value;
+mod verify;
+mod worker;
+
+pub use config::{Config, Durability};
+pub use database::{AppScope, Database, PlatformScope};
+pub use error::{ConstraintKind, Error, Violation};
+pub use lane::Holder;
+pub use limits::{
+    MIGRATION_BYTES_MAX, MIGRATIONS_MAX, PARAMETERS_MAX, RESULT_BYTES_MAX, STATEMENT_BYTES_MAX,
+    STATEMENT_MEMORY_BYTES_MAX, VALUE_BYTES_MAX,
+};
+pub use memory::{AlreadyInUse, init};
+pub use migrate::{Direction, MigrationError, check_migrations};
+pub use namespace::{Namespace, NamespaceError};
+pub use registry::{InstanceDbs, StartError};
+pub use transaction::{Mode, Transaction};
+pub use value::{Description, Outcome, Request, RowSet, Value};
+pub use worker::Worked;

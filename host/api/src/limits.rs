@@ -1,0 +1,16 @@
+//! Bounds on what a request may bring, each with its reason.
+
+use std::time::Duration;
+
+/// Bytes of a JSON body. The largest is an install's configuration, which is bounded to 64 KiB.
+pub(crate) const JSON_BYTES_MAX: usize = 256 << 10;
+
+/// Archives that are received at the same time; each is held in memory while it is.
+pub(crate) const UPLOADS_AT_ONCE_MAX: usize = 4;
+
+/// How long an upload may pause. A slow line sends something in this time; an idle one gives its
+/// place to others.
+pub(crate) const UPLOAD_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of the text of an error that a library found, which becomes the detail of a problem.
+pub(crate) const DETAIL_BYTES_MAX: usize = 4_096;

@@ -1,0 +1,82 @@
+//! Receiving an archive: bounded before it is buffered, and given up when it stalls.
+
+use axum::body::Body;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::{Bytes, BytesMut};
+use cloudware_control::Error;
+use cloudware_packages::limits::ARCHIVE_BYTES_MAX;
+use cloudware_types::Digest;
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderName, header};
+use tokio::sync::Semaphore;
+
+use crate::{limits::UPLOAD_PAUSE_MAX, problem::ApiError};
+
+/// Digests of the body (RFC 9530).
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+
+/// Reads a body of at most [`ARCHIVE_BYTES_MAX`] bytes. A longer one is refused at once where its
+/// length is announced, and otherwise as soon as it is exceeded.
+pub(crate) async fn receive(
+    uploads: &Semaphore,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Bytes, ApiError> {
+    let too_large = || ApiError::TooLarge {
+        bytes_max: ARCHIVE_BYTES_MAX,
+    };
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > ARCHIVE_BYTES_MAX) {
+        return Err(too_large());
+    }
+    let _place = uploads
+        .acquire()
+        .await
+        .map_err(|_| ApiError::Upload("the platform is shutting down".to_owned()))?;
+    let mut received = BytesMut::new();
+    let mut chunks = body.into_data_stream();
+    loop {
+        let next = tokio::time::timeout(UPLOAD_PAUSE_MAX, chunks.next()).await;
+        let chunk = next.map_err(|_| {
+            let seconds = UPLOAD_PAUSE_MAX.as_secs();
+            ApiError::Upload(format!("nothing arrived for {seconds} s"))
+        })?;
+        let Some(chunk) = chunk else { break };
+        let chunk = chunk.map_err(|error| ApiError::Upload(error.to_string()))?;
+        // What a stranger sends is bounded here, before it is kept.
+        if (received.len() + chunk.len()) as u64 > ARCHIVE_BYTES_MAX {
+            return Err(too_large());
+        }
+        received.extend_from_slice(&chunk);
+    }
+    Ok(received.freeze())
+}
+
+/// The SHA-256 that the sender declares, if any; other algorithms are passed over.
+pub(crate) fn declared_digest(headers: &HeaderMap) -> Result<Option<Digest>, ApiError> {
+    let wrong = || {
+        Error::invalid(
+            "content-digest",
+            "must have the form `sha-256=:<base64 of 32 bytes>:`",
+        )
+    };
+    let Some(value) = headers.get(CONTENT_DIGEST) else {
+        return Ok(None);
+    };
+    let value = value.to_str().map_err(|_| wrong())?;
+    for member in value.split(',') {
+        let (algorithm, digest) = member.trim().split_once('=').ok_or_else(wrong)?;
+        if !algorithm.eq_ignore_ascii_case("sha-256") {
+            continue;
+        }
+        let base64 = digest
+            .strip_prefix(':')
+            .and_then(|text| text.strip_suffix(':'));
+        let bytes = base64.and_then(|text| STANDARD.decode(text).ok());
+        let bytes: [u8; 32] = bytes.and_then(|b| b.try_into().ok()).ok_or_else(wrong)?;
+        return Ok(Some(Digest::from_bytes(bytes)));
+    }
+    Ok(None)
+}

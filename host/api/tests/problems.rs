@@ -1,0 +1,338 @@
+//! Errors: whatever is wrong with a request, and whoever finds it, the caller gets a problem document
+//! that says what to do.
+
+mod support;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, Request, header};
+use serde_json::{Value, json};
+use support::{
+    Server,
+    plane::{HELLO, Package, World},
+    request,
+};
+
+async fn server() -> (Server, String) {
+    let world = World::new().await;
+    let secret = world.secret(None, None).await;
+    (Server::new(world), secret)
+}
+
+#[tokio::test]
+async fn what_the_framework_refuses_is_a_problem_too() {
+    let (server, secret) = server().await;
+    let none = &Value::Null;
+    let answer = server.get(&secret, "/nowhere").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (404, "not-found")
+    );
+
+    let answer = server.call(&secret, Method::DELETE, "/tenants", none).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (405, "method-not-allowed")
+    );
+    assert!(answer.header("allow").contains("POST"), "{answer:?}");
+
+    let mut text = request(&secret, Method::POST, "/tenants", &json!({ "slug": "x" }));
+    text.headers_mut()
+        .insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
+    let answer = server.send(text).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (415, "unsupported-media-type")
+    );
+
+    let mut broken = request(&secret, Method::POST, "/tenants", &json!({}));
+    *broken.body_mut() = "{\"slug\":".into();
+    let answer = server.send(broken).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (400, "malformed")
+    );
+
+    let long = json!({ "slug": "x", "title": "y".repeat(300_000) });
+    let answer = server.post(&secret, "/tenants", &long).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (413, "too-large")
+    );
+}
+
+#[tokio::test]
+async fn input_that_is_refused_is_named() {
+    let (server, secret) = server().await;
+    for (path, body, hint) in [
+        (
+            "/tenants",
+            json!({ "slug": "x", "colour": "red" }),
+            "colour",
+        ),
+        ("/tenants", json!({ "slug": "Not A Name" }), "Not A Name"),
+        ("/tenants", json!({}), "slug"),
+        ("/tenants", json!({ "slug": "x", "title": " " }), "title"),
+        (
+            "/tenants",
+            json!({ "slug": "x", "title": "a\u{7}b" }),
+            "title",
+        ),
+        ("/tokens", json!({ "name": "x".repeat(61) }), "60"),
+        (
+            "/tokens",
+            json!({ "name": "x", "tenant": "a", "provider": "b" }),
+            "exclude",
+        ),
+    ] {
+        let answer = server.post(&secret, path, &body).await;
+        assert_eq!(answer.status, 422, "{body}: {answer:?}");
+        assert!(
+            answer.json()["detail"].as_str().unwrap().contains(hint),
+            "{answer:?}"
+        );
+    }
+    for query in ["limit=0", "limit=501", "limit=x", "colour=red"] {
+        let answer = server.get(&secret, &format!("/tenants?{query}")).await;
+        assert!(
+            [400, 422].contains(&answer.status.as_u16()),
+            "{query}: {answer:?}"
+        );
+    }
+    let times = server.get(&secret, "/usage?from=yesterday").await;
+    assert_eq!(
+        (times.status.as_u16(), times.json()["field"].as_str()),
+        (422, Some("from"))
+    );
+    let meter = server.get(&secret, "/usage?meter=joy").await;
+    assert!(
+        meter.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("requests"),
+        "{meter:?}"
+    );
+}
+
+#[tokio::test]
+async fn quotas_are_written_as_people_and_machines_write_them() {
+    let (server, secret) = server().await;
+    server.world.tenant("acme").await;
+    let patch = |body: Value| {
+        let request = request(&secret, Method::PATCH, "/tenants/acme/quota", &body);
+        server.send(request)
+    };
+    let answer = patch(json!({ "memory": "16MiB", "fuel": 10_000_000, "reason": "a trial" })).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let limits = answer.json()["limits"].as_array().unwrap().clone();
+    let limit = |name: &str| {
+        limits
+            .iter()
+            .find(|limit| limit["name"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        (
+            limit("memory")["value"].as_u64(),
+            limit("memory")["level"].as_str()
+        ),
+        (Some(16 << 20), Some("tenant"))
+    );
+    assert_eq!(limit("fuel")["settings"][1]["reason"], "a trial");
+    assert_eq!(limit("deadline")["level"], "default");
+    for body in [
+        json!({ "joy": 1 }),
+        json!({ "memory": "lots" }),
+        json!({ "memory": 1 }),
+        json!({ "fuel": -1 }),
+        json!({ "fuel": [1] }),
+        json!({}),
+        json!([]),
+    ] {
+        let answer = patch(body.clone()).await;
+        assert_eq!(answer.status, 422, "{body}: {answer:?}");
+    }
+    let answer = patch(json!({ "memory": null })).await;
+    assert!(
+        answer.text.contains("10000000") && !answer.text.contains("16777216"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_upload_is_bounded_before_it_is_kept() {
+    let (server, _) = server().await;
+    server.world.provider("northwind").await;
+    let secret = server.world.secret(Some("northwind"), None).await;
+    let upload = |body: Body| {
+        let request = Request::post("/api/v1/releases")
+            .header(header::AUTHORIZATION, format!("Bearer {secret}"))
+            .header(header::CONTENT_TYPE, "application/vnd.cloudware.package");
+        (request, body)
+    };
+    let (request, body) = upload(Body::empty());
+    let announced = request
+        .header(header::CONTENT_LENGTH, 1_u64 << 30)
+        .body(body)
+        .unwrap();
+    let answer = server.send(announced).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (413, "too-large")
+    );
+
+    let megabyte = Bytes::from(vec![0; 1 << 20]);
+    let endless = stream::repeat_with(move || Ok::<_, std::io::Error>(megabyte.clone()));
+    let (request, body) = upload(Body::from_stream(endless));
+    let answer = server.send(request.body(body).unwrap()).await;
+    assert_eq!(answer.status, 413, "{answer:?}");
+
+    let cut = stream::iter([
+        Ok(Bytes::from_static(b"abc")),
+        Err(std::io::Error::other("cut")),
+    ]);
+    let (request, body) = upload(Body::from_stream(cut));
+    let answer = server.send(request.body(body).unwrap()).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (400, "upload-broken")
+    );
+
+    for digest in ["sha-256=abc", "sha-256=:AAAA:", "nonsense"] {
+        let (request, body) = upload(HELLO.archive().into());
+        let answer = server
+            .send(request.header("content-digest", digest).body(body).unwrap())
+            .await;
+        assert_eq!(answer.status, 422, "{digest}: {answer:?}");
+    }
+    let wrong = format!("sha-512=:AA==:, sha-256=:{}=:", "A".repeat(43));
+    let (request, body) = upload(HELLO.archive().into());
+    let answer = server
+        .send(request.header("content-digest", wrong).body(body).unwrap())
+        .await;
+    assert_eq!(
+        answer.json()["problems"][0]["code"],
+        "digest-mismatch",
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_package_is_refused_with_every_reason() {
+    let (server, _) = server().await;
+    server.world.provider("northwind").await;
+    let secret = server.world.secret(Some("northwind"), None).await;
+    let push = |body: Body| {
+        let mut push = request(&secret, Method::POST, "/releases", &Value::Null);
+        *push.body_mut() = body;
+        server.send(push)
+    };
+    let answer = push("not an archive".into()).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (422, "package-rejected")
+    );
+    let problem = &answer.json()["problems"][0];
+    for member in ["code", "at", "message", "fix"] {
+        assert!(!problem[member].as_str().unwrap().is_empty(), "{answer:?}");
+    }
+    let first = push(HELLO.archive().into()).await;
+    assert_eq!(
+        (first.status.as_u16(), first.json()["created"].as_bool()),
+        (201, Some(true))
+    );
+    let again = push(HELLO.archive().into()).await;
+    assert_eq!(
+        (again.status.as_u16(), again.json()["created"].as_bool()),
+        (200, Some(false))
+    );
+    let changed = Package {
+        mount: "/other",
+        ..HELLO
+    };
+    let answer = push(changed.archive().into()).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem().as_str()),
+        (409, "version-exists")
+    );
+}
+
+#[tokio::test]
+async fn a_change_of_what_was_changed_meanwhile_is_refused() {
+    let (server, secret) = server().await;
+    server.world.tenant("acme").await;
+    let read = server.get(&secret, "/tenants/acme").await;
+    assert_eq!(read.header("etag"), "\"r1\"");
+    let rename = |title: &str, tag: &str| {
+        let body = json!({ "title": title });
+        let mut request = request(&secret, Method::PATCH, "/tenants/acme", &body);
+        request
+            .headers_mut()
+            .insert(header::IF_MATCH, tag.parse().unwrap());
+        server.send(request)
+    };
+    let changed = rename("First", "\"r1\"").await;
+    assert_eq!(
+        (changed.status.as_u16(), changed.header("etag")),
+        (200, "\"r2\"")
+    );
+    for tag in ["\"r1\"", "\"r9\"", "W/\"r2\"", "nonsense"] {
+        let answer = rename("Second", tag).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (412, "revision-changed")
+        );
+    }
+    assert_eq!(rename("Third", "*").await.json()["title"], "Third");
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let (server, secret) = server().await;
+    for number in 0..7 {
+        let body = json!({ "slug": format!("t{number}") });
+        assert_eq!(server.post(&secret, "/tenants", &body).await.status, 201);
+    }
+    for path in ["/tenants", "/audit"] {
+        let mut seen = Vec::new();
+        let mut next = String::new();
+        loop {
+            let page = server
+                .get(&secret, &format!("{path}?limit=3{next}"))
+                .await
+                .json();
+            let items = page["items"].as_array().unwrap();
+            assert!((1..=3).contains(&items.len()));
+            seen.extend(items.iter().map(|item| item["id"].to_string()));
+            match page["next"].as_str() {
+                Some(after) => next = format!("&after={after}"),
+                None => break,
+            }
+        }
+        let mut unique = seen.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), seen.len(), "{path} repeats items");
+        assert!(seen.len() >= 7, "{path}: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_keeps_its_id_if_that_is_harmless() {
+    let (server, secret) = server().await;
+    let send = |id: &str| {
+        let mut request = request(&secret, Method::GET, "/whoami", &Value::Null);
+        request
+            .headers_mut()
+            .insert("x-request-id", id.parse().unwrap());
+        server.send(request)
+    };
+    assert_eq!(send("trace-1").await.header("x-request-id"), "trace-1");
+    for id in ["a b", "<script>", &"x".repeat(65)] {
+        let answer = send(id).await;
+        assert_ne!(answer.header("x-request-id"), id);
+        assert_eq!(answer.header("x-request-id").len(), 32);
+    }
+}

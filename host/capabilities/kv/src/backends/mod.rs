@@ -1,0 +1,5 @@
+//! Where key-value data can be kept.
+
+mod embedded;
+
+pub use embedded::EmbeddedKv;

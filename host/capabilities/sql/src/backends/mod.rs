@@ -1,0 +1,5 @@
+//! Where SQL can run.
+
+mod embedded;
+
+pub use embedded::EmbeddedSql;

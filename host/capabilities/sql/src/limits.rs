@@ -1,0 +1,5 @@
+//! Every bound of the capability, with its reason. Statements, rows and time of a run are limits that an
+//! admin sets; bounds of a single statement are those of [`cloudware_instance_db`].
+
+/// Transactions that one invocation has open at a time. Each keeps a connection from others.
+pub const TRANSACTIONS_MAX: usize = 8;

@@ -1,0 +1,64 @@
+//! What a backend of SQL does.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use cloudware_instance_db::{Description, Mode, Namespace, Outcome, Request, RowSet, Worked};
+use cloudware_types::InstanceId;
+
+/// Why a statement was refused. Outside a transaction nothing was changed; inside one, the transaction
+/// stays open unless said otherwise, and the statement had no effect.
+pub use cloudware_instance_db::Error as SqlError;
+
+/// On whose behalf statements run: comes from the binding, never from a guest.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The instance whose database it is.
+    pub instance: InstanceId,
+    /// The namespace that the app owns.
+    pub namespace: Namespace,
+    /// Size that the instance's storage may have, in bytes.
+    pub storage_bytes_max: u64,
+    /// Number of the invocation that asks, unique while it runs; 0 for none. A backend uses it to answer
+    /// [`SqlError::Busy`] at once where an invocation waits for a lock that it holds itself.
+    pub invocation: u64,
+}
+
+/// A backend. No method blocks the thread. A future that is dropped ends its statement, which then took
+/// place as a whole or not at all. What a successful change or commit wrote is durable. Correct is what
+/// passes [`crate::suite`].
+#[async_trait]
+pub trait SqlStore: Send + Sync + 'static {
+    /// Runs a statement that gives rows; commits if it makes changes.
+    async fn query(&self, scope: &Scope, request: Request) -> Worked<RowSet>;
+
+    /// Runs a statement that gives no rows, and commits.
+    async fn execute(&self, scope: &Scope, request: Request) -> Worked<Outcome>;
+
+    /// Compiles a statement.
+    async fn describe(
+        &self,
+        scope: &Scope,
+        statement: Arc<str>,
+        time_max: Duration,
+    ) -> Worked<Description>;
+
+    /// Begins a transaction.
+    async fn begin(&self, scope: &Scope, mode: Mode) -> Worked<Box<dyn SqlTransaction>>;
+}
+
+/// An open transaction; dropping it undoes its changes, also while a statement runs.
+#[async_trait]
+pub trait SqlTransaction: Send + 'static {
+    /// Runs a statement that gives rows.
+    async fn query(&mut self, request: Request) -> Worked<RowSet>;
+
+    /// Runs a statement that gives no rows.
+    async fn execute(&mut self, request: Request) -> Worked<Outcome>;
+
+    /// Makes the changes durable. The transaction has ended afterwards, also where this failed.
+    async fn commit(self: Box<Self>) -> Worked<()>;
+
+    /// Undoes the changes.
+    async fn rollback(self: Box<Self>) -> Worked<()>;
+}

@@ -1,0 +1,82 @@
+//! The commands of operators and tenants: nouns with verbs, one file for each noun. Each verb is one
+//! call of the REST API; what the API answers is printed as a table for people or as JSON.
+
+mod app;
+mod audit;
+mod install;
+mod instance;
+mod limits;
+mod print;
+mod provider;
+mod quota;
+mod release;
+mod target;
+mod tenant;
+mod token;
+mod usage;
+mod whoami;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::client::Client;
+
+/// A noun.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Organisations that publish apps.
+    #[command(subcommand)]
+    Provider(provider::Command),
+    /// Customer organisations.
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// Tenants' running copies of products.
+    #[command(subcommand)]
+    Instance(instance::Command),
+    /// Apps enabled in instances.
+    #[command(subcommand)]
+    Install(install::Command),
+    /// The catalog of apps.
+    #[command(subcommand)]
+    App(app::Command),
+    /// Versions of apps.
+    #[command(subcommand)]
+    Release(release::Command),
+    /// Limits of tenants, instances and installs.
+    #[command(subcommand)]
+    Quota(quota::Command),
+    /// What was consumed.
+    #[command(subcommand)]
+    Usage(usage::Command),
+    /// Who changed what.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Access tokens.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Show everything that can be limited, with defaults and bounds.
+    Limits,
+    /// Show for whom the token speaks.
+    Whoami,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What the platform refuses, in its words, or why it cannot be reached.
+pub(crate) async fn run(command: Command, client: &Client) -> Result<()> {
+    match command {
+        Command::Provider(command) => provider::run(command, client).await,
+        Command::Tenant(command) => tenant::run(command, client).await,
+        Command::Instance(command) => instance::run(command, client).await,
+        Command::Install(command) => install::run(command, client).await,
+        Command::App(command) => app::run(command, client).await,
+        Command::Release(command) => release::run(command, client).await,
+        Command::Quota(command) => quota::run(command, client).await,
+        Command::Usage(command) => usage::run(command, client).await,
+        Command::Audit(command) => audit::run(command, client).await,
+        Command::Token(command) => token::run(command, client).await,
+        Command::Limits => limits::run(client).await,
+        Command::Whoami => whoami::run(client).await,
+    }
+}

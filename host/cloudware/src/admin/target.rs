@@ -1,0 +1,184 @@
+//! Targets: what a command is about, as people write it: `acme`, `acme/main`,
+//! `acme/main/inventory-stock`, each part a name or an id.
+
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+
+/// The longest id or name.
+const PART_BYTES_MAX: usize = 64;
+
+/// A tenant, an instance or an install.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    tenant: String,
+    instance: Option<String>,
+    app: Option<AppAt>,
+}
+
+/// An instance, `tenant/instance`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InstanceTarget {
+    pub(crate) tenant: String,
+    pub(crate) instance: String,
+}
+
+/// An app, or an app at a version: `inventory-stock`, `inventory-stock@1.0.0`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AppAt {
+    pub(crate) app: String,
+    pub(crate) version: Option<String>,
+}
+
+impl Target {
+    /// The path of the target in the API.
+    pub(crate) fn path(&self) -> String {
+        let mut path = format!("/tenants/{}", self.tenant);
+        if let Some(instance) = &self.instance {
+            path.push_str(&format!("/instances/{instance}"));
+        }
+        if let Some(app) = &self.app {
+            path.push_str(&format!("/installs/{}", app.app));
+        }
+        path
+    }
+
+    /// The path of the instance or tenant, and the app where one is named.
+    pub(crate) fn split(&self) -> (String, Option<&str>) {
+        let place = Self {
+            app: None,
+            ..self.clone()
+        };
+        (place.path(), self.app.as_ref().map(|app| app.app.as_str()))
+    }
+
+    /// The instance and the app, of which the latter may be given apart.
+    ///
+    /// # Errors
+    /// A target without instance; an app that is missing or given twice.
+    pub(crate) fn install(self, apart: Option<AppAt>) -> Result<(InstanceTarget, AppAt)> {
+        let Some(instance) = self.instance else {
+            bail!("name the instance too: {}/INSTANCE", self.tenant);
+        };
+        let place = InstanceTarget {
+            tenant: self.tenant,
+            instance,
+        };
+        match (self.app, apart) {
+            (Some(app), None) | (None, Some(app)) => Ok((place, app)),
+            (None, None) => bail!("name the app too: {}/{} APP", place.tenant, place.instance),
+            (Some(_), Some(_)) => bail!("name the app once"),
+        }
+    }
+}
+
+impl InstanceTarget {
+    /// The path of the instance in the API.
+    pub(crate) fn path(&self) -> String {
+        format!("/tenants/{}/instances/{}", self.tenant, self.instance)
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.splitn(3, '/');
+        let tenant = name(parts.next().unwrap_or_default())?;
+        let instance = parts.next().map(name).transpose()?;
+        let app = parts.next().map(str::parse).transpose()?;
+        Ok(Self {
+            tenant,
+            instance,
+            app,
+        })
+    }
+}
+
+impl FromStr for InstanceTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (tenant, instance) = text
+            .split_once('/')
+            .ok_or("write tenant and instance, such as acme/main")?;
+        Ok(Self {
+            tenant: name(tenant)?,
+            instance: name(instance)?,
+        })
+    }
+}
+
+impl FromStr for AppAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (app, version) = match text.split_once('@') {
+            Some((app, version)) => (app, Some(version)),
+            None => (text, None),
+        };
+        if let Some(version) = version {
+            let parsed = version.parse::<semver::Version>();
+            parsed
+                .map_err(|error| format!("`{version}` is not a version such as 1.0.0: {error}"))?;
+        }
+        Ok(Self {
+            app: name(app)?,
+            version: version.map(ToOwned::to_owned),
+        })
+    }
+}
+
+/// A name or an id; nothing that could be another path.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    let valid = (1..=PART_BYTES_MAX).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "`{text}` is not a name or an id: use a-z, 0-9 and hyphens"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_have_one_to_three_parts() {
+        let path = |text: &str| text.parse::<Target>().map(|target| target.path());
+        assert_eq!(path("acme").unwrap(), "/tenants/acme");
+        assert_eq!(path("acme/main").unwrap(), "/tenants/acme/instances/main");
+        assert_eq!(
+            path("acme/main/stock").unwrap(),
+            "/tenants/acme/instances/main/installs/stock"
+        );
+        for text in [
+            "",
+            "/",
+            "acme/",
+            "acme/main/x/y",
+            "acme/..",
+            "Acme",
+            "a b",
+            "acme/main/x@1",
+        ] {
+            assert!(path(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_app_is_named_once() {
+        let app: AppAt = "stock@1.0.0".parse().unwrap();
+        let target = |text: &str| text.parse::<Target>().unwrap();
+        assert!(target("acme/main").install(Some(app.clone())).is_ok());
+        assert!(target("acme/main/stock").install(None).is_ok());
+        assert!(target("acme/main").install(None).is_err());
+        assert!(target("acme").install(Some(app.clone())).is_err());
+        assert!(target("acme/main/stock").install(Some(app)).is_err());
+    }
+}

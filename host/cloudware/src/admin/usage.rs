@@ -1,0 +1,103 @@
+//! `cloudware usage`: what was consumed.
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+
+use super::{
+    print::{self, Column, bytes, nanoseconds, number, text, time},
+    target::Target,
+};
+use crate::{Output, client::Client};
+
+/// A verb on usage.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show usage by instance and app.
+    #[command(after_help = "Examples:
+  cloudware usage show                                    everything, for operators
+  cloudware usage show acme/main                          one instance
+  cloudware usage show acme --step day --from 2026-01-01T00:00:00Z")]
+    Show(Show),
+}
+
+/// Which usage is shown.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The tenant, instance or install; everything that you may see if absent.
+    target: Option<Target>,
+    /// From this time on, such as 2026-01-31T08:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Before this time.
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// One row for each step of time instead of totals.
+    #[arg(long)]
+    step: Option<Step>,
+    /// Only this meter, with JSON output.
+    #[arg(long)]
+    meter: Option<String>,
+}
+
+/// How finely usage is added up.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Step {
+    Minute,
+    Hour,
+    Day,
+}
+
+impl Step {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+}
+
+const FROM: Column = Column::left("FROM", |v| time(&v["from"]));
+
+const COLUMNS: [Column; 11] = [
+    Column::left("TENANT", |v| text(&v["tenant"])),
+    Column::left("INSTANCE", |v| text(&v["instance"])),
+    Column::left("APP", |v| text(&v["app"])),
+    Column::right("REQUESTS", |v| number(meter(v, "requests"))),
+    Column::right("STOPS", |v| number(meter(v, "stops"))),
+    Column::right("FUEL", |v| number(meter(v, "fuel"))),
+    Column::right("CPU", |v| nanoseconds(meter(v, "cpu-ns"))),
+    Column::right("PEAK MEMORY", |v| bytes(meter(v, "memory-peak-bytes"))),
+    Column::right("IN", |v| bytes(meter(v, "request-bytes"))),
+    Column::right("OUT", |v| bytes(meter(v, "response-bytes"))),
+    Column::right("SQL", |v| number(meter(v, "sql-statements"))),
+];
+
+pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
+    let Command::Show(show) = command;
+    let place = show.target.as_ref().map(Target::split);
+    let (path, app) = match &place {
+        Some((path, app)) => (format!("{path}/usage"), *app),
+        None => ("/usage".to_owned(), None),
+    };
+    let query = [
+        ("app", app),
+        ("from", show.from.as_deref()),
+        ("to", show.to.as_deref()),
+        ("step", show.step.map(Step::word)),
+        ("meter", show.meter.as_deref()),
+    ];
+    let usage = client.get_query(&path, &query).await?;
+    if client.output() == Output::Json {
+        return print::json(&usage);
+    }
+    let items = usage["items"].as_array().map_or(&[][..], Vec::as_slice);
+    let step = show.step.map(|_| FROM);
+    let columns: Vec<Column> = step.into_iter().chain(COLUMNS).collect();
+    print::list(client, items, &columns)
+}
+
+fn meter<'a>(row: &'a Value, name: &str) -> &'a Value {
+    &row["meters"][name]
+}

@@ -1,0 +1,145 @@
+//! The data plane of a host within this process, for measuring its parts without sockets.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Result, anyhow};
+use bytes::Bytes;
+use cloudware_capability::{LogRecord, LogSink};
+use cloudware_engine::{BoundInstall, Engine, EngineConfig};
+use cloudware_instance_db::InstanceDbs;
+use cloudware_packages::Package;
+use cloudware_types::{
+    DesiredInstall, DesiredInstance, Dimension, Id, InstanceId, Limits, Reuse, Slug,
+};
+use http::Request;
+use http_body_util::{BodyExt as _, Empty};
+
+use crate::up;
+
+/// Sandboxes of this host; a bench has one at a time.
+const SANDBOXES: u32 = 64;
+
+/// An engine with every capability, and databases.
+pub(super) struct Host {
+    engine: Arc<Engine>,
+    databases: Arc<InstanceDbs>,
+    /// Where the databases are.
+    pub(super) folder: PathBuf,
+}
+
+/// Log text of guests goes nowhere.
+struct Silence;
+
+impl LogSink for Silence {
+    fn record(&self, _record: &LogRecord<'_>) {}
+}
+
+impl Host {
+    /// A host with its state in `folder`.
+    pub(super) fn new(folder: &Path) -> Result<Self> {
+        cloudware_instance_db::init()?;
+        let databases = InstanceDbs::new(cloudware_instance_db::Config {
+            dir: folder.join("instances"),
+            ..Default::default()
+        })?;
+        let config = EngineConfig {
+            cache_dir: folder.join("cache"),
+            sandboxes_max: SANDBOXES,
+            ..EngineConfig::default()
+        };
+        let capabilities = up::capabilities(&databases);
+        let engine = Engine::new(&config, capabilities, Arc::new(Silence))?;
+        Ok(Self {
+            engine: Arc::new(engine),
+            databases,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// A package in a new instance, bound as the control plane would have it, with every limit in force
+    /// and at its largest.
+    pub(super) async fn bind(&self, package: &Package, reuse: Reuse) -> Result<Arc<BoundInstall>> {
+        let manifest = &package.manifest;
+        self.engine
+            .compile(package.component_digest, package.component.clone())
+            .await?;
+        let limits = largest_limits();
+        let slug = |text: &str| {
+            text.parse::<Slug>()
+                .map_err(|error| anyhow!("{text}: {error}"))
+        };
+        let instance = DesiredInstance {
+            id: InstanceId::generate(),
+            slug: slug("main")?,
+            tenant: Id::generate(),
+            tenant_slug: slug("bench")?,
+            is_default: true,
+            unavailable: None,
+            limits: Arc::clone(&limits),
+            installs: Vec::new(),
+        };
+        let install = DesiredInstall {
+            id: Id::generate(),
+            app: manifest.name.clone(),
+            release: Id::generate(),
+            version: manifest.version.clone(),
+            component: package.component_digest,
+            http: None,
+            reuse,
+            grants: manifest.capabilities.keys().cloned().collect(),
+            config: Arc::default(),
+            database_namespace: manifest.database.as_ref().map(|d| d.namespace.clone()),
+            limits: Arc::clone(&limits),
+        };
+        if let Some(database) = &manifest.database {
+            self.databases
+                .migrate(
+                    instance.id,
+                    &database.namespace.parse()?,
+                    package.migrations.clone(),
+                    database.schema,
+                    limits.get(Dimension::Storage),
+                )
+                .await?;
+        }
+        Ok(self.engine.bind(&instance, &install).await?)
+    }
+}
+
+fn largest_limits() -> Arc<Limits> {
+    let mut limits = Limits::default();
+    for &dimension in Dimension::ALL {
+        limits
+            .set(dimension, dimension.bounds().1)
+            .expect("the bound lies within the bounds");
+    }
+    Arc::new(limits)
+}
+
+/// Sends one request to an install, without a socket, and gives the answer's body.
+pub(super) async fn call(install: &Arc<BoundInstall>, path: &str) -> Result<Bytes> {
+    let request = Request::get(path)
+        .header("host", "bench.localhost")
+        .body(Empty::<Bytes>::new())?;
+    let response = install
+        .serve(request)
+        .await
+        .map_err(|stop| anyhow!("the guest was stopped: {}", stop.explanation()))?;
+    let status = response.status();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(|stop| anyhow!("the answer broke off: {}", stop.explanation()))?
+        .to_bytes();
+    if !status.is_success() {
+        return Err(anyhow!(
+            "the guest answered {status}: {}",
+            String::from_utf8_lossy(&body)
+        ));
+    }
+    Ok(body)
+}

@@ -1,0 +1,99 @@
+//! The machine that a bench runs on: what it is, and which core does what.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    unistd::Pid,
+};
+
+/// The thread that asks.
+const THIS_THREAD: Pid = Pid::from_raw(0);
+
+/// Which cores servers and load run on. On a machine with one core they share it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cores {
+    /// All servers.
+    pub(super) server: usize,
+    /// The load generator, and benches without servers.
+    pub(super) load: usize,
+}
+
+impl Cores {
+    /// The first two cores that this process may use.
+    pub(super) fn of_this_process() -> Result<Self> {
+        let allowed = sched_getaffinity(THIS_THREAD).context("the cores can't be listed")?;
+        let mut cores = (0..CpuSet::count()).filter(|&core| allowed.is_set(core).unwrap_or(false));
+        let server = cores.next().context("there is no core to run on")?;
+        Ok(Self {
+            server,
+            load: cores.next().unwrap_or(server),
+        })
+    }
+
+    /// Whether servers and load share a core, which makes figures of servers meaningless.
+    pub(super) fn shared(self) -> bool {
+        self.server == self.load
+    }
+}
+
+/// Runs `work` on a thread of its own that stays on one core; what it starts inherits that.
+pub(super) fn pinned<T: Send>(core: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            let mut only = CpuSet::new();
+            only.set(core).context("there is no such core")?;
+            sched_setaffinity(THIS_THREAD, &only)
+                .with_context(|| format!("a thread can't be kept on core {core}"))?;
+            Ok(work())
+        });
+        match thread.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// One line about the machine and this binary.
+pub(super) fn description() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    format!(
+        "machine: {cores} cores, {}, Linux {}; cloudware {} built with profile `{}`",
+        cpu_model(&cpuinfo).unwrap_or("unknown processor"),
+        kernel.trim(),
+        env!("CARGO_PKG_VERSION"),
+        env!("CLOUDWARE_PROFILE"),
+    )
+}
+
+fn cpu_model(cpuinfo: &str) -> Option<&str> {
+    let line = cpuinfo
+        .lines()
+        .find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pinned_thread_sees_one_core_and_leaves_the_caller_alone() {
+        let before = sched_getaffinity(THIS_THREAD).unwrap();
+        let cores = Cores::of_this_process().unwrap();
+        let inside = pinned(cores.load, || sched_getaffinity(THIS_THREAD).unwrap()).unwrap();
+        let set = (0..CpuSet::count()).filter(|&core| inside.is_set(core).unwrap());
+        assert_eq!(set.collect::<Vec<_>>(), [cores.load]);
+        assert_eq!(sched_getaffinity(THIS_THREAD).unwrap(), before);
+    }
+
+    #[test]
+    fn the_model_is_read_from_the_first_processor() {
+        let text = "processor\t: 0\nmodel name\t: Example CPU @ 2 GHz\nprocessor\t: 1\n";
+        assert_eq!(cpu_model(text), Some("Example CPU @ 2 GHz"));
+        assert_eq!(cpu_model("processor : 0"), None);
+    }
+}

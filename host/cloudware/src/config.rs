@@ -1,0 +1,199 @@
+//! The platform's configuration: defaults, then a TOML file, then `CLOUDWARE_…` variables, then the
+//! command line. Unknown keys are errors, and all of them are reported at once.
+
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Result, bail};
+use cloudware_engine::EngineConfig;
+use cloudware_gateway::GatewayConfig;
+use cloudware_instance_db::Config as DatabaseConfig;
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+    value::{Dict, Value},
+};
+use serde::{Deserialize, Serialize};
+
+/// Variables with our prefix that are not configuration but options of commands.
+const OPTION_VARIABLES: &[&str] = &[
+    "api",
+    "token",
+    "output",
+    "config",
+    "cache_dir",
+    "guest_toolchain",
+];
+
+/// Everything that an operator can set.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Address to listen on; port 0 takes a free one.
+    pub(crate) listen: SocketAddr,
+    /// Folder of all state; created when missing.
+    pub(crate) data: PathBuf,
+    /// What is logged, as `level` or `target=level,…`.
+    pub(crate) log: String,
+    /// How log lines look.
+    pub(crate) log_format: LogFormat,
+    /// How long requests in flight may take to finish when the host is told to stop, in seconds.
+    pub(crate) drain_seconds: u64,
+    /// The engine.
+    pub(crate) engine: EngineConfig,
+    /// The private databases of instances.
+    pub(crate) database: DatabaseConfig,
+    /// The gateway.
+    pub(crate) gateway: GatewayConfig,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data: PathBuf::from("cloudware-data"),
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+            drain_seconds: 20,
+            engine: EngineConfig::default(),
+            database: DatabaseConfig::default(),
+            gateway: GatewayConfig::default(),
+        }
+    }
+}
+
+/// What the command line may set over everything else.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) data: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the configuration from all its places.
+    pub(crate) fn load(overrides: Overrides) -> Result<Self> {
+        let mut given = Figment::new();
+        if let Some(file) = &overrides.file {
+            if !file.is_file() {
+                bail!("there is no configuration file {}", file.display());
+            }
+            given = given.merge(Toml::file_exact(file));
+        }
+        given = given.merge(
+            Env::prefixed("CLOUDWARE_")
+                .filter(|key| {
+                    !OPTION_VARIABLES
+                        .iter()
+                        .any(|option| key.as_str().eq_ignore_ascii_case(option))
+                })
+                .split("__"),
+        );
+        check_keys(&given)?;
+        let mut config: Self = Figment::from(Serialized::defaults(Self::default()))
+            .merge(given)
+            .extract()
+            .map_err(|error| anyhow::anyhow!("the configuration is not valid: {error}"))?;
+        if let Some(listen) = overrides.listen {
+            config.listen = listen;
+        }
+        if let Some(data) = overrides.data {
+            config.data = data;
+        }
+        config.check()?;
+        // Folders of the sections lie in the data folder unless they say otherwise.
+        config.engine.cache_dir = config.data.join(&config.engine.cache_dir);
+        config.database.dir = config.data.join(&config.database.dir);
+        Ok(config)
+    }
+
+    /// How long requests in flight may take at the end.
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+
+    fn check(&self) -> Result<()> {
+        let mut wrong = Vec::new();
+        let sections = [
+            ("engine", self.engine.mistakes()),
+            ("database", self.database.mistakes()),
+            ("gateway", self.gateway.mistakes()),
+        ];
+        for (section, mistakes) in sections {
+            wrong.extend(mistakes.iter().map(|mistake| format!("{section}.{mistake}")));
+        }
+        if self.drain_seconds > 3_600 {
+            wrong.push("drain_seconds: must be at most 3600".to_owned());
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        bail!("the configuration is not valid:\n  {}", wrong.join("\n  "));
+    }
+}
+
+/// Names every key that there is not, with where it was given.
+fn check_keys(given: &Figment) -> Result<()> {
+    let known = key_paths(&Serialized::defaults(Config::default()).into_dict()?);
+    let dict: Dict = given
+        .extract()
+        .map_err(|error| anyhow::anyhow!("the configuration can't be read: {error}"))?;
+    let unknown: Vec<String> = key_paths(&dict)
+        .into_iter()
+        .filter(|key| !known.contains(key))
+        .map(|key| {
+            let place = given
+                .find_metadata(&key)
+                .map(|metadata| match &metadata.source {
+                    Some(source) => format!(" in {source}"),
+                    None => format!(" in {}", metadata.name),
+                })
+                .unwrap_or_default();
+            format!("unknown key `{key}`{place}")
+        })
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let known: Vec<_> = known.into_iter().collect();
+    bail!(
+        "the configuration is not valid:\n  {}\nThe keys are: {}",
+        unknown.join("\n  "),
+        known.join(", ")
+    );
+}
+
+fn key_paths(dict: &Dict) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    for (key, value) in dict {
+        match value {
+            Value::Dict(_, inner) => {
+                paths.extend(key_paths(inner).into_iter().map(|rest| format!("{key}.{rest}")));
+            }
+            _ => {
+                paths.insert(key.clone());
+            }
+        }
+    }
+    paths
+}
+
+/// Turns a provider into its plain values.
+trait IntoDict {
+    fn into_dict(self) -> Result<Dict>;
+}
+
+impl<T: Serialize> IntoDict for Serialized<T> {
+    fn into_dict(self) -> Result<Dict> {
+        Ok(Figment::from(self).extract()?)
+    }
+}

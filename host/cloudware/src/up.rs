@@ -1,0 +1,294 @@
+//! `cloudware up`: composes the platform from its parts, runs it, and drains it when told to stop.
+
+use std::{
+    fs,
+    fs::{File, TryLockError},
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use cloudware_capability::Capability;
+use cloudware_control::{
+    Call, Control, DataPlane, PackageStore, Store,
+    token::{self, TokenNew},
+    usage::Ledger,
+};
+use cloudware_engine::{Engine, limits::WARM_IDLE_FOR};
+use cloudware_gateway::{BodyError, Fallback, Gateway, RouteTable, Server};
+use cloudware_instance_db::InstanceDbs;
+use cloudware_packages::{Consent, HostInterfaces, ProvidedCapability};
+use http_body_util::BodyExt;
+use tokio::{net::TcpListener, signal::unix, task::JoinHandle, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    credentials::Credentials,
+    demo,
+    logs::GuestLogs,
+    plane::Plane,
+    ready::Ready,
+};
+
+/// How often usage goes to the ledger.
+const USAGE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often idle warm sandboxes are looked for.
+const EVICT_EVERY: Duration = Duration::from_secs(5);
+
+/// Which packages are there after the start.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// What was there before.
+    Kept,
+    /// The demo's as well.
+    Demo,
+}
+
+/// A platform that runs.
+struct Platform {
+    control: Arc<Control>,
+    plane: Arc<Plane>,
+    store: Store,
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    server: JoinHandle<()>,
+    chores: Vec<JoinHandle<()>>,
+    /// Held for as long as this process uses the data folder.
+    _lock: File,
+}
+
+/// Runs until the process is told to stop. `announce` is called once, when everything is ready.
+pub(crate) async fn run(
+    config: Config,
+    content: Content,
+    announce: impl FnOnce(&Ready),
+) -> Result<()> {
+    let mut stop = Signals::new()?;
+    let platform = tokio::select! {
+        platform = Platform::start(&config) => platform?,
+        () = stop.received() => return Ok(()),
+    };
+    let ready = tokio::select! {
+        ready = platform.prepare(&config, content) => ready?,
+        () = stop.received() => return platform.stop(&config).await,
+    };
+    announce(&ready);
+    stop.received().await;
+    tracing::info!("stopping: requests in flight finish first");
+    platform.stop(&config).await
+}
+
+/// The signals that ask the process to stop.
+struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            terminate: unix::signal(unix::SignalKind::terminate())?,
+            interrupt: unix::signal(unix::SignalKind::interrupt())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+impl Platform {
+    async fn start(config: &Config) -> Result<Self> {
+        let lock = open_data(&config.data)?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("can't listen on {}", config.listen))?;
+        let address = listener.local_addr()?;
+        // Before anything opens a SQLite database: it bounds what statements may allocate.
+        cloudware_instance_db::init()?;
+        let store = Store::open(&config.data.join("control.db")).await?;
+        let packages = PackageStore::open(config.data.join("packages"))?;
+        let databases = InstanceDbs::new(config.database.clone())?;
+        let engine = Engine::new(&config.engine, capabilities(&databases), Arc::new(GuestLogs))?;
+        let engine = Arc::new(engine);
+        let routes = Arc::new(RouteTable::default());
+        let plane = Arc::new(Plane::new(
+            engine,
+            Arc::clone(&routes),
+            databases,
+            packages.clone(),
+            Ledger::new(store.clone()),
+        ));
+        let control = Arc::new(Control::new(cloudware_control::Config {
+            store: store.clone(),
+            packages,
+            interfaces: host_interfaces(),
+            data_plane: Arc::clone(&plane) as Arc<dyn DataPlane>,
+        }));
+        for desired in control.start().await? {
+            plane.start(desired).await;
+        }
+        let shutdown = CancellationToken::new();
+        let gateway = Arc::new(Gateway::new(
+            config.gateway.clone(),
+            routes,
+            api(&control),
+        ));
+        let server = Server::new(gateway, listener).run(shutdown.clone(), config.drain());
+        Ok(Self {
+            chores: chores(&plane, &shutdown),
+            control,
+            plane,
+            store,
+            address,
+            server: tokio::spawn(server),
+            shutdown,
+            _lock: lock,
+        })
+    }
+
+    /// Makes sure that the local operator can get in, and sets up the demo where it is wanted.
+    async fn prepare(&self, config: &Config, content: Content) -> Result<Ready> {
+        let mut credentials = self.credentials(&config.data).await?;
+        credentials.api = format!("http://{}", reachable(self.address));
+        credentials.write(&config.data)?;
+        if content == Content::Kept {
+            return Ok(Ready::of(config, credentials, Vec::new()));
+        }
+        let sites = demo::set_up(&config.data, &mut credentials).await?;
+        credentials.write(&config.data)?;
+        Ok(Ready::of(config, credentials, sites))
+    }
+
+    async fn credentials(&self, data: &Path) -> Result<Credentials> {
+        let mut credentials = Credentials::read(data)?.unwrap_or_default();
+        if token::authenticate(&self.control, &credentials.operator)
+            .await
+            .is_err()
+        {
+            let new = TokenNew {
+                name: "local operator".to_owned(),
+                provider: None,
+                tenant: None,
+            };
+            let minted = token::create(&self.control, &Call::host(), new).await?;
+            credentials.operator = minted.secret;
+        }
+        Ok(credentials)
+    }
+
+    async fn stop(self, config: &Config) -> Result<()> {
+        self.shutdown.cancel();
+        self.server.await?;
+        for chore in self.chores {
+            chore.await?;
+        }
+        self.plane.flush_usage().await;
+        self.store.close().await;
+        tracing::info!(data = %config.data.display(), "stopped");
+        Ok(())
+    }
+}
+
+/// The whole list of capabilities of this host, each with its backend.
+pub(crate) fn capabilities(databases: &Arc<InstanceDbs>) -> Vec<Arc<dyn Capability>> {
+    vec![
+        Arc::new(cloudware_kv::Kv::new(Arc::clone(databases))),
+        Arc::new(cloudware_sql::Sql::new(Arc::clone(databases))),
+        Arc::new(cloudware_config::Config::new()),
+        Arc::new(cloudware_logging::Logging::new()),
+    ]
+}
+
+/// What the capabilities above provide, and which of them an app must ask for.
+pub(crate) fn host_interfaces() -> HostInterfaces {
+    use Consent::{Always, Asked};
+    HostInterfaces::new([
+        ProvidedCapability::new(cloudware_kv::NAME, cloudware_kv::INTERFACES, Asked),
+        ProvidedCapability::new(cloudware_sql::NAME, cloudware_sql::INTERFACES, Asked),
+        ProvidedCapability::new(cloudware_config::NAME, &cloudware_config::INTERFACES, Always),
+        ProvidedCapability::new(cloudware_logging::NAME, &cloudware_logging::INTERFACES, Always),
+    ])
+}
+
+fn api(control: &Arc<Control>) -> Fallback {
+    let router = cloudware_api::router(Arc::clone(control));
+    Arc::new(move |request| {
+        let router = router.clone();
+        Box::pin(async move {
+            use tower::ServiceExt;
+            let answered = router.oneshot(request.map(axum::body::Body::new)).await;
+            let response = answered.unwrap_or_else(|never| match never {});
+            response.map(|body| body.map_err(BodyError::from).boxed_unsync())
+        })
+    })
+}
+
+fn chores(plane: &Arc<Plane>, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
+    let usage = Arc::clone(plane);
+    let warm = Arc::clone(plane);
+    vec![
+        tokio::spawn(every(USAGE_EVERY, shutdown.clone(), move || {
+            let plane = Arc::clone(&usage);
+            async move { plane.flush_usage().await }
+        })),
+        tokio::spawn(every(EVICT_EVERY, shutdown.clone(), move || {
+            let plane = Arc::clone(&warm);
+            async move { plane.engine.evict_idle(WARM_IDLE_FOR) }
+        })),
+    ]
+}
+
+async fn every<F: Future<Output = ()>>(
+    period: Duration,
+    shutdown: CancellationToken,
+    mut work: impl FnMut() -> F,
+) {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => work().await,
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// Makes the data folder if need be, readable by the owner alone, and takes it for this process.
+fn open_data(data: &PathBuf) -> Result<File> {
+    fs::create_dir_all(data)
+        .with_context(|| format!("can't make the data folder {}", data.display()))?;
+    fs::set_permissions(data, fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("can't protect the data folder {}", data.display()))?;
+    let path = data.join("lock");
+    let lock = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => bail!(
+            "the data folder {} is in use by another cloudware: stop that one or choose another with --data",
+            data.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("can't lock {}", path.display()))
+        }
+    }
+}
+
+/// The address under which this machine reaches a listener on all interfaces.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

@@ -1,0 +1,233 @@
+//! What an ISV does, with the real binary and the real compilers: the examples and new projects
+//! build and check in every language, and mistakes are explained.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+/// The binary, with a cache of its own that outlives a test run, so that a toolchain is set up and
+/// unchanged sources are compiled once.
+fn cloudware(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloudware"));
+    command
+        .args(arguments)
+        .env("CLOUDWARE_CACHE_DIR", cache())
+        .env_remove("CLOUDWARE_OUTPUT");
+    command
+}
+
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cloudware-cache")
+}
+
+fn example(name: &str) -> String {
+    format!("{}/../../examples/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[track_caller]
+fn json(arguments: &[&str]) -> Value {
+    let mut arguments = arguments.to_vec();
+    arguments.extend(["--output", "json"]);
+    let output = cloudware(&arguments).output().expect("the binary starts");
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        stderr(&output)
+    );
+    serde_json::from_slice(&output.stdout).expect("standard output is one JSON value")
+}
+
+/// Standard error of a command that must fail, with nothing on standard output.
+#[track_caller]
+fn refused(command: &mut Command) -> String {
+    let output = command.output().expect("the binary starts");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(output.stdout.is_empty());
+    stderr(&output)
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Builds the example, then a new project of the same language, and returns both results.
+#[track_caller]
+fn build_both(example_name: &str, language: &str) -> (Value, Value) {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let out = folder.path().join("out");
+    let out = out.to_str().expect("the path is UTF-8");
+    let first = json(&["build", &example(example_name), "--out", out]);
+    let archive = first["archive"].as_str().expect("the archive has a path");
+    let checked = json(&["check", archive]);
+    assert_eq!(checked["digest"], first["digest"]);
+    assert_eq!(checked["name"], example_name);
+    assert_eq!(checked["warnings"], Value::Array(Vec::new()));
+
+    let project = folder.path().join("my-shop");
+    let project = project.to_str().expect("the path is UTF-8");
+    json(&["new", project, "--language", language]);
+    let second = json(&["build", project]);
+    assert!(
+        second["archive"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("dist/my-shop-0.1.0.cwp"))
+    );
+    let checked = json(&["check", project]);
+    assert_eq!(
+        (&checked["name"], &checked["http"]),
+        (&"my-shop".into(), &"wasi02".into())
+    );
+    let capabilities = checked["capabilities"]
+        .as_array()
+        .expect("capabilities are a list");
+    assert!(capabilities.contains(&"kv".into()) && !capabilities.contains(&"sql".into()));
+    (first, second)
+}
+
+#[test]
+fn rust_packages_build() {
+    let (hello, _) = build_both("hello-rust", "rust");
+    assert_eq!(
+        json(&["build", &example("hello-rust")])["digest"],
+        hello["digest"]
+    );
+}
+
+#[test]
+fn javascript_packages_build_and_unchanged_sources_are_not_compiled_again() {
+    let (hello, project) = build_both("hello-js", "javascript");
+    // A new project begins with the sources of the example.
+    assert_eq!(hello["component"], project["component"]);
+    assert_from_cache("hello-js");
+}
+
+#[test]
+fn python_packages_build_and_unchanged_sources_are_not_compiled_again() {
+    let (hello, project) = build_both("hello-python", "python");
+    assert_eq!(hello["component"], project["component"]);
+    assert_from_cache("hello-python");
+}
+
+/// Builds without any compiler in reach: only the cache can answer.
+#[track_caller]
+fn assert_from_cache(example_name: &str) {
+    let out = tempfile::tempdir().expect("a temporary folder can be made");
+    let output = cloudware(&["build", &example(example_name), "--out"])
+        .arg(out.path())
+        .env("PATH", "")
+        .output()
+        .expect("the binary starts");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        !stderr(&output).contains("compiling"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_missing_tool_says_what_to_install() {
+    let cache = tempfile::tempdir().unwrap();
+    for (name, advice) in [
+        ("hello-js", "Install Node.js 20"),
+        ("hello-python", "Install Python 3.10"),
+        ("hello-rust", "Install Rust"),
+    ] {
+        let said = refused(
+            cloudware(&["build", &example(name)])
+                .env("PATH", "")
+                .env("CLOUDWARE_CACHE_DIR", cache.path()),
+        );
+        assert!(said.contains(advice), "{name}: {said}");
+    }
+}
+
+/// A new Rust project in a temporary folder.
+fn rust_project() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let project = folder.path().join("shop");
+    json(&[
+        "new",
+        project.to_str().expect("the path is UTF-8"),
+        "--language",
+        "rust",
+    ]);
+    (folder, project)
+}
+
+#[test]
+fn a_compiler_error_is_shown() {
+    let (_folder, project) = rust_project();
+    fs::write(
+        project.join("src/lib.rs"),
+        "fn handle() { let x: u8 = \"text\"; }",
+    )
+    .unwrap();
+    let said = refused(cloudware(&["build"]).arg(&project));
+    assert!(
+        said.contains("mismatched types") && said.contains("src/lib.rs"),
+        "{said}"
+    );
+}
+
+#[test]
+fn every_mistake_in_a_manifest_is_shown_at_once() {
+    let (_folder, project) = rust_project();
+    let path = project.join("cloudware.toml");
+    let manifest = fs::read_to_string(&path).unwrap();
+    let manifest = manifest
+        .replace("title =", "tilte =")
+        .replace("/shop", "shop/");
+    fs::write(&path, manifest).unwrap();
+    let said = refused(cloudware(&["build"]).arg(&project));
+    for place in ["package.tilte", "package.title", "http.mount"] {
+        assert!(
+            said.contains(&format!("cloudware.toml: {place}")),
+            "{place}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_capability_that_is_used_and_not_asked_for_is_refused_with_its_name() {
+    let (_folder, project) = rust_project();
+    let path = project.join("cloudware.toml");
+    let manifest = fs::read_to_string(&path).unwrap();
+    fs::write(&path, manifest.replace("kv = \"Counts visits.\"", "")).unwrap();
+    let said = refused(cloudware(&["build"]).arg(&project));
+    assert!(
+        said.contains("capability-not-asked") && said.contains("`kv`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn folders_that_can_not_be_used() {
+    let (folder, project) = rust_project();
+    let said = refused(cloudware(&["new", "--language", "rust"]).arg(&project));
+    assert!(said.contains("is not empty"), "{said}");
+    let said =
+        refused(cloudware(&["new", "--language", "rust"]).arg(folder.path().join("My Shop")));
+    assert!(said.contains("--name"), "{said}");
+    let said = refused(cloudware(&["build"]).arg(folder.path()));
+    assert!(said.contains("cloudware new"), "{said}");
+    let said = refused(cloudware(&["check"]).arg(&project));
+    assert!(said.contains("cloudware build"), "{said}");
+    let said = refused(cloudware(&["check"]).arg(folder.path().join("absent")));
+    assert!(said.contains("does not exist"), "{said}");
+}
+
+#[test]
+fn an_archive_of_an_older_manifest_is_noticed() {
+    let (_folder, project) = rust_project();
+    json(&["build", project.to_str().unwrap()]);
+    let path = project.join("cloudware.toml");
+    let manifest = fs::read_to_string(&path).unwrap();
+    fs::write(&path, manifest.replace("/shop", "/store")).unwrap();
+    let said = refused(cloudware(&["check"]).arg(&project));
+    assert!(said.contains("older manifest"), "{said}");
+}

@@ -1,0 +1,68 @@
+//! What the control plane asks of the data plane. The binary implements it with the engine, the
+//! gateway and the private databases; the control plane knows none of them.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cloudware_packages::Problems;
+use cloudware_types::{DesiredInstance, Digest, InstanceId, Migration};
+
+/// A release before it is published.
+#[derive(Clone, Debug)]
+pub struct ReleaseToPrepare {
+    /// The component.
+    pub component: Bytes,
+    /// Its digest, which names its compiled form.
+    pub component_digest: Digest,
+    /// All migrations of the app, from 1 without gaps.
+    pub migrations: Vec<Migration>,
+    /// The prefix of the app's tables, if it has any.
+    pub namespace: Option<String>,
+}
+
+/// Why a release cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The release is at fault; every reason found is listed.
+    #[error("the release was refused: {0}")]
+    Rejected(Problems),
+    /// The host is at fault.
+    #[error("the host could not prepare the release: {0}")]
+    Host(String),
+}
+
+/// Why a desired state was not taken over. The state before stays in force.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ApplyError(pub String);
+
+/// Why a private database was not migrated. Its schema is as before.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct MigrateError(pub String);
+
+/// The data plane as the control plane sees it. All functions may wait; none may be cancelled half
+/// way with an effect, so callers run them to their end.
+#[async_trait]
+pub trait DataPlane: Send + Sync + 'static {
+    /// Compiles the component and tries the migrations on a scratch database. Called once for each
+    /// new release, before it is stored.
+    async fn prepare(&self, release: ReleaseToPrepare) -> Result<(), PrepareError>;
+
+    /// Serves the instance as described from the next invocation on; running invocations end on what
+    /// they began with. Called after each change, in the order of the changes of an instance.
+    async fn apply(&self, desired: DesiredInstance) -> Result<(), ApplyError>;
+
+    /// Brings the tables of `namespace` in the instance's private database to schema `target`, up or
+    /// down, in one transaction. Does nothing if they are there already.
+    async fn migrate(
+        &self,
+        instance: InstanceId,
+        namespace: &str,
+        migrations: &[Migration],
+        target: u32,
+    ) -> Result<(), MigrateError>;
+
+    /// Hands all metered usage that is not yet in the ledger to it. Called before usage is shown, so
+    /// that a caller sees what was consumed a moment ago.
+    async fn flush_usage(&self);
+}

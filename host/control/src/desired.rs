@@ -1,0 +1,195 @@
+//! Desired state: everything that the data plane must know to serve, put together from a handful of
+//! queries however many instances there are.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use cloudware_types::{
+    DesiredInstall, DesiredInstance, HttpRoute, InstanceId, Limits, ReleaseId, Reuse,
+};
+
+use crate::{
+    Control, Error, quota,
+    store::{
+        self,
+        desired::{InstallRow, InstanceRow, ReleaseRow},
+        quota::QuotaRow,
+    },
+};
+
+/// Every instance as it should be served.
+pub(crate) async fn all(control: &Control) -> Result<Vec<DesiredInstance>, Error> {
+    read(control, None).await
+}
+
+/// One instance as it should be served; `None` if it does not exist.
+pub(crate) async fn one(
+    control: &Control,
+    instance: InstanceId,
+) -> Result<Option<DesiredInstance>, Error> {
+    Ok(read(control, Some(instance)).await?.pop())
+}
+
+async fn read(control: &Control, only: Option<InstanceId>) -> Result<Vec<DesiredInstance>, Error> {
+    let mut connection = control.store.read().await?;
+    // One transaction: all parts are of the same moment.
+    let mut db = sqlx::Connection::begin(&mut *connection)
+        .await
+        .map_err(store::StoreError::from)?;
+    let instances = store::desired::instances(&mut db, only).await?;
+    let installs = store::desired::installs(&mut db, only).await?;
+    let releases = store::desired::releases(&mut db, only).await?;
+    let quotas = match (only, instances.first()) {
+        (None, _) => store::quota::list(&mut db).await?,
+        (Some(_), Some(instance)) => {
+            let mut subjects = vec![instance.tenant.to_string(), instance.id.to_string()];
+            subjects.extend(installs.iter().map(|install| install.id.to_string()));
+            let mut rows = Vec::new();
+            for subject in subjects {
+                rows.extend(store::quota::of_subject(&mut db, &subject).await?);
+            }
+            rows
+        }
+        (Some(_), None) => Vec::new(),
+    };
+    db.commit().await.map_err(store::StoreError::from)?;
+    Ok(Assembly::new(installs, releases, quotas).assemble(instances))
+}
+
+/// The parts by what they belong to.
+struct Assembly {
+    installs: HashMap<InstanceId, Vec<InstallRow>>,
+    releases: HashMap<ReleaseId, ReleaseRow>,
+    quotas: HashMap<String, Vec<QuotaRow>>,
+    /// Equal limits are held once: most installs have the same.
+    limits: HashMap<Vec<u64>, Arc<Limits>>,
+    configs: HashMap<BTreeMap<String, String>, Arc<BTreeMap<String, String>>>,
+}
+
+impl Assembly {
+    fn new(installs: Vec<InstallRow>, releases: Vec<ReleaseRow>, quotas: Vec<QuotaRow>) -> Self {
+        let mut assembly = Self {
+            installs: HashMap::new(),
+            releases: releases.into_iter().map(|row| (row.id, row)).collect(),
+            quotas: HashMap::new(),
+            limits: HashMap::new(),
+            configs: HashMap::new(),
+        };
+        for row in installs {
+            assembly.installs.entry(row.instance).or_default().push(row);
+        }
+        for row in quotas {
+            assembly
+                .quotas
+                .entry(row.subject.clone())
+                .or_default()
+                .push(row);
+        }
+        assembly
+    }
+
+    fn assemble(mut self, instances: Vec<InstanceRow>) -> Vec<DesiredInstance> {
+        instances
+            .into_iter()
+            .map(|row| self.instance(row))
+            .collect()
+    }
+
+    fn instance(&mut self, row: InstanceRow) -> DesiredInstance {
+        let limits = self.limits_of_instance(&row);
+        let unavailable = match (row.tenant_suspended, row.instance_suspended) {
+            (true, _) => Some("the tenant is suspended".to_owned()),
+            (false, true) => Some("the instance is suspended".to_owned()),
+            (false, false) => None,
+        };
+        let installs = self.installs.remove(&row.id).unwrap_or_default();
+        let installs = match unavailable {
+            Some(_) => Vec::new(),
+            None => installs
+                .into_iter()
+                .filter_map(|install| self.install(&row, install))
+                .collect(),
+        };
+        DesiredInstance {
+            id: row.id,
+            slug: row.slug,
+            tenant: row.tenant,
+            tenant_slug: row.tenant_slug,
+            is_default: row.is_default,
+            unavailable,
+            limits: self.shared_limits(limits),
+            installs,
+        }
+    }
+
+    fn install(&mut self, instance: &InstanceRow, row: InstallRow) -> Option<DesiredInstall> {
+        let limits = self.limits_of_install(instance, &row);
+        let limits = self.shared_limits(limits);
+        let release = self.releases.get(&row.release)?;
+        let manifest = &release.manifest;
+        let defaults = manifest.config.iter();
+        let mut config: BTreeMap<_, _> = defaults
+            .map(|(key, entry)| (key.clone(), entry.default.clone()))
+            .collect();
+        // A value for a key that this release does not know is kept, for the release that does.
+        let chosen = row.config.into_iter();
+        config.extend(chosen.filter(|(key, _)| manifest.config.contains_key(key)));
+        let config = match self.configs.get(&config) {
+            Some(shared) => Arc::clone(shared),
+            None => {
+                let shared = Arc::new(config.clone());
+                self.configs.insert(config, Arc::clone(&shared));
+                shared
+            }
+        };
+        Some(DesiredInstall {
+            id: row.id,
+            app: row.app,
+            release: row.release,
+            version: release.version.clone(),
+            component: release.component,
+            http: row.mount.map(|mount| HttpRoute { mount }),
+            reuse: manifest
+                .http
+                .as_ref()
+                .map_or(Reuse::Fresh, |http| http.reuse),
+            grants: row.grants,
+            config,
+            database_namespace: manifest.database.as_ref().map(|db| db.namespace.clone()),
+            limits,
+        })
+    }
+
+    fn limits_of_instance(&self, row: &InstanceRow) -> Limits {
+        let mut limits = quota::base_limits();
+        for subject in [row.tenant.to_string(), row.id.to_string()] {
+            self.overlay(&mut limits, &subject);
+        }
+        limits
+    }
+
+    fn limits_of_install(&self, instance: &InstanceRow, row: &InstallRow) -> Limits {
+        let mut limits = quota::base_limits();
+        if let Some(release) = self.releases.get(&row.release) {
+            quota::overlay_manifest(&mut limits, &release.manifest.limits);
+        }
+        let tenant = instance.tenant.to_string();
+        for subject in [tenant, instance.id.to_string(), row.id.to_string()] {
+            self.overlay(&mut limits, &subject);
+        }
+        limits
+    }
+
+    fn overlay(&self, limits: &mut Limits, subject: &str) {
+        if let Some(rows) = self.quotas.get(subject) {
+            quota::overlay(limits, rows);
+        }
+    }
+
+    fn shared_limits(&mut self, limits: Limits) -> Arc<Limits> {
+        let key: Vec<u64> = limits.iter().map(|(_, value)| value).collect();
+        Arc::clone(self.limits.entry(key).or_insert_with(|| Arc::new(limits)))
+    }
+}

@@ -1,0 +1,383 @@
+//! Moving an install to another release and back.
+//!
+//! The order keeps a release from ever meeting a schema older than its own: on the way up tables
+//! are migrated before the new release serves, on the way down the old release serves before tables
+//! are migrated. A journal row makes the next start repair what a crash interrupted.
+
+use cloudware_types::Migration;
+use semver::Version;
+use serde_json::json;
+
+use super::{
+    Install, InstallState,
+    enable::{check_collisions, label, refuse_yanked, set_release},
+    find_in, save,
+};
+use crate::{
+    Call, Control, Error, Release,
+    audit::Draft,
+    control::InstanceLock,
+    instance,
+    release::without_down,
+    store::{self, StoreError, install::ReleaseChange},
+};
+
+/// Moves an enabled install to another version, newer or older. Invocations that run end on the
+/// release that they began with. The tenant consents to what the release asks for.
+///
+/// # Errors
+/// [`Error::NotFound`] for install or version; [`Error::Conflict`] if it is disabled or at this
+/// version already, the release is yanked, or its tables cannot go back; [`Error::Migration`],
+/// [`Error::TakenBack`] with everything as before; [`Error::RevisionChanged`].
+pub async fn upgrade(
+    control: &Control,
+    call: &Call,
+    place: (&str, &str),
+    app: &str,
+    version: Option<Version>,
+) -> Result<Install, Error> {
+    change(control, call, place, app, Aim::Version(version)).await
+}
+
+/// Moves an install back to the release that it had before.
+///
+/// # Errors
+/// [`Error::Conflict`] if there is none; otherwise as [`upgrade`].
+pub async fn rollback(
+    control: &Control,
+    call: &Call,
+    place: (&str, &str),
+    app: &str,
+) -> Result<Install, Error> {
+    change(control, call, place, app, Aim::Previous).await
+}
+
+/// Where a change leads.
+enum Aim {
+    /// A version, or the newest published one.
+    Version(Option<Version>),
+    /// The release before.
+    Previous,
+}
+
+/// A change of release with everything that it needs.
+struct Change<'a> {
+    control: &'a Control,
+    call: &'a Call,
+    lock: &'a InstanceLock<'a>,
+    action: &'static str,
+    /// The install as it is.
+    old: Install,
+    /// The install as it will be.
+    new: Install,
+    from: Release,
+    to: Release,
+    /// Those of the release with the higher schema: they lead both ways.
+    migrations: Vec<Migration>,
+}
+
+async fn change(
+    control: &Control,
+    call: &Call,
+    (tenant, name): (&str, &str),
+    app: &str,
+    aim: Aim,
+) -> Result<Install, Error> {
+    let found = super::get(control, call, (tenant, name), app).await?;
+    let lock = control.lock(found.instance_id).await;
+    let mut db = control.store.read().await?;
+    let (tenant, instance) = instance::find(&mut db, call, tenant, name).await?;
+    call.may_change(&tenant)?;
+    let old = find_in(&mut db, instance.id, app).await?;
+    call.revision_matches(old.revision)?;
+    let action = match aim {
+        Aim::Version(_) => "install.upgrade",
+        Aim::Previous => "install.rollback",
+    };
+    let (from, to) = releases(&mut db, &old, aim).await?;
+    let mut new = old.clone();
+    set_release(&mut new, &to)?;
+    new.mount = match (&to.manifest.http, &old.mount) {
+        (None, _) => None,
+        (Some(_), Some(mount)) => Some(mount.clone()),
+        (Some(http), None) => Some(http.mount.clone()),
+    };
+    let mut others = store::install::of_instance(&mut db, instance.id).await?;
+    others.retain(|other| other.id != old.id);
+    check_collisions(&others, new.mount.as_deref(), to.namespace())?;
+    let ahead = if from.schema() > to.schema() {
+        &from
+    } else {
+        &to
+    };
+    let migrations = store::release::migrations(&mut db, ahead.id).await?;
+    refuse_one_way(&migrations, &from, &to)?;
+    drop(db);
+    let change = Change {
+        control,
+        call,
+        lock: &lock,
+        action,
+        old,
+        new,
+        from,
+        to,
+        migrations,
+    };
+    change.begin().await?;
+    let outcome = if change.from.schema() > change.to.schema() {
+        change.down().await
+    } else {
+        change.up().await
+    };
+    change.end().await?;
+    outcome
+}
+
+/// The release that is installed and the one that is aimed at.
+async fn releases(
+    db: &mut store::Connection,
+    install: &Install,
+    aim: Aim,
+) -> Result<(Release, Release), Error> {
+    if install.state == InstallState::Disabled {
+        return Err(Error::conflict(
+            "disabled",
+            format!(
+                "{} is disabled: enable it, with the version that you want",
+                install.path()
+            ),
+        ));
+    }
+    let from = store::release::get(db, install.release_id).await?;
+    let to = match aim {
+        Aim::Previous => match install.previous_release_id {
+            Some(id) => store::release::get(db, id).await?,
+            None => {
+                return Err(Error::conflict(
+                    "no-previous",
+                    format!("{} has had no other release", install.path()),
+                ));
+            }
+        },
+        Aim::Version(Some(version)) => store::release::find(db, install.app_id, &version)
+            .await?
+            .ok_or_else(|| Error::not_found("release", &label(&install.app, &version)))
+            .map(Some)?,
+        Aim::Version(None) => {
+            let app = store::app::find(db, &install.app_id.to_string()).await?;
+            match app.and_then(|app| app.latest) {
+                Some(version) => store::release::find(db, install.app_id, &version).await?,
+                None => None,
+            }
+        }
+    };
+    let (Some(from), Some(to)) = (from, to) else {
+        return Err(Error::not_found("release", install.app.as_str()));
+    };
+    if from.id == to.id {
+        return Err(Error::conflict(
+            "already-so",
+            format!("{} is at {} already", install.path(), to.version),
+        ));
+    }
+    refuse_yanked(&to)?;
+    Ok((from, to))
+}
+
+/// Refuses to go down where a step has no way back.
+pub(super) fn refuse_one_way(
+    migrations: &[Migration],
+    from: &Release,
+    to: &Release,
+) -> Result<(), Error> {
+    match without_down(migrations, from.schema(), to.schema()) {
+        None => Ok(()),
+        Some(step) => Err(Error::conflict(
+            "no-way-back",
+            format!(
+                "{} cannot be left for {}: its migration {:04} ({}) has no down.sql",
+                from.label(),
+                to.label(),
+                step.version,
+                step.name
+            ),
+        )),
+    }
+}
+
+/// Brings an install's tables to a schema.
+pub(super) async fn run_migration(
+    control: &Control,
+    install: &Install,
+    namespace: &str,
+    migrations: &[Migration],
+    target: u32,
+) -> Result<(), Error> {
+    control
+        .data_plane
+        .migrate(install.instance_id, namespace, migrations, target)
+        .await
+        .map_err(|source| Error::Migration {
+            app: install.app.to_string(),
+            target,
+            source,
+        })
+}
+
+impl Change<'_> {
+    /// Notes in the journal that it begins.
+    async fn begin(&self) -> Result<(), Error> {
+        let mut db = self.control.store.write().await?;
+        store::install::change_begin(&mut db, self.old.id, self.from.id, self.to.id).await?;
+        Ok(db.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Notes in the journal that it has ended.
+    async fn end(&self) -> Result<(), Error> {
+        let mut db = self.control.store.write().await?;
+        store::install::change_end(&mut db, self.old.id).await?;
+        Ok(db.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Tables first, then the release. If the release is not taken over, the tables go back.
+    async fn up(&self) -> Result<Install, Error> {
+        self.migrate(&self.to).await?;
+        match self.switch(self.action, &self.old, &self.new).await {
+            Ok(install) => Ok(install),
+            Err(error) => {
+                let error = self.take_back(error).await;
+                if without_down(&self.migrations, self.to.schema(), self.from.schema()).is_none()
+                    && let Err(error) = self.migrate(&self.from).await
+                {
+                    tracing::error!(install = %self.old.id, %error, "tables stay ahead of the release");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The release first, then the tables. If the tables cannot go back, neither does the release.
+    async fn down(&self) -> Result<Install, Error> {
+        let install = match self.switch(self.action, &self.old, &self.new).await {
+            Ok(install) => install,
+            Err(error) => return Err(self.take_back(error).await),
+        };
+        match self.migrate(&self.to).await {
+            Ok(()) => Ok(install),
+            Err(error) => {
+                self.restore().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn migrate(&self, release: &Release) -> Result<(), Error> {
+        let namespace = self.to.namespace().or(self.from.namespace());
+        match namespace {
+            // A release without tables leaves those of the other alone.
+            Some(namespace) if release.namespace().is_some() => {
+                let target = release.schema();
+                run_migration(self.control, &self.old, namespace, &self.migrations, target).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Records the install's new state and puts it into service.
+    async fn switch(&self, action: &str, old: &Install, new: &Install) -> Result<Install, Error> {
+        let mut db = self.control.store.write().await?;
+        let mut install = new.clone();
+        install.revision = find_in(&mut db, old.instance_id, &old.id.to_string())
+            .await?
+            .revision;
+        save(
+            &mut db,
+            self.call,
+            action,
+            &mut install,
+            Some(old.describe()),
+        )
+        .await?;
+        db.commit().await.map_err(StoreError::from)?;
+        self.control.apply(self.lock).await?;
+        Ok(install)
+    }
+
+    /// The old release again, where the data plane refused the new one.
+    async fn take_back(&self, error: Error) -> Error {
+        let Error::Apply(source) = error else {
+            return error;
+        };
+        self.restore().await;
+        Error::TakenBack {
+            what: self.to.label(),
+            source,
+        }
+    }
+
+    async fn restore(&self) {
+        let action = format!("{}-failed", self.action);
+        if let Err(error) = self.switch(&action, &self.new, &self.old).await {
+            tracing::error!(install = %self.old.id, %error, "the release before could not be put into service again");
+        }
+    }
+}
+
+/// Brings tables that a crash left between two schemas to the schema of the release that serves.
+/// Called once, before anything is served.
+pub(crate) async fn repair_interrupted(control: &Control) -> Result<(), Error> {
+    let mut db = control.store.read().await?;
+    let changes = store::install::changes(&mut db).await?;
+    drop(db);
+    for change in changes {
+        repair(control, &change).await?;
+    }
+    Ok(())
+}
+
+async fn repair(control: &Control, change: &ReleaseChange) -> Result<(), Error> {
+    let mut db = control.store.read().await?;
+    let install = find_in(&mut db, change.instance, &change.install.to_string()).await?;
+    let mut releases = Vec::new();
+    for id in [change.from, change.to] {
+        releases.extend(store::release::get(&mut db, id).await?);
+    }
+    let current = releases.iter().find(|release| release.id == change.current);
+    let ahead = releases.iter().max_by_key(|release| release.schema());
+    let outcome = match (current, ahead) {
+        (Some(current), Some(ahead)) => {
+            let migrations = store::release::migrations(&mut db, ahead.id).await?;
+            drop(db);
+            match current.namespace() {
+                Some(namespace) => {
+                    let target = current.schema();
+                    run_migration(control, &install, namespace, &migrations, target).await
+                }
+                None => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    };
+    // Tables that cannot go back stay ahead of the release, as they were while it was upgraded.
+    if let Err(error) = &outcome {
+        tracing::warn!(install = %install.path(), %error, "an interrupted upgrade leaves tables ahead of the release");
+    }
+    let call = Call::host();
+    let mut db = control.store.write().await?;
+    store::install::change_end(&mut db, change.install).await?;
+    Draft::new(
+        &call,
+        "install.change-interrupted",
+        install.id,
+        install.path(),
+    )
+    .tenant(install.tenant_id)
+    .after(json!({
+        "version": install.version,
+        "repaired": outcome.is_ok(),
+    }))
+    .write(&mut db)
+    .await?;
+    Ok(db.commit().await.map_err(StoreError::from)?)
+}

@@ -1,0 +1,69 @@
+//! Bounds on everything that callers and ledgers hand in, each with its reason.
+
+use std::time::Duration;
+
+/// Characters of a title. One line on a page.
+pub const TITLE_CHARS_MAX: usize = 100;
+
+/// Characters of a reason given with a change. A short paragraph in the audit trail.
+pub const REASON_CHARS_MAX: usize = 500;
+
+/// Characters of a token's name. One cell of a table.
+pub const TOKEN_NAME_CHARS_MAX: usize = 60;
+
+/// Live tokens of one owner. Enough for every person and machine of an organisation; bounds what a
+/// runaway script leaves behind.
+pub const TOKENS_PER_OWNER_MAX: i64 = 1_000;
+
+/// Bytes of a name or id in a path. The longest id has 36 characters.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of a request id that a caller chooses. A UUID or a trace id fits.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Items of one page where the caller does not say.
+pub const PAGE_ITEMS_DEFAULT: u32 = 50;
+
+/// Items of one page. An answer stays below a megabyte.
+pub const PAGE_ITEMS_MAX: u32 = 500;
+
+/// Bytes of a page cursor. Cursors are names or ids.
+pub const CURSOR_BYTES_MAX: usize = 64;
+
+/// Instances of one tenant. A change of a tenant's quota is handed to every one of them before it is
+/// answered, about a millisecond each.
+pub const INSTANCES_PER_TENANT_MAX: i64 = 10_000;
+
+/// Instances that a tenant may create itself; beyond it an operator decides, because each has its
+/// own database and limits.
+pub const INSTANCES_BY_TENANT_MAX: i64 = 10;
+
+/// Installs of one instance. Routes and migrations of an instance are handled as one.
+pub const INSTALLS_PER_INSTANCE_MAX: i64 = 200;
+
+/// Bytes of one configuration value.
+pub const CONFIG_VALUE_BYTES_MAX: usize = 4_096;
+
+/// Bytes of all configuration values of an install; they are held in memory for every install.
+pub const CONFIG_BYTES_MAX: usize = 65_536;
+
+/// Bytes of a mount path. It is compared for each request.
+pub const MOUNT_BYTES_MAX: usize = 100;
+
+/// Releases that are checked and compiled at the same time. Each needs a core and, unpacked,
+/// hundreds of megabytes.
+pub const PUSHES_AT_ONCE_MAX: usize = 2;
+
+/// Rows of one usage answer.
+pub const USAGE_ROWS_MAX: usize = 10_000;
+
+/// The largest reading of one meter in one minute, so that sums over years stay below 2^63. A
+/// thousand cores use a tenth of it.
+pub const USAGE_READING_MAX: u64 = 1 << 50;
+
+/// How often at most the last use of a token is written down, so that reads do not become writes.
+pub const TOKEN_USE_NOTED_EVERY: Duration = Duration::from_secs(60);
+
+/// Locks that serialise changes of instances. More than there are cores, so that strangers seldom
+/// wait for each other.
+pub const INSTANCE_LOCKS: usize = 256;

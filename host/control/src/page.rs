@@ -1,0 +1,84 @@
+//! Pages: lists are answered in pieces, and a cursor says where the next one begins.
+
+use crate::{
+    Error,
+    limits::{CURSOR_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX},
+};
+
+/// Which piece of a list a caller wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    limit: u32,
+    after: String,
+}
+
+/// One piece of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The items, in the list's order.
+    pub items: Vec<T>,
+    /// What to ask for as `after` to get the next piece; `None` at the end.
+    pub next: Option<String>,
+}
+
+impl PageRequest {
+    /// At most `limit` items (1 to [`PAGE_ITEMS_MAX`], [`PAGE_ITEMS_DEFAULT`] if absent) behind the
+    /// cursor `after`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a limit out of bounds or an overlong cursor.
+    pub fn new(limit: Option<u32>, after: Option<String>) -> Result<Self, Error> {
+        let limit = limit.unwrap_or(PAGE_ITEMS_DEFAULT);
+        if !(1..=PAGE_ITEMS_MAX).contains(&limit) {
+            return Err(Error::invalid(
+                "limit",
+                format!("must be from 1 to {PAGE_ITEMS_MAX}"),
+            ));
+        }
+        let after = after.unwrap_or_default();
+        if after.len() > CURSOR_BYTES_MAX {
+            return Err(Error::invalid(
+                "after",
+                "is not a cursor: use the `next` of the page before",
+            ));
+        }
+        Ok(Self { limit, after })
+    }
+
+    /// One more than is wanted: the surplus row tells whether there is a next page.
+    pub(crate) fn rows(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+
+    /// The cursor for lists in ascending order; empty sorts before everything.
+    pub(crate) fn after(&self) -> &str {
+        &self.after
+    }
+
+    /// The cursor for lists of ids in descending order; `~` sorts behind every id.
+    pub(crate) fn before(&self) -> &str {
+        if self.after.is_empty() {
+            "~"
+        } else {
+            &self.after
+        }
+    }
+
+    /// Makes a page of up to [`Self::rows`] rows.
+    pub(crate) fn page<T>(&self, mut rows: Vec<T>, cursor: impl Fn(&T) -> String) -> Page<T> {
+        let limit = self.limit as usize;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(cursor);
+        Page { items: rows, next }
+    }
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self {
+            limit: PAGE_ITEMS_DEFAULT,
+            after: String::new(),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Which limit is in force: the levels laid over each other, with who set what.
+
+use std::collections::BTreeMap;
+
+use cloudware_types::{Dimension, Limits, Scope};
+use serde::Serialize;
+
+use crate::{Release, Timestamp, store::quota::QuotaRow};
+
+/// Where a value comes from, from weak to strong.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuotaLevel {
+    /// The table of dimensions.
+    Default,
+    /// The app's manifest.
+    Manifest,
+    /// The tenant.
+    Tenant,
+    /// The instance.
+    Instance,
+    /// The install.
+    Install,
+}
+
+impl QuotaLevel {
+    /// The word in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Manifest => "manifest",
+            Self::Tenant => "tenant",
+            Self::Instance => "instance",
+            Self::Install => "install",
+        }
+    }
+}
+
+/// One value that one level sets.
+#[derive(Clone, Debug)]
+pub struct QuotaSetting {
+    /// The level.
+    pub level: QuotaLevel,
+    /// The value, in the dimension's unit.
+    pub value: u64,
+    /// Who set it; `platform` for the default and the release for a manifest.
+    pub set_by: String,
+    /// When it was set; `None` for the default.
+    pub set_at: Option<Timestamp>,
+    /// Why, in the words of who set it.
+    pub reason: Option<String>,
+}
+
+/// The limit in force in one dimension.
+#[derive(Clone, Debug)]
+pub struct EffectiveLimit {
+    /// The dimension.
+    pub dimension: Dimension,
+    /// Every level that sets it, weak to strong; never empty. The last one is in force.
+    pub settings: Vec<QuotaSetting>,
+}
+
+impl EffectiveLimit {
+    /// The setting that is in force.
+    #[must_use]
+    pub fn in_force(&self) -> &QuotaSetting {
+        self.settings
+            .last()
+            .expect("the default level sets every dimension")
+    }
+}
+
+/// The values of every level of one target.
+#[derive(Default)]
+pub(crate) struct Levels(BTreeMap<Dimension, Vec<QuotaSetting>>);
+
+impl Levels {
+    /// Adds the stored values of a level.
+    pub(crate) fn push(&mut self, level: QuotaLevel, rows: Vec<QuotaRow>) {
+        for row in rows {
+            self.0.entry(row.dimension).or_default().push(QuotaSetting {
+                level,
+                value: row.value,
+                set_by: row.set_by,
+                set_at: Some(row.set_at),
+                reason: row.reason,
+            });
+        }
+    }
+
+    /// Adds what a release's manifest asks for.
+    pub(crate) fn manifest(&mut self, release: &Release) {
+        for (&dimension, &value) in &release.manifest.limits {
+            if lowers(dimension, value) {
+                self.0.entry(dimension).or_default().push(QuotaSetting {
+                    level: QuotaLevel::Manifest,
+                    value,
+                    set_by: format!("{} {}", release.app, release.version),
+                    set_at: Some(release.created_at),
+                    reason: None,
+                });
+            }
+        }
+    }
+
+    /// Every dimension with its settings from weak to strong.
+    pub(crate) fn effective(&self) -> Vec<EffectiveLimit> {
+        let of = |dimension: Dimension| {
+            let mut settings = vec![QuotaSetting {
+                level: QuotaLevel::Default,
+                value: dimension.default_value(),
+                set_by: "platform".to_owned(),
+                set_at: None,
+                reason: None,
+            }];
+            settings.extend(self.0.get(&dimension).into_iter().flatten().cloned());
+            settings.sort_by_key(|setting| setting.level);
+            EffectiveLimit {
+                dimension,
+                settings,
+            }
+        };
+        Dimension::ALL
+            .iter()
+            .map(|&dimension| of(dimension))
+            .collect()
+    }
+}
+
+/// A manifest bounds its own invocations and may only lower what the platform gives.
+fn lowers(dimension: Dimension, value: u64) -> bool {
+    let (min, _) = dimension.bounds();
+    dimension.scope() == Scope::Invocation && value >= min && value < dimension.default_value()
+}
+
+/// The limits where no level but the default sets anything.
+pub(crate) fn base_limits() -> Limits {
+    Limits::default()
+}
+
+/// Lays a manifest's values over limits.
+pub(crate) fn overlay_manifest(limits: &mut Limits, values: &BTreeMap<Dimension, u64>) {
+    for (&dimension, &value) in values {
+        if lowers(dimension, value) {
+            put(limits, dimension, value);
+        }
+    }
+}
+
+/// Lays the stored values of a level over limits.
+pub(crate) fn overlay(limits: &mut Limits, rows: &[QuotaRow]) {
+    for row in rows {
+        put(limits, row.dimension, row.value);
+    }
+}
+
+/// Values were checked when they were set. One that is out of bounds by now, because the bounds of a
+/// newer release of the platform are narrower, is brought to the nearest that is allowed.
+fn put(limits: &mut Limits, dimension: Dimension, value: u64) {
+    let (min, max) = dimension.bounds();
+    limits
+        .set(dimension, value.clamp(min, max))
+        .expect("a clamped value is within its bounds");
+}

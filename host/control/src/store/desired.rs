@@ -1,0 +1,122 @@
+//! What the data plane must know of instances and their enabled installs, read with one query each.
+
+use cloudware_packages::Manifest;
+use cloudware_types::{Digest, InstallId, InstanceId, ReleaseId, Slug, TenantId};
+use semver::Version;
+use sqlx::Row as _;
+
+use super::{Connection, Result, Row, all, json, parsed};
+
+/// One instance with what decides whether it is served.
+pub(crate) struct InstanceRow {
+    pub id: InstanceId,
+    pub slug: Slug,
+    pub tenant: TenantId,
+    pub tenant_slug: Slug,
+    pub is_default: bool,
+    pub tenant_suspended: bool,
+    pub instance_suspended: bool,
+}
+
+/// One enabled install.
+pub(crate) struct InstallRow {
+    pub id: InstallId,
+    pub instance: InstanceId,
+    pub app: Slug,
+    pub release: ReleaseId,
+    pub mount: Option<String>,
+    pub config: std::collections::BTreeMap<String, String>,
+    pub grants: Vec<String>,
+}
+
+/// What a release adds to its installs.
+pub(crate) struct ReleaseRow {
+    pub id: ReleaseId,
+    pub version: Version,
+    pub component: Digest,
+    pub manifest: Manifest,
+}
+
+/// All instances, or one.
+pub(crate) async fn instances(
+    db: &mut Connection,
+    only: Option<InstanceId>,
+) -> Result<Vec<InstanceRow>> {
+    let rows = sqlx::query(
+        "SELECT i.id, i.slug, i.tenant_id, i.is_default, i.state,
+                t.slug AS tenant, t.state AS tenant_state
+         FROM instances i JOIN tenants t ON t.id = i.tenant_id
+         WHERE CAST($1 AS TEXT) IS NULL OR i.id = $1",
+    )
+    .bind(only.map(|id| id.to_string()))
+    .fetch_all(db)
+    .await?;
+    all(&rows, instance)
+}
+
+/// The enabled installs of all instances, or of one; those of yanked releases are left out, because
+/// a yanked release never starts.
+pub(crate) async fn installs(
+    db: &mut Connection,
+    only: Option<InstanceId>,
+) -> Result<Vec<InstallRow>> {
+    let rows = sqlx::query(
+        "SELECT l.id, l.instance_id, l.release_id, l.mount, l.config, l.grants, a.slug AS app
+         FROM installs l JOIN apps a ON a.id = l.app_id JOIN releases r ON r.id = l.release_id
+         WHERE l.state = 'enabled' AND r.state <> 'yanked'
+           AND (CAST($1 AS TEXT) IS NULL OR l.instance_id = $1)
+         ORDER BY a.slug",
+    )
+    .bind(only.map(|id| id.to_string()))
+    .fetch_all(db)
+    .await?;
+    all(&rows, install)
+}
+
+/// The releases that are enabled in all instances, or in one.
+pub(crate) async fn releases(
+    db: &mut Connection,
+    only: Option<InstanceId>,
+) -> Result<Vec<ReleaseRow>> {
+    let rows = sqlx::query(
+        "SELECT id, version, component_digest, manifest FROM releases
+         WHERE id IN (SELECT release_id FROM installs
+                      WHERE state = 'enabled' AND (CAST($1 AS TEXT) IS NULL OR instance_id = $1))",
+    )
+    .bind(only.map(|id| id.to_string()))
+    .fetch_all(db)
+    .await?;
+    all(&rows, |row| {
+        Ok(ReleaseRow {
+            id: parsed(row, "id")?,
+            version: parsed(row, "version")?,
+            component: parsed(row, "component_digest")?,
+            manifest: json(row, "manifest")?,
+        })
+    })
+}
+
+fn instance(row: &Row) -> Result<InstanceRow> {
+    let suspended = |column| -> Result<bool> { Ok(row.try_get::<&str, _>(column)? == "suspended") };
+    Ok(InstanceRow {
+        id: parsed(row, "id")?,
+        slug: parsed(row, "slug")?,
+        tenant: parsed(row, "tenant_id")?,
+        tenant_slug: parsed(row, "tenant")?,
+        is_default: row.try_get("is_default")?,
+        tenant_suspended: suspended("tenant_state")?,
+        instance_suspended: suspended("state")?,
+    })
+}
+
+fn install(row: &Row) -> Result<InstallRow> {
+    Ok(InstallRow {
+        id: parsed(row, "id")?,
+        instance: parsed(row, "instance_id")?,
+        app: parsed(row, "app")?,
+        release: parsed(row, "release_id")?,
+        mount: row.try_get("mount")?,
+        config: json(row, "config")?,
+        grants: json(row, "grants")?,
+    })
+}

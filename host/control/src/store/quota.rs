@@ -1,0 +1,74 @@
+//! Rows of quotas: one value for one dimension of one tenant, instance or install.
+
+use cloudware_types::Dimension;
+use sqlx::Row as _;
+
+use super::{Connection, Result, Row, all, integer, natural, parsed, time};
+use crate::Timestamp;
+
+/// One stored value.
+#[derive(Clone, Debug)]
+pub(crate) struct QuotaRow {
+    /// Tenant, instance or install, as an id.
+    pub subject: String,
+    pub dimension: Dimension,
+    pub value: u64,
+    pub reason: Option<String>,
+    pub set_by: String,
+    pub set_at: Timestamp,
+}
+
+/// Sets or replaces a value.
+pub(crate) async fn set(db: &mut Connection, quota: &QuotaRow) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO quotas (subject_id, dimension, value, reason, set_by, set_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (subject_id, dimension)
+         DO UPDATE SET value = $3, reason = $4, set_by = $5, set_at = $6",
+    )
+    .bind(&quota.subject)
+    .bind(quota.dimension.name())
+    .bind(integer(quota.value))
+    .bind(&quota.reason)
+    .bind(&quota.set_by)
+    .bind(quota.set_at.millis())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Removes a value, if there is one.
+pub(crate) async fn unset(db: &mut Connection, subject: &str, dimension: Dimension) -> Result<()> {
+    sqlx::query("DELETE FROM quotas WHERE subject_id = $1 AND dimension = $2")
+        .bind(subject)
+        .bind(dimension.name())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// All values of one subject.
+pub(crate) async fn of_subject(db: &mut Connection, subject: &str) -> Result<Vec<QuotaRow>> {
+    let rows = sqlx::query("SELECT * FROM quotas WHERE subject_id = $1")
+        .bind(subject)
+        .fetch_all(db)
+        .await?;
+    all(&rows, quota)
+}
+
+/// All values of all subjects.
+pub(crate) async fn list(db: &mut Connection) -> Result<Vec<QuotaRow>> {
+    let rows = sqlx::query("SELECT * FROM quotas").fetch_all(db).await?;
+    all(&rows, quota)
+}
+
+fn quota(row: &Row) -> Result<QuotaRow> {
+    Ok(QuotaRow {
+        subject: row.try_get("subject_id")?,
+        dimension: parsed(row, "dimension")?,
+        value: natural(row, "value")?,
+        reason: row.try_get("reason")?,
+        set_by: row.try_get("set_by")?,
+        set_at: time(row, "set_at")?,
+    })
+}

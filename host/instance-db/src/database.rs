@@ -1,0 +1,334 @@
+//! The private database of one instance: its file, its connections, and the calls that run on them.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use cloudware_types::InstanceId;
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use crate::{
+    Config, Description, Error, Holder, Mode, Namespace, Outcome, Request, RowSet, Transaction,
+    Worked,
+    connection::Conn,
+    lane::{Lane, Lease},
+    lexer::Verb,
+    limits, schema, statement,
+    worker::run,
+};
+
+/// What all databases of a host share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) workers: Arc<Semaphore>,
+    pub(crate) started: Instant,
+}
+
+/// On whose behalf an app's statements run, and within which bounds.
+#[derive(Clone, Debug)]
+pub struct AppScope {
+    /// The namespace that the app owns.
+    pub namespace: Namespace,
+    /// Size that the database may have, in bytes.
+    pub storage_bytes_max: u64,
+    /// Whoever takes the turns.
+    pub holder: Holder,
+}
+
+impl AppScope {
+    pub(crate) fn page_quota(&self) -> u64 {
+        self.storage_bytes_max / limits::PAGE_BYTES
+    }
+}
+
+/// Bounds of a call of the platform's own code.
+#[derive(Clone, Copy, Debug)]
+pub struct PlatformScope {
+    /// Size that the database may have, in bytes.
+    pub storage_bytes_max: u64,
+    /// Time that the call may work.
+    pub time_max: Duration,
+    /// Whoever takes the turn.
+    pub holder: Holder,
+}
+
+/// The private database of one instance. Connections open at the first call and are kept.
+pub struct Database {
+    pub(crate) id: InstanceId,
+    pub(crate) path: PathBuf,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) write_turns: Arc<Semaphore>,
+    pub(crate) read_turns: Arc<Semaphore>,
+    /// Number of the [`Holder`] that has the write turn; 0 for none or nobody in particular.
+    pub(crate) writer_holder: AtomicU64,
+    /// Milliseconds from the host's start to the last use.
+    last_used_ms: AtomicU64,
+    idle: Mutex<Idle>,
+    last_report: Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct Idle {
+    writer: Option<Conn>,
+    readers: Vec<Conn>,
+    is_set_up: bool,
+    is_closed: bool,
+}
+
+impl Database {
+    pub(crate) fn new(id: InstanceId, path: PathBuf, shared: Arc<Shared>) -> Self {
+        Self {
+            id,
+            path,
+            write_turns: Arc::new(Semaphore::new(1)),
+            read_turns: Arc::new(Semaphore::new(shared.config.readers_max)),
+            writer_holder: AtomicU64::new(0),
+            last_used_ms: AtomicU64::new(0),
+            idle: Mutex::default(),
+            last_report: Mutex::default(),
+            shared,
+        }
+    }
+
+    /// The instance that it belongs to.
+    #[must_use]
+    pub fn instance(&self) -> InstanceId {
+        self.id
+    }
+
+    /// Runs a statement that gives rows, in a transaction of its own if it makes changes.
+    pub async fn query(self: &Arc<Self>, scope: &AppScope, request: Request) -> Worked<RowSet> {
+        match statement::check_text(&request.statement) {
+            Ok(Verb::Read) => {
+                let namespace = scope.namespace.clone();
+                self.in_turn(Lane::Read, scope.holder, request.time_max, move |conn| {
+                    statement::query(conn, &namespace, &request)
+                })
+                .await
+            }
+            Ok(_) => self.change(scope, request, statement::query).await,
+            Err(error) => Worked::refused(error),
+        }
+    }
+
+    /// Runs a statement that gives no rows, in a transaction of its own.
+    pub async fn execute(self: &Arc<Self>, scope: &AppScope, request: Request) -> Worked<Outcome> {
+        self.change(scope, request, statement::execute).await
+    }
+
+    /// Compiles a statement and says what it takes and gives.
+    pub async fn describe(
+        self: &Arc<Self>,
+        scope: &AppScope,
+        text: Arc<str>,
+        time_max: Duration,
+    ) -> Worked<Description> {
+        let namespace = scope.namespace.clone();
+        self.in_turn(Lane::Read, scope.holder, time_max, move |conn| {
+            statement::describe(conn, &namespace, &text)
+        })
+        .await
+    }
+
+    /// Begins a transaction.
+    pub async fn begin(self: &Arc<Self>, scope: &AppScope, mode: Mode) -> Worked<Transaction> {
+        Transaction::begin(self, scope, mode).await
+    }
+
+    /// Reads the platform's tables. `work` runs on a thread that may wait for the disk.
+    pub async fn read<R, F>(self: &Arc<Self>, scope: PlatformScope, work: F) -> Worked<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&Connection) -> Result<R, Error> + Send + 'static,
+    {
+        self.in_turn(Lane::Read, scope.holder, scope.time_max, |conn| {
+            work(conn.platform())
+        })
+        .await
+    }
+
+    /// Changes the platform's tables in one transaction, committed if `work` succeeds. `work` runs on a
+    /// thread that may wait for the disk.
+    pub async fn write<R, F>(self: &Arc<Self>, scope: PlatformScope, work: F) -> Worked<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&Connection) -> Result<R, Error> + Send + 'static,
+    {
+        let database = Arc::clone(self);
+        let pages = scope.storage_bytes_max / limits::PAGE_BYTES;
+        self.in_turn(Lane::Write, scope.holder, scope.time_max, move |conn| {
+            database.ready_to_write(conn, pages)?;
+            statement::in_transaction(conn, |conn| work(conn.platform()))
+        })
+        .await
+    }
+
+    async fn change<R: Send + 'static>(
+        self: &Arc<Self>,
+        scope: &AppScope,
+        request: Request,
+        statement: impl FnOnce(&Conn, &Namespace, &Request) -> Result<R, Error> + Send + 'static,
+    ) -> Worked<R> {
+        let database = Arc::clone(self);
+        let namespace = scope.namespace.clone();
+        let pages = scope.page_quota();
+        self.in_turn(Lane::Write, scope.holder, request.time_max, move |conn| {
+            database.ready_to_write(conn, pages)?;
+            statement::in_transaction(conn, |conn| statement(conn, &namespace, &request))
+        })
+        .await
+    }
+
+    pub(crate) async fn in_turn<R, F>(
+        self: &Arc<Self>,
+        lane: Lane,
+        holder: Holder,
+        time_max: Duration,
+        work: F,
+    ) -> Worked<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<R, Error> + Send + 'static,
+    {
+        match Lease::take(self, lane, holder).await {
+            Ok(lease) => run(lease, time_max, work).await.1,
+            Err(error) => Worked::refused(self.report(error)),
+        }
+    }
+
+    /// Prepares the writer for a call that may use `pages` pages of the file.
+    pub(crate) fn ready_to_write(&self, conn: &mut Conn, pages: u64) -> Result<(), Error> {
+        conn.set_page_quota(pages)?;
+        conn.forget_last_insert();
+        if file_bytes(&wal_path(&self.path)) > limits::WAL_BYTES_MAX {
+            conn.platform()
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            if file_bytes(&wal_path(&self.path)) > limits::WAL_BYTES_MAX {
+                return Err(Error::Busy);
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection that a turn of this kind left behind.
+    pub(crate) fn take_idle(&self, lane: Lane) -> Option<Conn> {
+        self.touch();
+        let mut idle = self.idle.lock();
+        match lane {
+            Lane::Write => idle.writer.take(),
+            Lane::Read => idle.readers.pop(),
+        }
+    }
+
+    /// Keeps a connection for the next turn.
+    pub(crate) fn give_back(&self, lane: Lane, connection: Conn) {
+        self.touch();
+        let mut idle = self.idle.lock();
+        if idle.is_closed {
+            drop(idle);
+            drop(connection);
+            return;
+        }
+        match lane {
+            Lane::Write => idle.writer = Some(connection),
+            Lane::Read => idle.readers.push(connection),
+        }
+    }
+
+    /// Opens a connection; the first one makes and checks the file. Waits for the disk.
+    pub(crate) fn open(&self, lane: Lane) -> Result<Conn, Error> {
+        let mut idle = self.idle.lock();
+        if idle.is_closed {
+            return Err(Error::Unavailable("the database was deleted".into()));
+        }
+        if !idle.is_set_up {
+            let connection = schema::set_up(&self.path, self.shared.config.durability)?;
+            idle.is_set_up = true;
+            if lane == Lane::Write {
+                return Ok(connection);
+            }
+            idle.writer.get_or_insert(connection);
+        }
+        drop(idle);
+        let connection = Conn::open(&self.path, self.shared.config.durability)?;
+        if lane == Lane::Read {
+            connection.platform().pragma_update(None, "query_only", 1)?;
+        }
+        Ok(connection)
+    }
+
+    /// Closes every idle connection and refuses new ones, once nobody has a turn.
+    pub(crate) fn close(&self) {
+        self.write_turns.close();
+        self.read_turns.close();
+        let mut idle = self.idle.lock();
+        idle.is_closed = true;
+        let (writer, readers) = (idle.writer.take(), std::mem::take(&mut idle.readers));
+        drop(idle);
+        drop(readers);
+        drop(writer);
+    }
+
+    fn touch(&self) {
+        let now = self.shared.started.elapsed().as_millis();
+        self.last_used_ms
+            .store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Milliseconds from the host's start to the last use.
+    pub(crate) fn last_used_ms(&self) -> u64 {
+        self.last_used_ms.load(Ordering::Relaxed)
+    }
+
+    /// Tells the operator about a failure that is nobody else's, not more often than is useful, and
+    /// tells a full disk from a full quota.
+    pub(crate) fn report(&self, error: Error) -> Error {
+        let error = match error {
+            Error::Full => match disk_free_bytes(&self.path) {
+                Some(free) if free < limits::DISK_FREE_BYTES_MIN => Error::Unavailable(format!(
+                    "the disk is full: {free} bytes are free; make room or move the data directory"
+                )),
+                _ => return Error::Full,
+            },
+            error @ Error::Unavailable(_) => error,
+            other => return other,
+        };
+        let mut last = self.last_report.lock();
+        if last.is_none_or(|at| at.elapsed() >= limits::FAILURE_LOG_INTERVAL) {
+            *last = Some(Instant::now());
+            tracing::error!(instance = %self.id, file = %self.path.display(), %error,
+                "a private database failed");
+        }
+        error
+    }
+}
+
+/// The write-ahead log beside a database file.
+pub(crate) fn wal_path(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+/// A file whose name is that of `path` and a suffix.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Size of a file; 0 where there is none.
+pub(crate) fn file_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn disk_free_bytes(path: &Path) -> Option<u64> {
+    let directory = path.parent()?;
+    let disk = rustix::fs::statvfs(directory).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}

@@ -1,0 +1,99 @@
+//! Every bound of the private database, with its reason. Bounds that an admin may change are
+//! [`cloudware_types::Dimension`]s and not here.
+
+use std::time::Duration;
+
+/// Bytes of one text, blob or row. Larger files belong into blobs, and a built-in function works on
+/// a value without looking at the clock.
+pub const VALUE_BYTES_MAX: usize = 8 << 20;
+
+/// Bytes of the text of one statement of a running app. Multi-row inserts fit.
+pub const STATEMENT_BYTES_MAX: usize = 128 << 10;
+
+/// Bytes of the text of one migration step. A schema with its first data fits.
+pub const MIGRATION_BYTES_MAX: usize = 1 << 20;
+
+/// Steps of one app's schema.
+pub const MIGRATIONS_MAX: usize = 1_000;
+
+/// Parameters of one statement. A multi-row insert fits.
+pub const PARAMETERS_MAX: usize = 4_096;
+
+/// Bytes of the rows that one call returns, bookkeeping included. The host keeps them in memory until
+/// the guest has them.
+pub const RESULT_BYTES_MAX: usize = 16 << 20;
+
+/// Memory that SQLite may take while it runs one statement: page cache, sorting, temporary tables and
+/// values. Several of the largest values fit.
+pub const STATEMENT_MEMORY_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of a statement that is kept compiled. Longer ones are seldom run twice.
+pub(crate) const CACHED_STATEMENT_BYTES_MAX: usize = 4 << 10;
+
+/// Compiled statements that one connection keeps.
+pub(crate) const CACHED_STATEMENTS_MAX: usize = 64;
+
+/// Instructions of SQLite's machine between two looks at the clock: some tens of microseconds.
+pub(crate) const CLOCK_INTERVAL_OPS: i32 = 1_000;
+
+/// Columns of a table, an index or a result.
+pub(crate) const COLUMNS_MAX: i32 = 256;
+
+/// Depth of an expression; each level costs stack.
+pub(crate) const EXPRESSION_DEPTH_MAX: i32 = 100;
+
+/// Parts of a compound select.
+pub(crate) const COMPOUND_SELECT_MAX: i32 = 50;
+
+/// Instructions that one statement compiles to. Ordinary statements have hundreds.
+pub(crate) const PROGRAM_OPS_MAX: i32 = 50_000;
+
+/// Arguments of a function.
+pub(crate) const FUNCTION_ARGUMENTS_MAX: i32 = 100;
+
+/// Bytes of a LIKE or GLOB pattern. Matching takes time in proportion to pattern times text.
+pub(crate) const LIKE_PATTERN_BYTES_MAX: i32 = 128;
+
+/// Triggers that fire each other.
+pub(crate) const TRIGGER_DEPTH_MAX: i32 = 16;
+
+/// Distinct characters that `trim` removes.
+pub(crate) const TRIM_CHARACTERS_MAX: usize = 256;
+
+/// Tables, indexes, views and triggers of one app. Reading the schema costs each new connection.
+pub(crate) const OBJECTS_MAX: usize = 1_000;
+
+/// Bytes of a page of the file, SQLite's default.
+pub(crate) const PAGE_BYTES: u64 = 4_096;
+
+/// Page cache of one connection in KiB; the operating system caches the file as well.
+pub(crate) const PAGE_CACHE_KIB: i64 = 1_024;
+
+/// Size to which the write-ahead log is cut after a checkpoint.
+pub(crate) const WAL_KEPT_BYTES: i64 = 4 << 20;
+
+/// Size of the write-ahead log from which a write first waits for a checkpoint: a reader that holds an
+/// old snapshot for long must not make the log grow without bound.
+pub(crate) const WAL_BYTES_MAX: u64 = 256 << 20;
+
+/// Free space below which a full database is blamed on the disk and not on the quota.
+pub(crate) const DISK_FREE_BYTES_MIN: u64 = 32 << 20;
+
+/// How long SQLite itself waits for a lock. Our own lanes keep writers apart, so this is met
+/// only while a file is being closed, or if another process has opened it.
+pub(crate) const FILE_LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// Time for one whole migration of an instance.
+pub(crate) const MIGRATION_TIME_MAX: Duration = Duration::from_secs(300);
+
+/// Time for checking migrations on a scratch database, which is empty.
+pub(crate) const MIGRATION_CHECK_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Size of a scratch database in pages (16 MiB).
+pub(crate) const SCRATCH_PAGES_MAX: u64 = 4_096;
+
+/// Time for work of the platform itself, such as undoing a transaction or a snapshot.
+pub(crate) const PLATFORM_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// Between two entries in the operator's log about one failing database.
+pub(crate) const FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(10);

@@ -1,0 +1,339 @@
+//! All private databases of a host: found by instance, opened on demand, closed when idle.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use cloudware_types::{InstanceId, Migration};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::{
+    Config, Database, Error, Holder, MigrationError, Namespace,
+    connection::Conn,
+    database::{Shared, beside, file_bytes},
+    lane::Lane,
+    limits, memory, migrate, schema,
+    worker::off_async_threads,
+};
+
+/// The private databases of a host. One per process and directory: turns are kept in memory.
+pub struct InstanceDbs {
+    shared: Arc<Shared>,
+    open: Arc<Mutex<HashMap<InstanceId, Arc<Database>>>>,
+    closing: mpsc::Sender<Arc<Database>>,
+}
+
+/// Why the databases can't be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings are wrong.
+    #[error("the settings of the private databases are wrong: {}", .0.join("; "))]
+    Config(Vec<String>),
+    /// See the source.
+    #[error(transparent)]
+    AlreadyInUse(#[from] memory::AlreadyInUse),
+    /// The directory can't be made or written.
+    #[error("the directory of the private databases, {}, can't be used: {reason}; check that it exists and that this user may write it", dir.display())]
+    Directory {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl InstanceDbs {
+    /// Prepares the directory; opens no database.
+    ///
+    /// # Errors
+    /// [`StartError`] in words for the operator.
+    pub fn new(config: Config) -> Result<Arc<Self>, StartError> {
+        let mistakes = config.mistakes();
+        if !mistakes.is_empty() {
+            return Err(StartError::Config(mistakes));
+        }
+        memory::init()?;
+        check_directory(&config.dir).map_err(|reason| StartError::Directory {
+            dir: config.dir.clone(),
+            reason,
+        })?;
+        let idle_close = Duration::from_secs(config.idle_close_seconds);
+        let shared = Arc::new(Shared {
+            workers: Arc::new(Semaphore::new(config.workers_max)),
+            started: Instant::now(),
+            config,
+        });
+        let open = Arc::new(Mutex::new(HashMap::new()));
+        let (closing, to_close) = mpsc::channel();
+        let sweeper = Sweeper {
+            open: Arc::clone(&open),
+            started: shared.started,
+            idle_close,
+        };
+        std::thread::Builder::new()
+            .name("instance-db-close".into())
+            .spawn(move || sweeper.run(&to_close))
+            .map_err(|error| StartError::Directory {
+                dir: shared.config.dir.clone(),
+                reason: format!("no thread could be started: {error}"),
+            })?;
+        Ok(Arc::new(Self {
+            shared,
+            open,
+            closing,
+        }))
+    }
+
+    /// The database of an instance. Costs a look into a map: files are opened at the first call.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where as many databases as may be open are all in use.
+    pub fn get(&self, instance: InstanceId) -> Result<Arc<Database>, Error> {
+        let mut open = self.open.lock();
+        if let Some(database) = open.get(&instance) {
+            return Ok(Arc::clone(database));
+        }
+        if open.len() >= self.shared.config.open_max {
+            let oldest = open
+                .iter()
+                .filter(|(_, database)| Arc::strong_count(database) == 1)
+                .min_by_key(|(_, database)| database.last_used_ms())
+                .map(|(id, _)| *id)
+                .ok_or(Error::Busy)?;
+            if let Some(database) = open.remove(&oldest) {
+                // Closing waits for the disk; the sweeper's thread may.
+                let _ = self.closing.send(database);
+            }
+        }
+        let database = Arc::new(Database::new(
+            instance,
+            self.path(instance),
+            Arc::clone(&self.shared),
+        ));
+        open.insert(instance, Arc::clone(&database));
+        Ok(database)
+    }
+
+    /// Databases that are open at the moment.
+    #[must_use]
+    pub fn open_count(&self) -> usize {
+        self.open.lock().len()
+    }
+
+    /// Brings an app's schema to version `target` (0: nothing is left of it), in one transaction. Steps
+    /// up come from `migrations`; steps down too, or else from what was recorded when they were applied.
+    ///
+    /// # Errors
+    /// [`MigrationError`]; nothing was changed.
+    pub async fn migrate(
+        &self,
+        instance: InstanceId,
+        namespace: &Namespace,
+        migrations: Vec<Migration>,
+        target: u32,
+        storage_bytes_max: u64,
+    ) -> Result<(), MigrationError> {
+        let database = self.get(instance)?;
+        let plan = migrate::Plan {
+            namespace: namespace.clone(),
+            migrations,
+            target,
+        };
+        let pages = storage_bytes_max / limits::PAGE_BYTES;
+        let in_turn = Arc::clone(&database);
+        database
+            .in_turn(
+                Lane::Write,
+                Holder::ANONYMOUS,
+                limits::MIGRATION_TIME_MAX,
+                move |conn| {
+                    in_turn.ready_to_write(conn, pages)?;
+                    Ok(migrate::apply(conn, &plan))
+                },
+            )
+            .await
+            .result?
+    }
+
+    /// The version that an app's schema has; 0 where it has none.
+    ///
+    /// # Errors
+    /// [`Error`] where the database can't be read.
+    pub async fn schema_version(
+        &self,
+        instance: InstanceId,
+        namespace: &Namespace,
+    ) -> Result<u32, Error> {
+        let namespace = namespace.clone();
+        self.get(instance)?
+            .in_turn(
+                Lane::Read,
+                Holder::ANONYMOUS,
+                limits::PLATFORM_TIME_MAX,
+                move |conn| migrate::version(conn, &namespace),
+            )
+            .await
+            .result
+    }
+
+    /// Removes a database for good, after the calls that run have ended. Deleting one that does not
+    /// exist succeeds.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where a call does not end in time; [`Error::Unavailable`] where a file can't be
+    /// removed.
+    pub async fn delete(&self, instance: InstanceId) -> Result<(), Error> {
+        let database = self.get(instance)?;
+        let wait = Duration::from_millis(self.shared.config.lock_wait_ms);
+        let all_readers = u32::try_from(self.shared.config.readers_max).unwrap_or(u32::MAX);
+        let turns = async {
+            let writer = Arc::clone(&database.write_turns).acquire_owned().await;
+            let readers = Arc::clone(&database.read_turns)
+                .acquire_many_owned(all_readers)
+                .await;
+            (writer, readers)
+        };
+        let _turns = tokio::time::timeout(wait, turns)
+            .await
+            .map_err(|_| Error::Busy)?;
+        let removed = Arc::clone(&database);
+        let result = tokio::task::spawn_blocking(move || {
+            removed.close();
+            remove_files(&removed.path)
+        })
+        .await
+        .map_err(|error| Error::Unavailable(error.to_string()))?;
+        self.open.lock().remove(&instance);
+        result.map_err(|error| database.report(error))
+    }
+
+    /// Bytes that a database takes on disk, its log included; 0 where it does not exist yet. Opens nothing.
+    pub async fn size_bytes(&self, instance: InstanceId) -> u64 {
+        let path = self.path(instance);
+        let log = beside(&path, "-wal");
+        tokio::task::spawn_blocking(move || file_bytes(&path) + file_bytes(&log))
+            .await
+            .unwrap_or(0)
+    }
+
+    /// Writes a complete, compact and consistent copy to `file`, which must not exist, while the
+    /// database goes on working.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the copy can't be written.
+    pub async fn snapshot(&self, instance: InstanceId, file: PathBuf) -> Result<(), Error> {
+        let database = self.get(instance)?;
+        // The first connection makes the file where it does not exist yet.
+        let ready = database
+            .in_turn(
+                Lane::Read,
+                Holder::ANONYMOUS,
+                limits::PLATFORM_TIME_MAX,
+                |_| Ok(()),
+            )
+            .await;
+        ready.result?;
+        let copied = Arc::clone(&database);
+        let result = tokio::task::spawn_blocking(move || copy(&copied.path, &file)).await;
+        result
+            .map_err(|error| Error::Unavailable(error.to_string()))?
+            .map_err(|error| database.report(error))
+    }
+
+    /// One of 256 subdirectories by the last two digits of the id, which are random.
+    fn path(&self, instance: InstanceId) -> PathBuf {
+        let id = instance.to_string();
+        let directory = self.shared.config.dir.join(&id[id.len() - 2..]);
+        directory.join(format!("{id}.db"))
+    }
+}
+
+fn check_directory(dir: &Path) -> Result<(), String> {
+    schema::make_directory(dir).map_err(|error| error.to_string())?;
+    let probe = dir.join(format!(".probe-{}", std::process::id()));
+    let result = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe));
+    result.map_err(|error| error.to_string())
+}
+
+fn remove_files(path: &Path) -> Result<(), Error> {
+    // The log goes first: without its database it means nothing, the other way round it might be lost data.
+    for file in [
+        beside(path, "-wal"),
+        beside(path, "-shm"),
+        beside(path, "-journal"),
+        path.to_owned(),
+    ] {
+        match std::fs::remove_file(&file) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(Error::Unavailable(format!(
+                    "can't remove {}: {error}",
+                    file.display()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    if to.exists() {
+        return Err(Error::Unavailable(format!(
+            "{} exists already; a snapshot never overwrites",
+            to.display()
+        )));
+    }
+    let Some(name) = to.to_str() else {
+        return Err(Error::Unavailable("the path is not UTF-8".into()));
+    };
+    Conn::copy_to(from, name)?;
+    let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
+    synced.map_err(|error| Error::Unavailable(format!("can't write {name}: {error}")))
+}
+
+/// Closes databases off the request path.
+struct Sweeper {
+    open: Arc<Mutex<HashMap<InstanceId, Arc<Database>>>>,
+    started: Instant,
+    idle_close: Duration,
+}
+
+impl Sweeper {
+    /// Runs until the [`InstanceDbs`] is dropped.
+    fn run(&self, to_close: &mpsc::Receiver<Arc<Database>>) {
+        loop {
+            match to_close.recv_timeout(self.idle_close / 4) {
+                Ok(evicted) => drop(evicted),
+                Err(mpsc::RecvTimeoutError::Timeout) => drop(self.take_idle()),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Databases that nobody uses and nobody has used for long.
+    fn take_idle(&self) -> Vec<Arc<Database>> {
+        let now = self.started.elapsed().as_millis() as u64;
+        let idle_ms = self.idle_close.as_millis() as u64;
+        self.open
+            .lock()
+            .extract_if(|_, database| {
+                Arc::strong_count(database) == 1
+                    && now.saturating_sub(database.last_used_ms()) >= idle_ms
+            })
+            .map(|(_, database)| database)
+            .collect()
+    }
+}
+
+impl Drop for InstanceDbs {
+    fn drop(&mut self) {
+        let open = std::mem::take(&mut *self.open.lock());
+        // Closing writes the logs back into the files.
+        off_async_threads(move || drop(open));
+    }
+}

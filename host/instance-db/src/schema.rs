@@ -1,0 +1,125 @@
+//! The platform's own tables in every private database, and the marks by which a file is known to
+//! be one.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::{Durability, Error, connection::Conn, limits, statement::in_transaction};
+
+/// `application_id` in the file's header: the letters `CWDB`.
+const APPLICATION_ID: i64 = 0x4357_4442;
+
+/// `user_version` in the file's header: the layout of the tables below.
+const LAYOUT: i64 = 1;
+
+/// `cw_kv` keeps no rows for deleted keys; that versions still only grow is the counter's work.
+const TABLES: &str = "
+    CREATE TABLE cw_schema (
+        namespace TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        down TEXT,
+        PRIMARY KEY (namespace, version)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE cw_kv (
+        app TEXT NOT NULL,
+        bucket TEXT NOT NULL,
+        key TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        value BLOB NOT NULL,
+        PRIMARY KEY (app, bucket, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE cw_kv_counter (
+        app TEXT NOT NULL PRIMARY KEY,
+        version INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Opens a file as a writer; makes the tables where it is new, checks the marks where it is not.
+pub(crate) fn set_up(path: &Path, durability: Durability) -> Result<Conn, Error> {
+    if let Some(directory) = path.parent() {
+        make_directory(directory)?;
+    }
+    let conn = Conn::open(path, durability)?;
+    match recognise(conn.platform())? {
+        Found::Ours => {}
+        Found::Empty => {
+            let sqlite = conn.platform();
+            sqlite.pragma_update(None, "page_size", limits::PAGE_BYTES as i64)?;
+            let mode: String =
+                sqlite.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+            if mode != "wal" {
+                return Err(Error::Unavailable(format!(
+                    "the file system does not support write-ahead logging (journal mode {mode}); \
+                     put the data directory on a local disk"
+                )));
+            }
+            make_tables(&conn)?;
+        }
+    }
+    Ok(conn)
+}
+
+/// Makes the platform's tables and marks in an empty database.
+pub(crate) fn make_tables(conn: &Conn) -> Result<(), Error> {
+    in_transaction(conn, |conn| {
+        let sqlite = conn.platform();
+        // Another opener of the same new file may have been first.
+        if let Found::Ours = recognise(sqlite)? {
+            return Ok(());
+        }
+        sqlite.execute_batch(TABLES)?;
+        sqlite.pragma_update(None, "application_id", APPLICATION_ID)?;
+        sqlite.pragma_update(None, "user_version", LAYOUT)?;
+        Ok(())
+    })
+}
+
+enum Found {
+    Empty,
+    Ours,
+}
+
+fn recognise(sqlite: &Connection) -> Result<Found, Error> {
+    let number = |pragma| sqlite.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (application, layout) = (number("application_id")?, number("user_version")?);
+    if application == APPLICATION_ID {
+        return if layout == LAYOUT {
+            Ok(Found::Ours)
+        } else {
+            Err(Error::Unavailable(format!(
+                "the file has layout {layout}, and this version of cloudware knows layout {LAYOUT}; \
+                 run the version that wrote it"
+            )))
+        };
+    }
+    let objects: i64 =
+        sqlite.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application == 0 && layout == 0 && objects == 0 {
+        Ok(Found::Empty)
+    } else {
+        Err(Error::Unavailable(format!(
+            "the file is a SQLite database of something else (application id {application}, \
+             {objects} objects); move it away or restore the right one"
+        )))
+    }
+}
+
+/// Makes a directory and everything above it, and makes that durable.
+pub(crate) fn make_directory(directory: &Path) -> Result<(), Error> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| {
+        Error::Unavailable(format!("can't make {}: {error}", directory.display()))
+    };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    match directory.parent() {
+        Some(parent) => std::fs::File::open(parent)
+            .and_then(|parent| parent.sync_all())
+            .map_err(failed),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,163 @@
+//! A transaction of an app: a turn at the database that is kept until commit, rollback or drop.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    AppScope, Database, Error, Outcome, Request, RowSet, Worked,
+    connection::Conn,
+    lane::{Lane, Lease},
+    lexer::Verb,
+    limits, statement,
+    worker::run,
+};
+
+/// What a transaction is begun for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// A consistent snapshot; any number at the same time.
+    Read,
+    /// Reads and changes; one at a time per database.
+    Write,
+}
+
+/// An open transaction. Dropping it undoes its changes, also while a statement runs.
+pub struct Transaction {
+    /// Gone once the transaction has ended.
+    lease: Option<Lease>,
+    mode: Mode,
+    scope: AppScope,
+}
+
+impl Transaction {
+    pub(crate) async fn begin(
+        database: &Arc<Database>,
+        scope: &AppScope,
+        mode: Mode,
+    ) -> Worked<Self> {
+        let lane = match mode {
+            Mode::Read => Lane::Read,
+            Mode::Write => Lane::Write,
+        };
+        let lease = match Lease::take(database, lane, scope.holder).await {
+            Ok(lease) => lease,
+            Err(error) => return Worked::refused(error),
+        };
+        let pages = scope.page_quota();
+        let database = Arc::clone(database);
+        let (lease, begun) = run(lease, limits::PLATFORM_TIME_MAX, move |conn| match mode {
+            Mode::Write => {
+                database.ready_to_write(conn, pages)?;
+                statement::run_platform(conn.platform(), "BEGIN IMMEDIATE")
+            }
+            Mode::Read => {
+                statement::run_platform(conn.platform(), "BEGIN")?;
+                pin_snapshot(conn)
+            }
+        })
+        .await;
+        let scope = scope.clone();
+        begun.map(|()| Self { lease, mode, scope })
+    }
+
+    /// Whether the transaction is still open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// Runs a statement that gives rows.
+    pub async fn query(&mut self, request: Request) -> Worked<RowSet> {
+        self.run(request, statement::query).await
+    }
+
+    /// Runs a statement that gives no rows.
+    pub async fn execute(&mut self, request: Request) -> Worked<Outcome> {
+        self.run(request, statement::execute).await
+    }
+
+    /// Makes the changes durable. The transaction has ended afterwards, also where this failed.
+    pub async fn commit(mut self) -> Worked<()> {
+        self.end(statement::commit).await
+    }
+
+    /// Undoes the changes.
+    pub async fn rollback(mut self) -> Worked<()> {
+        self.end(|conn| {
+            if conn.undo() {
+                Ok(())
+            } else {
+                Err(Error::Unavailable("a rollback failed".into()))
+            }
+        })
+        .await
+    }
+
+    async fn end(
+        &mut self,
+        finish: impl FnOnce(&Conn) -> Result<(), Error> + Send + 'static,
+    ) -> Worked<()> {
+        let Some(lease) = self.lease.take() else {
+            return Worked::refused(Error::Closed);
+        };
+        let (lease, ended) = run(lease, limits::PLATFORM_TIME_MAX, |conn| {
+            let result = finish(conn);
+            // A commit that was refused leaves SQLite's transaction open.
+            conn.undo();
+            result
+        })
+        .await;
+        drop(lease);
+        ended
+    }
+
+    async fn run<R: Send + 'static>(
+        &mut self,
+        request: Request,
+        statement: impl FnOnce(&Conn, &crate::Namespace, &Request) -> Result<R, Error> + Send + 'static,
+    ) -> Worked<R> {
+        let verb = match statement::check_text(&request.statement) {
+            Ok(verb) => verb,
+            Err(error) => return Worked::refused(error),
+        };
+        if self.mode == Mode::Read && verb != Verb::Read && self.lease.is_some() {
+            return Worked::refused(Error::ReadOnly);
+        }
+        let Some(lease) = self.lease.take() else {
+            return Worked::refused(Error::Closed);
+        };
+        let namespace = self.scope.namespace.clone();
+        let (lease, worked) = run(lease, request.time_max, move |conn| {
+            if verb == Verb::Read {
+                statement(conn, &namespace, &request)
+            } else {
+                // The whole of a refused statement is undone, also where its rows were too many.
+                in_savepoint(conn, |conn| statement(conn, &namespace, &request))
+            }
+        })
+        .await;
+        // Some failures (a full disk, ON CONFLICT ROLLBACK) end the transaction as a whole.
+        self.lease = lease.filter(|lease| !lease.is_idle());
+        worked
+    }
+}
+
+fn pin_snapshot(conn: &Conn) -> Result<(), Error> {
+    conn.platform()
+        .prepare_cached("SELECT count(*) FROM cw_schema")?
+        .query_row([], |_| Ok(()))?;
+    Ok(())
+}
+
+fn in_savepoint<R>(conn: &Conn, work: impl FnOnce(&Conn) -> Result<R, Error>) -> Result<R, Error> {
+    statement::run_platform(conn.platform(), "SAVEPOINT cw_statement")?;
+    let result = work(conn);
+    if conn.is_idle() {
+        return result;
+    }
+    if result.is_err() {
+        conn.start_clock(Duration::from_secs(60), None);
+        statement::run_platform(conn.platform(), "ROLLBACK TO cw_statement")?;
+    }
+    statement::run_platform(conn.platform(), "RELEASE cw_statement")?;
+    result
+}

@@ -1,0 +1,62 @@
+//! Values and rows as they cross the border to a guest.
+
+use std::sync::Arc;
+
+/// A parameter or a cell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// Kept as 0 or 1; a cell is one where its column is declared BOOLEAN.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A floating-point number. NaN is kept as NULL.
+    Real(f64),
+    /// UTF-8 text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+/// The rows that a query gave.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct RowSet {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// The rows, each with a cell for every column.
+    pub rows: Vec<Vec<Value>>,
+    /// Rows inserted, updated or deleted, where the statement also made changes.
+    pub affected: u64,
+}
+
+/// What a changing statement did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Rows inserted, updated or deleted.
+    pub affected: u64,
+    /// Rowid of the last insert of this statement; 0 where it inserted nothing.
+    pub last_insert_id: i64,
+}
+
+/// What a statement takes and gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Names of the columns that it gives; empty for one that gives no rows.
+    pub columns: Vec<String>,
+    /// Parameters that it takes.
+    pub parameter_count: u32,
+}
+
+/// One statement of an app with its parameters and bounds.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The text.
+    pub statement: Arc<str>,
+    /// The parameters in order.
+    pub parameters: Vec<Value>,
+    /// Rows that it may give or change; more is [`crate::Error::RowsExceeded`].
+    pub rows_max: u64,
+    /// Time that the database may work; more is [`crate::Error::TimeExceeded`].
+    pub time_max: std::time::Duration,
+}

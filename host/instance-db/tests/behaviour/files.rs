@@ -1,0 +1,255 @@
+//! Files: what is acknowledged survives, and what is not ours or broken is refused clearly.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use cloudware_instance_db::{Config, Durability, Error, InstanceDbs, StartError, Value};
+use cloudware_types::InstanceId;
+
+use crate::fixture::{Fixture, STOCK, STORAGE, request, scope, steps};
+
+fn database_file(fixture: &Fixture) -> PathBuf {
+    let id = fixture.instance.to_string();
+    let directory = fixture
+        .dir
+        .path()
+        .join("instances")
+        .join(&id[id.len() - 2..]);
+    directory.join(format!("{id}.db"))
+}
+
+/// Where the test runs itself again as the process that is to be killed.
+const CHILD_DIR: &str = "CLOUDWARE_TEST_CHILD_DIR";
+const CHILD_INSTANCE: &str = "CLOUDWARE_TEST_CHILD_INSTANCE";
+
+#[tokio::test]
+async fn a_killed_host_loses_nothing_that_it_acknowledged() {
+    if let (Ok(dir), Ok(instance)) = (std::env::var(CHILD_DIR), std::env::var(CHILD_INSTANCE)) {
+        return write_until_killed(Path::new(&dir), instance.parse().unwrap()).await;
+    }
+    let fixture = Fixture::new();
+    fixture.migrate("stock", &[STOCK]).await;
+    let Fixture { dbs, dir, instance } = fixture;
+    drop(dbs);
+    let mut acknowledged = 0;
+    for round in 0..3 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "files::a_killed_host_loses_nothing_that_it_acknowledged",
+            ])
+            .args(["--nocapture", "--test-threads=1"])
+            .env(CHILD_DIR, dir.path().join("instances"))
+            .env(CHILD_INSTANCE, instance.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let numbers = lines.map_while(Result::ok).filter_map(|line| {
+            line.split_once("kept: ")
+                .map(|(_, number)| number.parse::<i64>().unwrap())
+        });
+        for (seen, number) in numbers.enumerate() {
+            acknowledged = number;
+            if seen == 40 + 17 * round {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        let reopened = InstanceDbs::new(Config {
+            dir: dir.path().join("instances"),
+            ..Config::default()
+        })
+        .unwrap();
+        let database = reopened.get(instance).unwrap();
+        let query = "SELECT max(amount), count(*) FROM stock_items WHERE sku LIKE 'n%'";
+        let rows = database
+            .query(&scope("stock"), request(query))
+            .await
+            .result
+            .unwrap()
+            .rows;
+        let [Value::Integer(max), Value::Integer(count)] = rows[0][..] else {
+            panic!("{rows:?}");
+        };
+        assert!(
+            max >= acknowledged && acknowledged > 0,
+            "{max} of {acknowledged}"
+        );
+        assert_eq!(count, max, "every write before the last is there");
+    }
+}
+
+async fn write_until_killed(dir: &Path, instance: InstanceId) {
+    let dbs = InstanceDbs::new(Config {
+        dir: dir.to_owned(),
+        ..Config::default()
+    })
+    .unwrap();
+    let database = dbs.get(instance).unwrap();
+    let insert = "INSERT INTO stock_items (sku, amount)
+         SELECT 'n' || n, n FROM (SELECT 1 + count(*) AS n FROM stock_items WHERE sku LIKE 'n%') RETURNING amount";
+    loop {
+        let rows = database
+            .query(&scope("stock"), request(insert))
+            .await
+            .result
+            .unwrap()
+            .rows;
+        let Value::Integer(number) = rows[0][0] else {
+            panic!("{rows:?}");
+        };
+        println!("kept: {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_something_else_is_refused_and_left_alone() {
+    let fixture = Fixture::new();
+    let file = database_file(&fixture);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let foreign = rusqlite::Connection::open(&file).unwrap();
+    foreign
+        .execute_batch("CREATE TABLE customers (x); INSERT INTO customers VALUES (1)")
+        .unwrap();
+    drop(foreign);
+    let before = std::fs::read(&file).unwrap();
+    let Err(Error::Unavailable(text)) = fixture.query("SELECT 1").await else {
+        panic!("a foreign file was used");
+    };
+    assert!(text.contains("something else"), "{text}");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_host_is_refused() {
+    let fixture = Fixture::with_apps().await;
+    let file = database_file(&fixture);
+    let newer = rusqlite::Connection::open(&file).unwrap();
+    newer.pragma_update(None, "user_version", 99).unwrap();
+    drop(newer);
+    let reopened = InstanceDbs::new(Config {
+        dir: fixture.dir.path().join("instances"),
+        ..Config::default()
+    })
+    .unwrap();
+    let worked = reopened
+        .get(fixture.instance)
+        .unwrap()
+        .query(&scope("stock"), request("SELECT 1"))
+        .await;
+    assert!(matches!(worked.result, Err(Error::Unavailable(text)) if text.contains("layout 99")));
+}
+
+#[tokio::test]
+async fn damage_is_told_and_does_not_spread() {
+    let fixture = Fixture::new();
+    let file = database_file(&fixture);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(
+        &file,
+        b"not a database at all, but long enough to be read as one".repeat(200),
+    )
+    .unwrap();
+    assert!(matches!(
+        fixture.query("SELECT 1").await,
+        Err(Error::Unavailable(_))
+    ));
+    assert!(matches!(
+        fixture
+            .dbs
+            .migrate(
+                fixture.instance,
+                &"stock".parse().unwrap(),
+                steps(&[STOCK]),
+                1,
+                STORAGE
+            )
+            .await,
+        Err(cloudware_instance_db::MigrationError::Database(
+            Error::Unavailable(_)
+        ))
+    ));
+    let other = Fixture {
+        instance: InstanceId::generate(),
+        ..fixture
+    };
+    other.migrate("stock", &[STOCK]).await;
+    other.query("SELECT sku FROM stock_items").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_page_that_was_overwritten_is_found_out() {
+    let fixture = Fixture::with_apps().await;
+    let many = "INSERT INTO stock_items (sku) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT 'sku-' || i FROM n";
+    fixture.execute(many).await.unwrap();
+    let file = database_file(&fixture);
+    let Fixture { dbs, dir, instance } = fixture;
+    drop(dbs);
+    let closing = rusqlite::Connection::open(&file).unwrap();
+    closing
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
+    drop(closing);
+    let mut bytes = std::fs::read(&file).unwrap();
+    for page in bytes.chunks_mut(4096).skip(5) {
+        page.fill(0xA5);
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let dbs = InstanceDbs::new(Config {
+        dir: dir.path().join("instances"),
+        ..Config::default()
+    })
+    .unwrap();
+    let worked = dbs
+        .get(instance)
+        .unwrap()
+        .query(
+            &scope("stock"),
+            request("SELECT count(DISTINCT sku) FROM stock_items"),
+        )
+        .await;
+    assert!(
+        matches!(worked.result, Err(Error::Unavailable(_))),
+        "{:?}",
+        worked.result
+    );
+}
+
+#[test]
+fn settings_and_directories_are_checked_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = Config {
+        dir: dir.path().to_owned(),
+        open_max: 0,
+        lock_wait_ms: 0,
+        ..Config::default()
+    };
+    let Err(StartError::Config(mistakes)) = InstanceDbs::new(wrong) else {
+        panic!("wrong settings were taken");
+    };
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    for unusable in [
+        file.clone(),
+        file.join("below"),
+        PathBuf::from("/proc/cloudware"),
+    ] {
+        let config = Config {
+            dir: unusable.clone(),
+            durability: Durability::Normal,
+            ..Config::default()
+        };
+        let Err(error) = InstanceDbs::new(config) else {
+            panic!("{} was taken", unusable.display());
+        };
+        assert!(
+            error.to_string().contains(unusable.to_str().unwrap()),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! Schemas go up and down as a whole or not at all.
+
+use cloudware_instance_db::{Direction, Error, MigrationError, Value, check_migrations};
+use cloudware_types::Migration;
+
+use crate::fixture::{Fixture, STORAGE};
+
+fn step(version: u32, up: &str, down: Option<&str>) -> Migration {
+    Migration {
+        version,
+        name: format!("step-{version}"),
+        up: up.to_owned(),
+        down: down.map(str::to_owned),
+    }
+}
+
+fn history() -> Vec<Migration> {
+    vec![
+        step(
+            1,
+            "CREATE TABLE stock_items (id INTEGER PRIMARY KEY AUTOINCREMENT, sku TEXT);
+             CREATE TABLE stock_moves (id INTEGER PRIMARY KEY, item REFERENCES stock_items (id) ON DELETE CASCADE);
+             CREATE INDEX stock_by_sku ON stock_items (lower(sku)) WHERE sku IS NOT NULL;
+             INSERT INTO stock_items (sku) VALUES ('a'), ('b');
+             INSERT INTO stock_moves (item) VALUES (1), (2);",
+            Some("DROP TABLE stock_moves; DROP TABLE stock_items;"),
+        ),
+        step(
+            2,
+            "ALTER TABLE stock_items ADD COLUMN amount INTEGER NOT NULL DEFAULT 0 CHECK (amount >= 0);
+             ALTER TABLE stock_items RENAME COLUMN sku TO code;
+             CREATE VIEW stock_overview AS SELECT code, amount FROM stock_items;
+             CREATE TRIGGER stock_moved AFTER INSERT ON stock_moves BEGIN
+                 UPDATE stock_items SET amount = amount + 1 WHERE id = new.item;
+             END;",
+            Some(
+                "DROP TRIGGER stock_moved; DROP VIEW stock_overview;
+                 ALTER TABLE stock_items RENAME COLUMN code TO sku;
+                 ALTER TABLE stock_items DROP COLUMN amount;",
+            ),
+        ),
+        // Rebuilds a table that others refer to, as SQLite's manual says.
+        step(
+            3,
+            "CREATE TABLE stock_new (id INTEGER PRIMARY KEY AUTOINCREMENT, code TEXT NOT NULL, amount INTEGER NOT NULL) STRICT;
+             INSERT INTO stock_new SELECT id, code, amount FROM stock_items;
+             DROP VIEW stock_overview;
+             DROP TRIGGER stock_moved;
+             DROP TABLE stock_items;
+             ALTER TABLE stock_new RENAME TO stock_items;",
+            None,
+        ),
+    ]
+}
+
+async fn migrate(
+    fixture: &Fixture,
+    steps: Vec<Migration>,
+    target: u32,
+) -> Result<(), MigrationError> {
+    fixture
+        .dbs
+        .migrate(
+            fixture.instance,
+            &"stock".parse().unwrap(),
+            steps,
+            target,
+            STORAGE,
+        )
+        .await
+}
+
+async fn version(fixture: &Fixture) -> u32 {
+    let namespace = "stock".parse().unwrap();
+    fixture
+        .dbs
+        .schema_version(fixture.instance, &namespace)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_schema_goes_up_down_and_up_again_with_its_data() {
+    let fixture = Fixture::new();
+    migrate(&fixture, history(), 2).await.unwrap();
+    fixture
+        .execute("INSERT INTO stock_moves (item) VALUES (1)")
+        .await
+        .unwrap();
+    let amount = "SELECT amount FROM stock_overview WHERE code = 'a'";
+    assert_eq!(fixture.cell("stock", amount).await, Value::Integer(1));
+    // The older release knows only its own step; the way back is what was recorded.
+    migrate(&fixture, history()[..1].to_vec(), 1).await.unwrap();
+    assert_eq!(version(&fixture).await, 1);
+    assert!(fixture.query("SELECT * FROM stock_overview").await.is_err());
+    let skus = fixture
+        .cell("stock", "SELECT group_concat(sku) FROM stock_items")
+        .await;
+    assert_eq!(skus, Value::Text("a,b".into()));
+    migrate(&fixture, history(), 3).await.unwrap();
+    let moves = "SELECT count(*) FROM stock_moves JOIN stock_items ON stock_items.id = item";
+    assert_eq!(fixture.cell("stock", moves).await, Value::Integer(3));
+    // References hold again after the rebuild.
+    let dangling = fixture
+        .execute("INSERT INTO stock_moves (item) VALUES (99)")
+        .await;
+    assert!(matches!(dangling, Err(Error::Constraint(_))));
+    migrate(&fixture, history(), 3).await.unwrap();
+    let back = migrate(&fixture, history(), 2).await.unwrap_err();
+    assert!(
+        matches!(back, MigrationError::NoDown { version: 3, .. }),
+        "{back}"
+    );
+    assert_eq!(version(&fixture).await, 3);
+}
+
+#[tokio::test]
+async fn nothing_of_a_failed_upgrade_stays() {
+    let fixture = Fixture::new();
+    migrate(&fixture, history(), 1).await.unwrap();
+    let mut steps = history();
+    steps[2].up = "INSERT INTO stock_items (code) VALUES ('x'); SELEKT".into();
+    let failed = migrate(&fixture, steps, 3).await.unwrap_err();
+    let MigrationError::Step {
+        version: 3,
+        direction: Direction::Up,
+        reason,
+        ..
+    } = &failed
+    else {
+        panic!("{failed:?}");
+    };
+    assert!(reason.contains("SELEKT"), "{reason}");
+    assert_eq!(version(&fixture).await, 1);
+    let skus = fixture
+        .cell("stock", "SELECT group_concat(sku) FROM stock_items")
+        .await;
+    assert_eq!(skus, Value::Text("a,b".into()));
+}
+
+#[tokio::test]
+async fn a_changed_step_is_refused_and_an_unknown_one_too() {
+    let fixture = Fixture::new();
+    migrate(&fixture, history(), 2).await.unwrap();
+    let mut changed = history();
+    changed[0].up += " -- harmless";
+    let refusal = migrate(&fixture, changed, 2).await.unwrap_err();
+    assert!(
+        matches!(refusal, MigrationError::Changed { version: 1, .. }),
+        "{refusal}"
+    );
+    let refusal = migrate(&fixture, history(), 4).await.unwrap_err();
+    assert!(matches!(refusal, MigrationError::Numbering(_)), "{refusal}");
+    let mut gap = history();
+    gap.remove(1);
+    let refusal = migrate(&fixture, gap, 2).await.unwrap_err();
+    assert!(matches!(refusal, MigrationError::Numbering(_)), "{refusal}");
+}
+
+#[tokio::test]
+async fn references_must_hold_after_a_migration() {
+    let fixture = Fixture::new();
+    migrate(&fixture, history(), 1).await.unwrap();
+    let mut steps = history()[..1].to_vec();
+    steps.push(step(2, "DELETE FROM stock_items WHERE id = 1", None));
+    let refusal = migrate(&fixture, steps, 2).await.unwrap_err();
+    let MigrationError::Result { version: 2, reason } = &refusal else {
+        panic!("{refusal:?}");
+    };
+    assert!(
+        reason.contains("stock_moves") && reason.contains("1 rows"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn the_check_before_publishing_goes_up_down_and_up() {
+    let namespace = "stock".parse().unwrap();
+    check_migrations(&namespace, &history()).unwrap();
+    check_migrations(&namespace, &[]).unwrap();
+    let mut broken = history();
+    broken.pop();
+    broken[1].down = Some("DROP VIEW stock_overview".into());
+    // The way down leaves a column, which the second way up meets.
+    let refusal = check_migrations(&namespace, &broken).unwrap_err();
+    assert!(
+        matches!(
+            refusal,
+            MigrationError::Step { version: 1, .. }
+                | MigrationError::Step { version: 2, .. }
+                | MigrationError::Result { .. }
+        ),
+        "{refusal}"
+    );
+    let leftover = [step(
+        1,
+        "CREATE TABLE stock_a (x); CREATE TABLE stock_b (x)",
+        Some("DROP TABLE stock_a"),
+    )];
+    let refusal = check_migrations(&namespace, &leftover).unwrap_err();
+    assert!(refusal.to_string().contains("stock_b"), "{refusal}");
+    let endless = [step(
+        1,
+        "CREATE TABLE stock_n (i); INSERT INTO stock_n WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT max(i) FROM n, n AS m",
+        None,
+    )];
+    let begun = std::time::Instant::now();
+    assert!(check_migrations(&namespace, &endless).is_err());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30));
+}

@@ -1,0 +1,468 @@
+//! Every limit of every kind, reached by a guest on a running platform: the answer names the limit, what was
+//! used, the maximum and the place; the host and a neighbour never notice.
+
+use cloudware_tests::{Answer, Http, Platform, Source, eventually, within};
+use cloudware_types::Dimension;
+use http::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// One limit that ends a run with an explanation.
+struct Case {
+    dimension: Dimension,
+    max: u64,
+    status: u16,
+    app: &'static str,
+    /// The word that the explanation must have as its place: a guest function or a host call.
+    place: Option<(&'static str, &'static str)>,
+    request: fn(&Http) -> reqwest::RequestBuilder,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        dimension: Dimension::Fuel,
+        max: 5_000_000,
+        status: 503,
+        app: "adversary",
+        place: Some(("function", "endless")),
+        request: |site| site.request(Method::GET, "/adversary/loop"),
+    },
+    Case {
+        dimension: Dimension::Deadline,
+        max: 200,
+        status: 504,
+        app: "adversary",
+        place: None,
+        request: |site| site.request(Method::GET, "/adversary/sleep?ms=60000"),
+    },
+    Case {
+        dimension: Dimension::Memory,
+        max: 8 << 20,
+        status: 503,
+        app: "adversary",
+        place: Some(("function", "touch")),
+        request: |site| site.request(Method::GET, "/adversary/touch?bytes=16777216"),
+    },
+    Case {
+        dimension: Dimension::Handles,
+        max: 100,
+        status: 503,
+        app: "adversary",
+        place: Some(("function", "handles")),
+        request: |site| site.request(Method::GET, "/adversary/handles"),
+    },
+    Case {
+        dimension: Dimension::HostCalls,
+        max: 50,
+        status: 503,
+        app: "state",
+        place: Some(("host_call", "kv.")),
+        request: |site| site.request(Method::GET, "/state/host-calls"),
+    },
+    Case {
+        dimension: Dimension::RequestBytes,
+        max: 1_000,
+        status: 413,
+        app: "state",
+        place: None,
+        request: |site| {
+            site.request(Method::PUT, "/state/kv/large/key")
+                .body(vec![b'x'; 1_001])
+        },
+    },
+    Case {
+        dimension: Dimension::SqlStatements,
+        max: 3,
+        status: 503,
+        app: "state",
+        place: Some(("host_call", "sql.")),
+        request: |site| {
+            let statement = json!({ "statement": "SELECT 1" });
+            let script = json!({ "statements": vec![statement; 20] });
+            site.request(Method::POST, "/state/sql/transaction")
+                .json(&script)
+        },
+    },
+    Case {
+        dimension: Dimension::SqlRows,
+        max: 10,
+        status: 503,
+        app: "state",
+        place: Some(("host_call", "sql.")),
+        request: |site| statement(site, &counting_to(11)),
+    },
+    Case {
+        dimension: Dimension::SqlTime,
+        max: 20,
+        status: 504,
+        app: "state",
+        place: Some(("host_call", "sql.")),
+        request: |site| {
+            let endless = counting_to(u64::MAX / 2).replace("SELECT n", "SELECT count(n)");
+            statement(site, &endless)
+        },
+    },
+    Case {
+        dimension: Dimension::KvOperations,
+        max: 5,
+        status: 503,
+        app: "state",
+        place: Some(("host_call", "kv.")),
+        request: |site| site.request(Method::POST, "/state/kv/many/flood?count=20&bytes=1"),
+    },
+];
+
+fn statement(site: &Http, statement: &str) -> reqwest::RequestBuilder {
+    site.request(Method::POST, "/state/sql")
+        .json(&json!({ "statement": statement }))
+}
+
+fn counting_to(last: u64) -> String {
+    format!(
+        "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {last}) \
+         SELECT n FROM counted"
+    )
+}
+
+/// A platform where acme has the guests that misbehave and birch, the neighbour, one that does not.
+async fn platform() -> Platform {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    for source in [Source::ADVERSARY, Source::STATE, Source::HELLO] {
+        platform.publish(source).await;
+    }
+    platform.tenants(&["acme"], &["adversary", "state"]).await;
+    platform.tenants(&["birch"], &["hello"]).await;
+    platform
+}
+
+/// The host and the neighbour answer as ever.
+async fn assert_others_are_well(platform: &Platform) {
+    let hello = platform.site("birch", "/hello").get("/").await.expect(200);
+    assert_eq!(hello.text(), "hello\n");
+    let _ = platform.api().get("/health").await.expect(200);
+}
+
+/// The problem says which limit, how much of how much, whose, and where.
+#[track_caller]
+fn assert_stop(answer: &Answer, case: &Case) {
+    let kind = "limit-reached";
+    let problem = answer.problem(case.status, kind);
+    let name = case.dimension.name();
+    assert_eq!(problem["limit"], name, "{problem}");
+    assert_eq!(problem["max"], case.max, "{problem}");
+    let used = problem["used"].as_u64().unwrap_or_default();
+    assert!(used >= case.max, "{problem}");
+    assert_eq!(problem["unit"], json!(case.dimension.unit()), "{problem}");
+    assert_eq!(problem["app"], case.app, "{problem}");
+    assert_eq!(problem["version"], "1.0.0", "{problem}");
+    assert!(problem["elapsed_ms"].is_u64(), "{problem}");
+    assert!(!answer.header("x-request-id").is_empty());
+    assert_eq!(problem["request_id"], answer.header("x-request-id"));
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains(name) && detail.contains(case.app), "{detail}");
+    if let Some((member, word)) = case.place {
+        let place = problem[member].as_str().unwrap_or_default();
+        assert!(place.contains(word), "{member} should name {word}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn every_limit_is_enforced_and_explained() {
+    let platform = platform().await;
+    let site = platform.site("acme", "");
+    let mut covered = Vec::new();
+    for case in CASES {
+        let name = case.dimension.name();
+        let before = stops(&platform, case.app).await;
+        platform.limit("acme", json!({ name: case.max })).await;
+        let answer = site.send((case.request)(&site)).await;
+        assert_stop(&answer, case);
+        assert_others_are_well(&platform).await;
+        platform.limit("acme", json!({ name: null })).await;
+        eventually("the stop is in the ledger", async || {
+            (stops(&platform, case.app).await > before).then_some(())
+        })
+        .await;
+        covered.push(case.dimension);
+    }
+    covered.push(response_bytes(&platform).await);
+    covered.push(log_bytes(&platform).await);
+    covered.push(concurrency(&platform).await);
+    covered.push(request_rate(&platform).await);
+    covered.push(storage(&platform).await);
+    covered.sort_unstable();
+    assert_eq!(covered, Dimension::ALL, "each dimension has its case here");
+}
+
+async fn stops(platform: &Platform, app: &str) -> u64 {
+    platform.usage("acme", app).await["stops"].as_u64().unwrap_or_default()
+}
+
+/// What is beyond the limit does not leave: a client can tell that the answer is not whole.
+async fn response_bytes(platform: &Platform) -> Dimension {
+    platform.limit("acme", json!({ "response-bytes": 100_000 })).await;
+    let site = platform.site("acme", "/adversary");
+    let within = site.get("/big-response?bytes=100000").await.expect(200);
+    assert_eq!(within.body.len(), 100_000);
+    for path in ["/big-response?bytes=10000000", "/endless-response"] {
+        let request = site.request(Method::GET, path);
+        match site.try_send(request).await {
+            Err(_) => {}
+            Ok(answer) => {
+                let problem = answer.problem(503, "limit-reached");
+                assert_eq!(problem["limit"], "response-bytes");
+            }
+        }
+    }
+    assert!(platform.log().contains("limit response-bytes"), "the log says why");
+    assert_others_are_well(platform).await;
+    platform.limit("acme", json!({ "response-bytes": null })).await;
+    Dimension::ResponseBytes
+}
+
+/// A flood is cut and marked, and the request goes well.
+async fn log_bytes(platform: &Platform) -> Dimension {
+    platform.limit("acme", json!({ "log-bytes": 1_000 })).await;
+    let before = platform.log().len();
+    let site = platform.site("acme", "/adversary");
+    let answer = site.get("/logs?bytes=200000").await.expect(200);
+    assert_eq!(answer.text(), "logged 200000");
+    let log = platform.log().split_off(before);
+    assert!(log.contains("[cut: the limit log-bytes of 1000 bytes was reached]"), "{log}");
+    let lines = log.matches("the adversary floods the log").count();
+    assert!((1..=14).contains(&lines), "{lines} lines of about 75 bytes");
+    assert_others_are_well(platform).await;
+    platform.limit("acme", json!({ "log-bytes": null })).await;
+    Dimension::LogBytes
+}
+
+/// One run too many is told when to come again; the others go on.
+async fn concurrency(platform: &Platform) -> Dimension {
+    platform.limit("acme", json!({ "concurrency": 2 })).await;
+    let site = platform.site("acme", "/adversary");
+    let held = [hold(&site).await, hold(&site).await];
+    let refused = site.get("/counter").await;
+    let problem = refused.problem(429, "limit-reached");
+    assert_eq!(problem["limit"], "concurrency");
+    assert_eq!((&problem["used"], &problem["max"]), (&json!(3), &json!(2)));
+    let seconds = refused.header("retry-after").parse::<u64>();
+    assert!(seconds.is_ok_and(|seconds| seconds >= 1), "Retry-After says when");
+    assert_others_are_well(platform).await;
+    drop(held);
+    eventually("places are given back when clients hang up", async || {
+        let answer = site.get("/counter").await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    platform.limit("acme", json!({ "concurrency": null })).await;
+    Dimension::Concurrency
+}
+
+/// A run that lasts for as long as its answer is not read.
+async fn hold(site: &Http) -> cloudware_tests::Pending {
+    let request = site.request(Method::GET, "/endless-response");
+    let mut pending = site.open(request).await;
+    assert_eq!(pending.status(), 200);
+    let chunk = pending.chunk().await.expect("the body has begun");
+    assert!(chunk.is_some());
+    pending
+}
+
+async fn request_rate(platform: &Platform) -> Dimension {
+    platform.limit("acme", json!({ "request-rate": 5 })).await;
+    let site = platform.site("acme", "/adversary");
+    let mut refused = None;
+    for _ in 0..40 {
+        let answer = site.get("/counter").await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+        let _ = answer.expect(200);
+    }
+    let refused = refused.expect("forty requests in a row are more than five a second");
+    let problem = refused.problem(429, "limit-reached");
+    assert_eq!(problem["limit"], "request-rate");
+    assert_eq!(problem["max"], 5);
+    assert!(refused.header("retry-after").parse::<u64>().is_ok());
+    assert_others_are_well(platform).await;
+    platform.limit("acme", json!({ "request-rate": null })).await;
+    eventually("requests are let in again", async || {
+        let answer = site.get("/counter").await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    Dimension::RequestRate
+}
+
+/// A full database refuses the write with a word for it; what is there can still be read and removed.
+async fn storage(platform: &Platform) -> Dimension {
+    let site = platform.site("acme", "/state");
+    let _ = site.put("/kv/kept/key", &json!("kept")).await.expect(200);
+    platform.limit("acme", json!({ "storage": 1 << 20 })).await;
+    let flood = site.request(Method::POST, "/kv/full/flood?count=3000&bytes=1024");
+    let full = site.send(flood).await;
+    match full.status {
+        422 => assert_eq!(full.json()["error"]["kind"], "full"),
+        _ => assert_eq!(full.problem(507, "limit-reached")["limit"], "storage"),
+    }
+    let kept = site.get("/kv/kept/key").await.expect(200);
+    assert_eq!(kept.json(), "kept");
+    assert_others_are_well(platform).await;
+    platform.limit("acme", json!({ "storage": null })).await;
+    let _ = site.put("/kv/full/more", &json!("fits")).await.expect(200);
+    Dimension::Storage
+}
+
+/// Two memories, or memories and tables, each below the limit, together above it.
+#[tokio::test]
+async fn memory_is_the_sum_of_all_memories_and_tables() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    for (name, text) in [
+        ("memories", include_str!("components/two_memories.wat")),
+        ("tables", include_str!("components/growing_table.wat")),
+    ] {
+        let component = cloudware_tests::component(text);
+        let package = cloudware_tests::Package::around(name, component);
+        platform.push(&package).await;
+    }
+    platform.publish(Source::HELLO).await;
+    platform.tenants(&["acme"], &["memories", "tables"]).await;
+    platform.tenants(&["birch"], &["hello"]).await;
+    let page = 65_536;
+    // Each memory grows from 1 page to 11; the guest then ends without a response.
+    platform.limit("acme", json!({ "memory": 22 * page })).await;
+    let site = platform.site("acme", "");
+    let _ = site.get("/memories/").await.problem(502, "no-response");
+    platform.limit("acme", json!({ "memory": 21 * page })).await;
+    let problem = site.get("/memories/").await.problem(503, "limit-reached");
+    assert_eq!(problem["limit"], "memory");
+    assert_eq!(problem["used"], 22 * page);
+    assert_eq!(problem["max"], 21 * page);
+    // 50,000 elements of 8 bytes.
+    platform.limit("acme", json!({ "memory": 6 * page })).await;
+    let problem = site.get("/tables/").await.problem(503, "limit-reached");
+    assert_eq!(problem["limit"], "memory");
+    platform.limit("acme", json!({ "memory": 8 * page })).await;
+    let _ = site.get("/tables/").await.problem(502, "no-response");
+    assert_others_are_well(&platform).await;
+}
+
+#[tokio::test]
+async fn whatever_a_guest_does_it_is_answered_for() {
+    let platform = platform().await;
+    let site = platform.site("acme", "/adversary");
+    for (path, kind, function) in [
+        ("/trap", "trap", "trap"),
+        ("/panic", "trap", "panic"),
+        ("/exit", "trap", ""),
+        ("/deep-recursion", "trap", "descend"),
+        ("/no-response", "no-response", ""),
+        ("/error-response", "no-response", ""),
+    ] {
+        let problem = site.get(path).await.problem(502, kind);
+        assert_eq!(problem["app"], "adversary", "{problem}");
+        let place = problem["function"].as_str().unwrap_or_default();
+        assert!(place.contains(function), "{path} should name {function}: {problem}");
+        assert_others_are_well(&platform).await;
+    }
+    assert!(
+        platform.log().contains("the adversary panics because it was asked to"),
+        "the guest's own message is in the log"
+    );
+    ends_by_the_tighter_of_fuel_and_deadline(&platform).await;
+    nonsense_does_not_reach_clients(&platform).await;
+    a_client_that_hangs_up_ends_the_run(&platform).await;
+    assert_others_are_well(&platform).await;
+}
+
+async fn ends_by_the_tighter_of_fuel_and_deadline(platform: &Platform) {
+    let site = platform.site("acme", "/adversary");
+    let limits = json!({ "fuel": "1000G", "deadline": "300ms" });
+    platform.limit("acme", limits).await;
+    let problem = site.get("/loop").await.problem(504, "limit-reached");
+    assert_eq!(problem["limit"], "deadline", "{problem}");
+    platform.limit("acme", json!({ "fuel": "1M", "deadline": "60s" })).await;
+    let problem = site.get("/loop").await.problem(503, "limit-reached");
+    assert_eq!(problem["limit"], "fuel", "{problem}");
+    platform.limit("acme", json!({ "fuel": null, "deadline": null })).await;
+    let grown = site.get("/grow").await.problem(503, "limit-reached");
+    assert_eq!(grown["limit"], "memory", "{grown}");
+}
+
+async fn nonsense_does_not_reach_clients(platform: &Platform) {
+    let site = platform.site("acme", "/adversary");
+    for path in ["/bad-header", "/bad-status"] {
+        let verdicts = site.get(path).await.expect(200).text();
+        assert!(!verdicts.contains("taken"), "{path}: {verdicts}");
+        assert!(verdicts.contains("refused"), "{path}: {verdicts}");
+    }
+    for path in ["/short-body", "/long-body"] {
+        let request = site.request(Method::GET, path);
+        match site.try_send(request).await {
+            // Cut off: no client takes it for whole.
+            Err(_) => {}
+            Ok(answer) if answer.status == 200 => assert_eq!(answer.body.len(), 10, "{path}"),
+            Ok(answer) => assert_eq!(answer.status, 502, "{path}: {}", answer.text()),
+        }
+    }
+}
+
+async fn a_client_that_hangs_up_ends_the_run(platform: &Platform) {
+    let requests = async || {
+        let usage = platform.usage("acme", "adversary").await;
+        usage["requests"].as_u64().unwrap_or_default()
+    };
+    let before = settled(&requests).await;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(hold(&platform.site("acme", "/adversary")).await);
+    }
+    drop(held);
+    eventually("every run that its client left is counted", async || {
+        (requests().await == before + 5).then_some(())
+    })
+    .await;
+}
+
+/// The reading once it does not change any more: usage comes to the ledger every second.
+async fn settled(read: &impl AsyncFn() -> u64) -> u64 {
+    let mut last = (read().await, std::time::Instant::now());
+    within(Duration::from_secs(60), "usage settles", async || {
+        let now = read().await;
+        if now != last.0 {
+            last = (now, std::time::Instant::now());
+        }
+        (last.1.elapsed() > Duration::from_millis(2_500)).then_some(now)
+    })
+    .await
+}
+
+/// A manifest may ask for less than the default, and no more.
+#[tokio::test]
+async fn a_manifest_lowers_limits_and_an_admin_overrides_them() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    let package = Source::ADVERSARY.package(platform.binary()).await;
+    let manifest = "[http]\nmount = \"/adversary\"";
+    let modest = package.edit(manifest, &format!("{manifest}\n\n[limits]\nfuel = \"2M\""));
+    platform.push(&modest).await;
+    platform.tenants(&["acme"], &["adversary"]).await;
+    let site = platform.site("acme", "/adversary");
+    let problem = site.get("/spin?iterations=10000000").await.problem(503, "limit-reached");
+    assert_eq!(problem["max"], 2_000_000);
+    let quota = "/tenants/acme/instances/main/installs/adversary/quota";
+    let in_force = platform.api().get(quota).await.expect(200).json();
+    assert_eq!(limit(&in_force, "fuel")["level"], "manifest");
+    let _ = platform.api().patch(quota, &json!({ "fuel": "1G" })).await.expect(200);
+    let _ = site.get("/spin?iterations=10000000").await.expect(200);
+    let in_force = platform.api().get(quota).await.expect(200).json();
+    assert_eq!(limit(&in_force, "fuel")["level"], "install");
+    assert_eq!(limit(&in_force, "fuel")["value"], 1_000_000_000);
+}
+
+/// One dimension of a quota document.
+fn limit<'a>(quota: &'a Value, name: &str) -> &'a Value {
+    let limits = quota["limits"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let found = limits.iter().find(|limit| limit["name"] == name);
+    found.unwrap_or(&Value::Null)
+}

@@ -1,0 +1,143 @@
+//! What a component sees of the world: the interfaces of WASI 0.2 and 0.3, and nothing of the machine.
+
+use cloudware_tests::{Platform, Source, eventually};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_component_of_wasi_0_3_answers() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::HELLO_P3).await;
+    platform.tenants(&["acme"], &["hello-p3"]).await;
+    let by_host = platform.site("acme", "/hello-p3");
+    let by_path = platform.path_site("acme/main", "/hello-p3");
+    for _ in 0..20 {
+        let (one, other) = tokio::join!(by_host.get("/"), by_path.get("/any/path"));
+        assert_eq!(one.expect(200).text(), "hello\n");
+        assert_eq!(other.expect(200).text(), "hello\n");
+    }
+    platform.limit("acme", json!({ "fuel": 100 })).await;
+    let problem = by_host.get("/").await.problem(503, "limit-reached");
+    assert_eq!(problem["limit"], "fuel");
+    let usage = eventually("forty-one requests are in the ledger", async || {
+        let usage = platform.usage("acme", "hello-p3").await;
+        (usage["requests"] == 41).then_some(usage)
+    })
+    .await;
+    assert_eq!(usage["stops"], 1);
+    assert_eq!(usage["response-bytes"], 40 * 6);
+    assert!(usage["fuel"].as_u64() > Some(40 * 100), "{usage}");
+}
+
+#[tokio::test]
+async fn a_sandbox_sees_nothing_of_the_machine() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::ADVERSARY).await;
+    platform.tenants(&["acme"], &["adversary"]).await;
+    // The platform's own port is one that would answer.
+    let port = platform.socket().port();
+    let path = format!("/env?port={port}");
+    let seen = platform.site("acme", "/adversary").get(&path).await.expect(200).json();
+    assert_eq!(seen["environment"], json!([]), "{seen}");
+    assert_eq!(seen["arguments"], json!([]), "{seen}");
+    assert_eq!(seen["preopens"], 0, "{seen}");
+    for way in ["file", "tcp", "udp", "lookup", "http"] {
+        let verdict = seen[way].as_str().unwrap_or_default();
+        assert!(verdict.starts_with("refused"), "{way}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn the_guest_sees_its_request_and_nothing_that_a_client_forged() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::ADVERSARY).await;
+    platform.tenants(&["acme"], &["adversary"]).await;
+    let site = platform.path_site("acme/main", "/adversary");
+    let request = site
+        .request(http::Method::POST, "/headers?a=1&b=%2F")
+        .header("x-custom", "kept")
+        .header("x-forwarded-prefix", "/forged")
+        .header("x-forwarded-for", "203.0.113.9")
+        .header("x-forwarded-host", "forged.example")
+        .header("forwarded", "for=203.0.113.9")
+        .header("x-cloudware-tenant", "birch")
+        .header("x-cloudware-anything", "forged")
+        .body("body");
+    let seen = site.send(request).await.expect(200).json();
+    assert_eq!(seen["method"], "POST");
+    assert_eq!(seen["target"], "/headers?a=1&b=%2F");
+    assert_eq!(seen["prefix"], "/t/acme/main/adversary");
+    let headers = seen["headers"].as_array().cloned().unwrap_or_default();
+    let value = |name: &str| headers.iter().find(|header| header[0] == name).map(|h| h[1].clone());
+    assert_eq!(value("x-custom"), Some(json!("kept")));
+    assert_eq!(value("x-forwarded-prefix"), Some(json!("/t/acme/main/adversary")));
+    assert_eq!(value("x-forwarded-for"), Some(json!("127.0.0.1")));
+    let text = seen.to_string();
+    assert!(!text.contains("forged") && !text.contains("203.0.113.9"), "{text}");
+    assert_eq!(value("x-cloudware-tenant"), None);
+    assert_eq!(value("forwarded"), None);
+}
+
+/// Memory outlives a request only where the manifest says so, only in its own install, and no
+/// longer than the manifest says.
+#[tokio::test]
+async fn memory_is_fresh_unless_the_app_wants_it_warm() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    let fresh = Source::ADVERSARY.package(platform.binary()).await;
+    platform.push(&fresh).await;
+    let warm = fresh
+        .renamed("adversary", "warm")
+        .edit("mount = \"/warm\"", "mount = \"/warm\"\nreuse = 4");
+    platform.push(&warm).await;
+    platform.tenants(&["acme", "birch"], &["adversary", "warm"]).await;
+    let count = async |tenant: &str, mount: &str| {
+        let answer = platform.site(tenant, mount).get("/counter").await.expect(200);
+        answer.text().parse::<u32>().expect("the counter is a number")
+    };
+    for _ in 0..10 {
+        assert_eq!(count("acme", "/adversary").await, 1);
+    }
+    // One request after the other finds the one warm sandbox of its install.
+    let mut counts = Vec::new();
+    for _ in 0..8 {
+        counts.push(count("acme", "/warm").await);
+    }
+    assert_eq!(counts, [1, 2, 3, 4, 1, 2, 3, 4]);
+    assert_eq!(count("acme", "/warm").await, 1);
+    assert_eq!(count("birch", "/warm").await, 1, "another tenant's memory is its own");
+    assert_eq!(count("acme", "/warm").await, 2);
+    // A sandbox that was stopped is not used again, and neither is one from before a change.
+    let site = platform.site("acme", "/warm");
+    let _ = site.get("/trap").await.problem(502, "trap");
+    assert_eq!(count("acme", "/warm").await, 1);
+    platform.limit("acme", json!({ "memory": "32MiB" })).await;
+    assert_eq!(count("acme", "/warm").await, 1);
+    assert_eq!(count("birch", "/warm").await, 2);
+    // Limits count anew for each request of a warm sandbox.
+    platform.limit("acme", json!({ "fuel": "40M" })).await;
+    for _ in 0..4 {
+        let _ = site.get("/spin?iterations=1000000").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn configuration_and_logs_are_those_of_the_install() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::STATE).await;
+    platform.tenants(&["acme", "birch"], &[]).await;
+    platform.enable("acme", "state", json!({})).await;
+    let own = json!({ "config": { "greeting": "welcome" }, "mount": "/mine" });
+    platform.enable("birch", "state", own).await;
+    let acme = platform.site("acme", "/state");
+    let birch = platform.site("birch", "/mine");
+    let greeting = async |site: &cloudware_tests::Http| site.get("/config").await.expect(200).json();
+    assert_eq!(greeting(&acme).await, json!({ "greeting": "hello" }));
+    assert_eq!(greeting(&birch).await, json!({ "greeting": "welcome" }));
+    let _ = birch.get("/config/absent").await.expect(404);
+    let _ = acme.send(acme.request(http::Method::POST, "/logs?lines=6")).await.expect(200);
+    let log = platform.log();
+    let line = log.lines().find(|line| line.contains("message 4"));
+    let line = line.expect("a message of the level error is in the log");
+    for label in ["acme", "main", "state"] {
+        assert!(line.contains(label), "{label} is missing: {line}");
+    }
+}

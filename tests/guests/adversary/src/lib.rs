@@ -1,0 +1,85 @@
+//! Misbehaves as the path of the request says, so that tests can show that the host stops it. Uses WASI
+//! alone; the guest `state` abuses the capabilities.
+//!
+//! | path | does |
+//! | --- | --- |
+//! | `/loop` | computes for ever |
+//! | `/spin?iterations=N` | computes for N rounds of a few instructions |
+//! | `/grow` | takes memory until there is no more |
+//! | `/touch?bytes=N` | takes N bytes and writes to every page |
+//! | `/deep-recursion` | calls itself for ever |
+//! | `/trap`, `/panic`, `/exit` | ends by an unreachable instruction, a panic, `exit(3)` |
+//! | `/sleep?ms=N` | waits on the monotonic clock |
+//! | `/handles?count=N` | keeps N resources open (without a count: ever more) |
+//! | `/host-calls?count=N` | asks the clock N times (without a count: for ever) |
+//! | `/counter` | counts in guest memory and answers the number: 1 in a fresh sandbox |
+//! | `/logs?bytes=N` | writes N bytes to standard output and N to standard error |
+//! | `/big-response?bytes=N`, `/endless-response` | streams a body |
+//! | `/no-response`, `/error-response` | sets none, or an error |
+//! | `/short-body`, `/long-body` | declares 10 bytes and sends 5, or 15 |
+//! | `/bad-header`, `/bad-status` | tries what HTTP does not allow, and answers what was refused |
+//! | `/echo` | streams the request body back |
+//! | `/headers` | answers method, target and headers as JSON |
+//! | `/env` | tries files, environment, sockets and outbound HTTP, and answers what it got |
+
+mod compute;
+mod host;
+mod output;
+mod reach;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cloudware_sdk::http::{Request, Response, Router, serve};
+use wasip2::http::types::{IncomingRequest, ResponseOutparam};
+
+struct Adversary;
+
+wasip2::http::proxy::export!(Adversary);
+
+impl wasip2::exports::http::incoming_handler::Guest for Adversary {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let target = request.path_with_query().unwrap_or_default();
+        match target.split('?').next().unwrap_or_default() {
+            "/no-response" => {}
+            "/error-response" => output::error_response(out),
+            "/short-body" => output::wrong_length(out, b"12345"),
+            "/long-body" => output::wrong_length(out, b"123451234512345"),
+            _ => serve(request, out, |request| router().handle(request)),
+        }
+    }
+}
+
+fn router() -> Router {
+    Router::new()
+        .get("/loop", compute::endless)
+        .get("/spin", compute::spin)
+        .get("/grow", compute::grow)
+        .get("/touch", compute::touch)
+        .get("/deep-recursion", compute::deep_recursion)
+        .get("/trap", compute::trap)
+        .get("/panic", compute::panic)
+        .get("/exit", compute::exit)
+        .get("/sleep", host::sleep)
+        .get("/handles", host::handles)
+        .get("/host-calls", host::calls)
+        .get("/counter", counter)
+        .get("/logs", output::logs)
+        .get("/big-response", output::big_response)
+        .get("/endless-response", output::endless_response)
+        .get("/bad-header", output::bad_header)
+        .get("/bad-status", output::bad_status)
+        .post("/echo", output::echo)
+        .get("/headers", output::headers)
+        .post("/headers", output::headers)
+        .get("/env", reach::report)
+}
+
+/// The value of a query parameter that is a number.
+fn number(request: &Request, name: &str) -> Option<u64> {
+    request.query(name)?.parse().ok()
+}
+
+fn counter(_request: Request) -> Response {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    Response::text((COUNT.fetch_add(1, Ordering::Relaxed) + 1).to_string())
+}

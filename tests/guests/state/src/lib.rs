@@ -1,0 +1,93 @@
+//! Does to the capabilities what the request says, so that tests can show what the host allows, bounds
+//! and refuses. Errors come as JSON with the name of the error: `{"error": {"kind": …, "text": …}}`.
+//!
+//! | request | does |
+//! | --- | --- |
+//! | `GET /sql?statement=…` | runs a statement for its rows |
+//! | `POST /sql` `{"statement", "parameters", "how": "query" \| "execute" \| "prepared"}` | runs a statement |
+//! | `POST /sql/transaction` `{"mode", "statements", "end": "commit" \| "rollback"}` | runs several in one transaction |
+//! | `POST /sql/hold?ms=N` | changes a row, keeps the transaction open so long, commits |
+//! | `POST /sql/leak?count=N` | begins so many transactions and ends none |
+//! | `GET` `PUT` `DELETE /kv/{bucket}/{key}` | one key; `If-Match: N` (0: absent) makes `PUT` a compare-and-set |
+//! | `POST /kv/{bucket}/{key}/increment?by=N` | adds to a number |
+//! | `GET /kv/{bucket}?prefix=&after=&limit=` | lists keys |
+//! | `POST /kv/{bucket}/flood?count=N&bytes=N` | writes so many keys, each so large |
+//! | `GET /host-calls?count=N` | looks for a key so many times (without a count: for ever) |
+//! | `GET /config`, `GET /config/{key}` | answers the configuration |
+//! | `POST /logs?lines=N` | writes so many log messages, levels in turn |
+
+mod keys;
+mod statements;
+
+use cloudware_sdk::{
+    config,
+    http::{IntoResponse, Problem, Request, Response, Router, Status},
+    logging::{self, Level},
+};
+use serde_json::json;
+
+cloudware_sdk::app!(handle);
+
+fn handle(request: Request) -> Response {
+    Router::new()
+        .get("/sql", statements::query)
+        .post("/sql", statements::run)
+        .post("/sql/transaction", statements::transaction)
+        .post("/sql/hold", statements::hold)
+        .post("/sql/leak", statements::leak)
+        .get("/kv/{bucket}", keys::list)
+        .get("/kv/{bucket}/{key}", keys::get)
+        .put("/kv/{bucket}/{key}", keys::set)
+        .delete("/kv/{bucket}/{key}", keys::delete)
+        .post("/kv/{bucket}/{key}/increment", keys::increment)
+        .post("/kv/{bucket}/flood", keys::flood)
+        .get("/host-calls", keys::host_calls)
+        .get("/config", config_all)
+        .get("/config/{key}", config_get)
+        .post("/logs", logs)
+        .handle(request)
+}
+
+/// The value of a query parameter that is a number.
+fn number(request: &Request, name: &str) -> Option<u64> {
+    request.query(name)?.parse().ok()
+}
+
+/// The answer to an operation that a capability refused.
+fn refusal(kind: &str, text: String) -> Response {
+    Response::json(&json!({"error": {"kind": kind, "text": text}}))
+        .with_status(Status::UNPROCESSABLE_CONTENT)
+}
+
+fn unreadable(error: config::Error) -> Problem {
+    Problem::new(Status::SERVICE_UNAVAILABLE, "config").with_detail(error.to_string())
+}
+
+fn config_all(_request: Request) -> Result<Response, Problem> {
+    let pairs = config::all().map_err(unreadable)?;
+    let map: serde_json::Map<_, _> = pairs.into_iter().map(|(k, v)| (k, v.into())).collect();
+    Ok(Response::json(&map))
+}
+
+fn config_get(request: Request) -> Result<Response, Problem> {
+    match config::get(request.param("key")).map_err(unreadable)? {
+        Some(value) => Ok(Response::text(value)),
+        None => Ok(Problem::new(Status::NOT_FOUND, "no-such-key").into_response()),
+    }
+}
+
+fn logs(request: Request) -> Response {
+    const LEVELS: [Level; 6] = [
+        Level::Trace,
+        Level::Debug,
+        Level::Info,
+        Level::Warn,
+        Level::Error,
+        Level::Critical,
+    ];
+    let lines = number(&request, "lines").unwrap_or(1);
+    for (line, level) in (0..lines).zip(LEVELS.iter().cycle()) {
+        logging::log(*level, "state", &format!("message {line}"));
+    }
+    Response::text(format!("logged {lines}"))
+}
