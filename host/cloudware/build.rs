@@ -32,7 +32,7 @@ fn main() {
         pack(&mut archive, root, source);
     }
     archive.finish().expect("the archive can be written");
-    println!("cargo::rustc-env=CLOUDWARE_PROFILE={}", profile());
+    println!("cargo::rustc-env=BUILT_PROFILE={}", profile());
 }
 
 /// The name of the build profile, which benches say beside their figures. Cargo tells a build script only

@@ -2,12 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
-use bytes::Bytes;
-use cloudware_tests::{Cli, Options, Pending, Platform, Source, eventually};
-use futures_util::stream;
-use http::Method;
+use cloudware_tests::{Cli, InFlight, Options, Platform, Source, eventually};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::net::TcpStream;
 use walkdir::WalkDir;
 
 #[tokio::test]
@@ -56,44 +53,6 @@ fn files_with(folder: &Path, text: &str) -> Vec<std::path::PathBuf> {
         .collect()
 }
 
-/// A request whose body is sent piece by piece, and its answer.
-struct InFlight {
-    body: Option<mpsc::UnboundedSender<Bytes>>,
-    answer: Pending,
-}
-
-impl InFlight {
-    /// Begins `POST /echo`, and returns once the guest has answered the first piece.
-    async fn begin(platform: &Platform) -> Self {
-        let (body, pieces) = mpsc::unbounded_channel();
-        let _ = body.send(Bytes::from_static(b"first "));
-        let pieces = stream::unfold(pieces, |mut pieces| async {
-            let piece = pieces.recv().await?;
-            Some((Ok::<_, std::io::Error>(piece), pieces))
-        });
-        let site = platform.site("acme", "/adversary");
-        let request = site
-            .request(Method::POST, "/echo")
-            .body(reqwest::Body::wrap_stream(pieces));
-        let mut answer = site.open(request).await;
-        assert_eq!(answer.status(), 200);
-        let first = answer.chunk().await.expect("the body has begun");
-        assert_eq!(first.as_deref(), Some(&b"first "[..]));
-        Self {
-            body: Some(body),
-            answer,
-        }
-    }
-
-    async fn finish(mut self) {
-        let body = self.body.take().expect("taken here only");
-        body.send(Bytes::from_static(b"last")).expect("the request is under way");
-        drop(body);
-        let rest = self.answer.try_finish().await.expect("the body ends well");
-        assert_eq!(rest.text(), "last");
-    }
-}
-
 #[tokio::test]
 async fn told_to_stop_it_finishes_what_it_began_and_takes_nothing_new() {
     let mut platform = Platform::start(cloudware_tests::binary!()).await;
@@ -101,7 +60,7 @@ async fn told_to_stop_it_finishes_what_it_began_and_takes_nothing_new() {
     platform.tenants(&["acme"], &["adversary"]).await;
     // Connections that ask for nothing don't hold it up.
     let _idle = TcpStream::connect(platform.socket()).await.expect("it listens");
-    let in_flight = InFlight::begin(&platform).await;
+    let in_flight = InFlight::begin(&platform.site("acme", "/adversary")).await;
     platform.ask_to_stop();
     eventually("it takes no new connections", async || {
         TcpStream::connect(platform.socket()).await.is_err().then_some(())
@@ -135,9 +94,9 @@ async fn what_does_not_end_in_time_is_cut_off() {
     let mut platform = Platform::start_with(cloudware_tests::binary!(), options).await;
     platform.publish(Source::ADVERSARY).await;
     platform.tenants(&["acme"], &["adversary"]).await;
-    let in_flight = InFlight::begin(&platform).await;
+    let in_flight = InFlight::begin(&platform.site("acme", "/adversary")).await;
     assert_eq!(platform.terminate().await.code(), Some(0));
-    assert!(in_flight.answer.try_finish().await.is_err(), "a client can tell");
+    in_flight.cut_off().await;
     assert!(platform.log().contains("cut off"), "the log says so");
 }
 

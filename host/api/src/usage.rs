@@ -33,6 +33,7 @@ pub(crate) struct UsageParams {
     /// Before this time (RFC 3339), to the minute.
     to: Option<String>,
     /// How finely over time; one row over all of it if absent.
+    #[param(inline)]
     step: Option<StepParam>,
 }
 

@@ -8,10 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    client::Client,
+    client::{Client, is_status},
     credentials::Credentials,
     isv::{self, BuildRequest},
     ready::ReadySite,
@@ -96,13 +97,24 @@ pub(crate) async fn set_up(data: &Path, credentials: &mut Credentials) -> Result
     let provider = provider(&operator, credentials).await?;
     for archive in archives {
         let bytes = fs::read(&archive).with_context(|| format!("can't read {}", archive.display()))?;
-        provider.push(bytes.into(), None).await?;
+        publish(&provider, bytes).await?;
     }
     let mut sites = Vec::new();
     for (tenant, title, goods) in TENANTS {
         sites.extend(set_up_tenant(&operator, credentials, tenant, title, goods).await?);
     }
     Ok(sites)
+}
+
+/// Publishes a package. A release never changes: one that was published from older sources stays.
+async fn publish(provider: &Client, archive: Vec<u8>) -> Result<()> {
+    match provider.push(archive.into(), None).await {
+        Err(error) if is_status(&error, StatusCode::CONFLICT) => {
+            tracing::warn!("a bundled package was published before from other sources and stays as it is");
+            Ok(())
+        }
+        pushed => pushed.map(|_| ()),
+    }
 }
 
 /// The archives of the bundled packages; built where these sources have not been built yet.
@@ -201,7 +213,7 @@ fn site(api: &str, tenant: &str, app: &str, install: &Value) -> ReadySite {
 /// Puts a tenant's first goods into its stock, through the application itself.
 async fn receive(site: &str, goods: &[Goods]) -> Result<()> {
     let stock = Client::new(site, None)?;
-    let location = json!({ "code": "A-01-01", "warehouse": "A", "zone": "01", "bin": "01" });
+    let location = json!({ "warehouse": "MAIN", "zone": "A", "bin": "01" });
     stock.post_to("locations", &location).await?;
     let mut known = Vec::new();
     for (sku, title, batch, expiry, quantity) in goods {
@@ -211,7 +223,7 @@ async fn receive(site: &str, goods: &[Goods]) -> Result<()> {
             known.push(sku);
         }
         let receipt = json!({
-            "sku": sku, "location": "A-01-01", "batch": batch, "expiry": expiry,
+            "sku": sku, "location": "MAIN-A-01", "batch": batch, "expires_on": expiry,
             "quantity": quantity, "actor": "demo",
         });
         stock.post_to("receipts", &receipt).await?;

@@ -166,7 +166,7 @@ pub async fn push(
     if let Existing::Same(release) = existing(&mut db, &provider, &package).await? {
         restore(control, &package, archive).await?;
         return Ok(Pushed {
-            release,
+            release: *release,
             is_new: false,
             warnings: verified.warnings,
         });
@@ -363,7 +363,7 @@ async fn restore(control: &Control, package: &Package, archive: Bytes) -> Result
 /// What is known of a version already.
 enum Existing {
     Nothing(Option<App>),
-    Same(Release),
+    Same(Box<Release>),
 }
 
 async fn existing(
@@ -390,7 +390,7 @@ async fn existing(
     }
     match store::release::find(db, app.id, &manifest.version).await? {
         None => Ok(Existing::Nothing(Some(app))),
-        Some(release) if release.digest == package.digest => Ok(Existing::Same(release)),
+        Some(release) if release.digest == package.digest => Ok(Existing::Same(Box::new(release))),
         Some(release) => Err(Error::conflict(
             "version-exists",
             format!(
@@ -413,7 +413,7 @@ async fn insert(
 ) -> Result<(Release, bool), Error> {
     let mut db = control.store.write().await?;
     let app = match existing(&mut db, provider, &package).await? {
-        Existing::Same(release) => return Ok((release, false)),
+        Existing::Same(release) => return Ok((*release, false)),
         Existing::Nothing(app) => app,
     };
     let app_id = match app {

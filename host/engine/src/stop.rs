@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use cloudware_capability::{Identity, Invocation};
 use cloudware_types::{Dimension, Stop, StopCause};
-use wasmtime::{Error, Store, Trap, WasmBacktrace};
+use wasmtime::{Error, Store, Trap, WasmBacktrace, component::ResourceTableError};
 
 /// Frames of a panic or an allocation that lie above the function that people look for.
 const RUNTIME_FRAMES: &[&str] = &[
     "__rust", "rust_", "core::", "std::", "alloc::", "abort", "dlmalloc", "_RNv", "__", "wasi", "cabi_",
-    "wit_bindgen",
+    "wit_bindgen", "sbrk", "malloc", "memory_grow", "hashbrown::",
 ];
 
 /// The longest message of a trap that is handed on; the rest of an error chain is noise.
@@ -40,6 +40,14 @@ pub(crate) fn explain(error: &Error, store: &mut Store<Invocation>, started: Ins
 }
 
 fn from_error(error: &Error, data: &Invocation) -> StopCause {
+    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        let max = data.limits().get(Dimension::Handles);
+        return StopCause::Limit {
+            limit: Dimension::Handles,
+            used: max + 1,
+            max,
+        };
+    }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => {
             let max = data.limits().get(Dimension::Fuel);

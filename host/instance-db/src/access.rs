@@ -250,8 +250,14 @@ fn in_migration(
         }
         AuthAction::Function { function_name } if is_sqlite_name(function_name) => Ok(()),
         // Adding a column with a condition makes SQLite check the rows that are there.
-        AuthAction::Read { table_name, .. } if table_name == "pragma_quick_check" => Ok(()),
-        AuthAction::Pragma { pragma_name, .. } if pragma_name == "quick_check" => Ok(()),
+        AuthAction::Read {
+            table_name: "pragma_quick_check",
+            ..
+        } => Ok(()),
+        AuthAction::Pragma {
+            pragma_name: "quick_check",
+            ..
+        } => Ok(()),
         // Compiling a new index rebuilds it.
         AuthAction::Reindex { index_name } => owned(namespace, "index", index_name),
         _ => in_app(namespace, context, noticed),

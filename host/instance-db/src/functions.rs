@@ -19,8 +19,8 @@ pub(crate) fn install(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
-    connection.create_scalar_function("instr", 2, flags, |c| instr(c))?;
-    connection.create_scalar_function("replace", 3, flags, |c| replace(c))?;
+    connection.create_scalar_function("instr", 2, flags, instr)?;
+    connection.create_scalar_function("replace", 3, flags, replace)?;
     connection.create_scalar_function("trim", 2, flags, |c| trim(c, Ends::Both))?;
     connection.create_scalar_function("ltrim", 2, flags, |c| trim(c, Ends::Left))?;
     connection.create_scalar_function("rtrim", 2, flags, |c| trim(c, Ends::Right))

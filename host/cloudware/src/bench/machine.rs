@@ -65,7 +65,7 @@ pub(super) fn description() -> String {
         cpu_model(&cpuinfo).unwrap_or("unknown processor"),
         kernel.trim(),
         env!("CARGO_PKG_VERSION"),
-        env!("CLOUDWARE_PROFILE"),
+        env!("BUILT_PROFILE"),
     )
 }
 

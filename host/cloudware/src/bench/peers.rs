@@ -143,6 +143,8 @@ fn wasmtime(
     command
         .arg("serve")
         .arg("--addr=127.0.0.1:0")
+        // Guests of the standard library import more of WASI than HTTP.
+        .arg("-Scli")
         .args(options)
         .arg(component);
     launch(name, command, core, address_in_url)

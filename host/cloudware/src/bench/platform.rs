@@ -155,11 +155,12 @@ impl Platform {
         Ok(())
     }
 
-    /// Enables an app in an instance, and gives its path on this platform.
+    /// Enables an app in an instance, and gives the path of its root on this platform.
     pub(super) async fn enable(&self, instance: &str, app: &str) -> Result<String> {
         let path = format!("/tenants/{TENANT}/instances/{instance}/installs");
         let install = self.operator.post(&path, &json!({ "app": app })).await?;
-        let path = install["path"].as_str();
-        Ok(path.context("the install has no path")?.to_owned())
+        let path = install["path"].as_str().context("the install has no path")?;
+        // The mount without its slash is redirected to the root, which is not what is measured.
+        Ok(format!("{}/", path.trim_end_matches('/')))
     }
 }

@@ -1,0 +1,62 @@
+//! A request that is under way for as long as a test wants.
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::Method;
+use tokio::sync::mpsc;
+
+use crate::{Http, Pending};
+
+/// The first piece of the body.
+const FIRST: &[u8] = b"first ";
+
+/// A request to an app that streams the body back (`POST /echo` of the adversary).
+pub struct InFlight {
+    body: mpsc::UnboundedSender<Bytes>,
+    answer: Pending,
+}
+
+impl InFlight {
+    /// Begins, and returns once the guest has answered the first piece of the body.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn begin(site: &Http) -> Self {
+        let (body, pieces) = mpsc::unbounded_channel();
+        let _ = body.send(Bytes::from_static(FIRST));
+        let pieces = stream::unfold(pieces, |mut pieces| async {
+            let piece = pieces.recv().await?;
+            Some((Ok::<_, std::io::Error>(piece), pieces))
+        });
+        let request = site
+            .request(Method::POST, "/echo")
+            .body(reqwest::Body::wrap_stream(pieces));
+        let mut answer = site.open(request).await;
+        assert_eq!(answer.status(), 200);
+        let first = answer.chunk().await.expect("the body has begun");
+        assert_eq!(first.as_deref(), Some(FIRST));
+        Self { body, answer }
+    }
+
+    /// Sends the rest of the body, and gets it back.
+    ///
+    /// # Panics
+    /// Where it does not come back, whole.
+    pub async fn finish(self) {
+        let Self { body, answer } = self;
+        let sent = body.send(Bytes::from_static(b"last"));
+        sent.expect("the request is under way");
+        drop(body);
+        let rest = answer.try_finish().await.expect("the body ends well");
+        assert_eq!(rest.text(), "last");
+    }
+
+    /// Waits until the server ends it without the rest of the body.
+    ///
+    /// # Panics
+    /// Where the answer looks whole.
+    pub async fn cut_off(self) {
+        let ended = self.answer.try_finish().await;
+        assert!(ended.is_err(), "a client can tell that the answer is not whole");
+    }
+}
