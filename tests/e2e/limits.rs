@@ -466,3 +466,26 @@ fn limit<'a>(quota: &'a Value, name: &str) -> &'a Value {
     let found = limits.iter().find(|limit| limit["name"] == name);
     found.unwrap_or(&Value::Null)
 }
+
+/// With every sandbox of the host taken, a request is refused before any work is done for it.
+#[tokio::test]
+async fn a_full_host_says_when_to_come_again() {
+    let options = cloudware_tests::Options {
+        variables: vec![("CLOUDWARE_ENGINE__SANDBOXES_MAX".to_owned(), "1".to_owned())],
+        ..cloudware_tests::Options::default()
+    };
+    let platform = Platform::start_with(cloudware_tests::binary!(), options).await;
+    platform.publish(Source::ADVERSARY).await;
+    platform.tenants(&["acme"], &["adversary"]).await;
+    let site = platform.site("acme", "/adversary");
+    let held = cloudware_tests::InFlight::begin(&site).await;
+    let refused = site.get("/counter").await;
+    let _ = refused.problem(503, "overloaded");
+    assert!(refused.header("retry-after").parse::<u64>().is_ok());
+    let _ = platform.api().get("/health").await.expect(200);
+    held.finish().await;
+    eventually("the sandbox is free again", async || {
+        (site.get("/counter").await.status == 200).then_some(())
+    })
+    .await;
+}

@@ -51,7 +51,6 @@ pub(crate) struct Api {
 }
 
 /// The routes of the API with their middleware, to be served or merged into another router.
-#[must_use]
 pub fn router(control: Arc<Control>) -> Router {
     let (router, document) = routes().split_for_parts();
     let api = Api {

@@ -1,6 +1,8 @@
 //! Errors: whatever is wrong with a request, and whoever finds it, the caller gets a problem document
 //! that says what to do.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says so")]
+
 mod support;
 
 use axum::body::Body;

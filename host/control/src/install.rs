@@ -3,10 +3,12 @@
 
 mod change;
 mod enable;
+mod plan;
+mod repair;
 
-pub(crate) use change::repair_interrupted;
 pub use change::{rollback, upgrade};
 pub use enable::{EnableRequest, enable};
+pub(crate) use repair::repair_interrupted;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 

@@ -1,6 +1,8 @@
 //! Installs: what is enabled is served with tables at its schema, and a change that fails leaves
 //! everything as it was.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says so")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! Quotas: the strongest level wins, everybody can see which one it is, and it holds from the next
 //! invocation on.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says so")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! Scale: the state of a hundred thousand instances is read with a handful of queries.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says so")]
+
 mod support;
 
 use support::{STOCK, World};
@@ -29,13 +31,7 @@ async fn a_start_with_many_instances_needs_few_queries() {
         )
         .await
         .unwrap();
-    let begun = std::time::Instant::now();
     let desired = world.control.desired_all().await.unwrap();
-    println!(
-        "desired state of {} instances: {:?}",
-        desired.len(),
-        begun.elapsed()
-    );
     assert_eq!(desired.len(), 100_001);
     assert!(desired.iter().all(|instance| instance.installs.len() == 1));
     let first = &desired[0].installs[0];

@@ -1,5 +1,7 @@
 //! Usage: counted once, added up right, kept for good.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says so")]
+
 mod support;
 
 use cloudware_control::{Error, Timestamp, UsageQuery, UsageStep, usage};

@@ -155,7 +155,9 @@ mod tests {
         assert_eq!(admitted, 10);
         assert!(admission.arrive(SECOND / 10 - 1).is_err());
         assert!(admission.arrive(SECOND / 10).is_ok());
-        let admitted = (0..50).filter(|_| admission.arrive(10 * SECOND).is_ok()).count();
+        let admitted = (0..50)
+            .filter(|_| admission.arrive(10 * SECOND).is_ok())
+            .count();
         assert_eq!(admitted, 10);
     }
 

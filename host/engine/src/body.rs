@@ -15,10 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::{
-    BoundInstall,
-    serve::Conversation,
-};
+use crate::{BoundInstall, serve::Conversation};
 
 /// A request body that ends with an error at its limit.
 pub(crate) struct BoundedBody<B> {
@@ -116,6 +113,8 @@ pub struct GuestBody {
     ready: VecDeque<Frame<Bytes>>,
     /// What the guest has still to write, if anything.
     rest: Option<Streaming>,
+    /// Why the body broke off while it was filled; said after what was ready.
+    broken: Option<String>,
     sent: u64,
     max: u64,
     install: Arc<BoundInstall>,
@@ -133,6 +132,7 @@ impl GuestBody {
         Self {
             ready: VecDeque::new(),
             rest: None,
+            broken: None,
             sent: 0,
             max: install.limits.get(Dimension::ResponseBytes),
             install,
@@ -166,7 +166,12 @@ impl GuestBody {
                     }
                     return;
                 }
-                Poll::Ready(Some(Err(_))) | Poll::Pending => {
+                Poll::Ready(Some(Err(error))) => {
+                    self.push_data(only.take(), &mut data);
+                    self.broken = Some(broken(&error));
+                    return;
+                }
+                Poll::Pending => {
                     self.push_data(only.take(), &mut data);
                     self.rest = Some(rest);
                     return;
@@ -212,10 +217,7 @@ impl GuestBody {
         );
     }
 
-    fn poll_rest(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Stop>>> {
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Stop>>> {
         let Some(rest) = &mut self.rest else {
             return Poll::Ready(None);
         };
@@ -234,7 +236,7 @@ impl GuestBody {
             Some(Ok(frame)) => Poll::Ready(Some(self.count(frame))),
             Some(Err(error)) => {
                 self.rest = None;
-                let message = format!("the response body broke off: {error:?}");
+                let message = broken(&error);
                 Poll::Ready(Some(Err(self.stopped(StopCause::NoResponse { message }))))
             }
             None => {
@@ -248,6 +250,10 @@ impl GuestBody {
     }
 }
 
+fn broken(error: &Error) -> String {
+    format!("the response body broke off: {error:?}")
+}
+
 impl Body for GuestBody {
     type Data = Bytes;
     type Error = Stop;
@@ -259,11 +265,14 @@ impl Body for GuestBody {
         if let Some(frame) = self.ready.pop_front() {
             return Poll::Ready(Some(self.count(frame)));
         }
+        if let Some(message) = self.broken.take() {
+            return Poll::Ready(Some(Err(self.stopped(StopCause::NoResponse { message }))));
+        }
         self.poll_rest(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ready.is_empty() && self.rest.is_none()
+        self.ready.is_empty() && self.rest.is_none() && self.broken.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -273,9 +282,9 @@ impl Body for GuestBody {
             .filter_map(|frame| frame.data_ref())
             .map(|data| data.len() as u64)
             .sum();
-        match &self.rest {
-            None => SizeHint::with_exact(ready),
-            Some(_) => SizeHint::default(),
+        match (&self.rest, &self.broken) {
+            (None, None) => SizeHint::with_exact(ready),
+            _ => SizeHint::default(),
         }
     }
 }

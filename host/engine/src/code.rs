@@ -58,12 +58,14 @@ impl Wasi {
                     depth = depth.saturating_sub(1);
                     false
                 }
-                Ok(Payload::ComponentImportSection(imports)) if depth == 0 => {
-                    imports.into_iter().flatten().any(|import| is_p3(import.name.name))
-                }
-                Ok(Payload::ComponentExportSection(exports)) if depth == 0 => {
-                    exports.into_iter().flatten().any(|export| is_p3(export.name.name))
-                }
+                Ok(Payload::ComponentImportSection(imports)) if depth == 0 => imports
+                    .into_iter()
+                    .flatten()
+                    .any(|import| is_p3(import.name.name)),
+                Ok(Payload::ComponentExportSection(exports)) if depth == 0 => exports
+                    .into_iter()
+                    .flatten()
+                    .any(|export| is_p3(export.name.name)),
                 Ok(_) => false,
                 // Compiling says what is wrong with the bytes.
                 Err(_) => return Self::P2,
@@ -95,10 +97,8 @@ mod tests {
 
     #[test]
     fn the_generation_is_read_from_the_outermost_names() {
-        let p3 = wat::parse_str(
-            r#"(component (import "wasi:http/types@0.3.0" (instance)))"#,
-        )
-        .unwrap();
+        let p3 =
+            wat::parse_str(r#"(component (import "wasi:http/types@0.3.0" (instance)))"#).unwrap();
         assert_eq!(Wasi::of_bytes(&p3), Wasi::P3);
         let nested = wat::parse_str(
             r#"(component (component (import "wasi:http/types@0.3.0" (instance))))"#,

@@ -8,7 +8,9 @@ use std::{
 };
 
 use cloudware_capability::{BindError, Capability, Consent, Invocation, LogSink};
-use cloudware_types::{DesiredInstall, DesiredInstance, Digest, InstallId, InstanceId, UsageRecord};
+use cloudware_types::{
+    DesiredInstall, DesiredInstance, Digest, InstallId, InstanceId, UsageRecord,
+};
 use dashmap::DashMap;
 use tokio::sync::{Mutex, Semaphore};
 use wasmtime::component::{Component, Linker};
@@ -51,7 +53,9 @@ struct Runtime {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// wasmtime refused the settings, or the machine can't reserve what they ask for.
-    #[error("the sandbox engine can't start with {sandboxes} sandboxes: {source}; fewer (engine.sandboxes_max) or engine.allocation = \"on-demand\" may help")]
+    #[error(
+        "the sandbox engine can't start with {sandboxes} sandboxes: {source}; fewer (engine.sandboxes_max) or engine.allocation = \"on-demand\" may help"
+    )]
     Settings {
         /// Sandboxes asked for.
         sandboxes: u32,
@@ -84,7 +88,9 @@ pub enum CodeError {
     #[error("the component has no HTTP handler that can be called: {0}")]
     Export(String),
     /// WASI 0.3 is switched off on this host.
-    #[error("the component is written for WASI 0.3, which this host has switched off (engine.wasi_p3)")]
+    #[error(
+        "the component is written for WASI 0.3, which this host has switched off (engine.wasi_p3)"
+    )]
     WasiP3Off,
     /// It was never compiled here, or its compiled form was made by other settings.
     #[error("there is no compiled code for component {0}")]
@@ -217,7 +223,10 @@ impl Engine {
         self.check_grants(install)?;
         let granted = self.capabilities.iter().filter(|capability| {
             capability.consent() == Consent::Always
-                || install.grants.iter().any(|grant| grant == capability.name())
+                || install
+                    .grants
+                    .iter()
+                    .any(|grant| grant == capability.name())
         });
         let bindings: Vec<_> = granted
             .map(|capability| Ok((capability.name(), capability.bind(instance, install)?)))
@@ -260,7 +269,8 @@ impl Engine {
     /// Forgets an instance that is no longer served.
     pub fn forget(&self, instance: InstanceId) {
         self.instances.remove(&instance);
-        self.installs.retain(|_, install| install.strong_count() > 0);
+        self.installs
+            .retain(|_, install| install.strong_count() > 0);
     }
 
     /// Takes the usage that has been added since the last call. What is taken must reach the ledger:

@@ -58,7 +58,11 @@ impl Run {
     ///
     /// # Errors
     /// The stop, explained.
-    pub(crate) async fn handle<B>(mut self, request: Request<B>, slot: ResponseSlot) -> Result<(), Stop>
+    pub(crate) async fn handle<B>(
+        mut self,
+        request: Request<B>,
+        slot: ResponseSlot,
+    ) -> Result<(), Stop>
     where
         B: Body<Data = Bytes, Error = Error> + Send + 'static,
     {

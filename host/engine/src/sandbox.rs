@@ -57,6 +57,7 @@ impl Sandbox {
         store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
         let handles = usize::try_from(limits.get(Dimension::Handles)).unwrap_or(usize::MAX);
         store.data_mut().table.set_max_capacity(handles);
+        store.set_max_component_handles(handles);
         store
             .data_mut()
             .http()

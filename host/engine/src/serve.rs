@@ -36,7 +36,10 @@ impl BoundInstall {
     ///
     /// # Errors
     /// The stop that ended the run before it answered, explained and counted.
-    pub async fn serve<B>(self: &Arc<Self>, request: Request<B>) -> Result<Response<GuestBody>, Stop>
+    pub async fn serve<B>(
+        self: &Arc<Self>,
+        request: Request<B>,
+    ) -> Result<Response<GuestBody>, Stop>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -100,9 +103,18 @@ impl Conversation {
         };
         let response = conversation.slot.lock().take();
         match response {
+            // An interim status would leave the client waiting for the real one.
+            Some(Ok(response)) if response.status().is_informational() => {
+                let code = format!("status {}", response.status().as_u16());
+                Poll::Ready(Err(conversation.fail(Some(code), ended.into())))
+            }
             Some(Ok(response)) => {
                 let conversation = this.take().expect("it was there above");
-                Poll::Ready(Ok(conversation.answer(response, Progressing::from(ended), cx)))
+                Poll::Ready(Ok(conversation.answer(
+                    response,
+                    Progressing::from(ended),
+                    cx,
+                )))
             }
             Some(Err(code)) => Poll::Ready(Err(conversation.fail(Some(code), ended.into()))),
             None if ended => Poll::Ready(Err(conversation.fail(None, Progressing::Ended))),
@@ -131,13 +143,15 @@ impl Conversation {
 
     /// Polls the run once.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
-        self.call.poll(cx).map_err(|interruption| match interruption {
-            Interruption::Stopped(stop) => stop,
-            Interruption::Deadline { cause, host_call } => Stop {
-                host_call: host_call.map(str::to_owned),
-                ..self.stop(cause)
-            },
-        })
+        self.call
+            .poll(cx)
+            .map_err(|interruption| match interruption {
+                Interruption::Stopped(stop) => stop,
+                Interruption::Deadline { cause, host_call } => Stop {
+                    host_call: host_call.map(str::to_owned),
+                    ..self.stop(cause)
+                },
+            })
     }
 
     /// Polls the run to its end; what it still says goes nowhere.

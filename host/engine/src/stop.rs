@@ -4,12 +4,32 @@ use std::time::Instant;
 
 use cloudware_capability::{Identity, Invocation};
 use cloudware_types::{Dimension, Stop, StopCause};
-use wasmtime::{Error, Store, Trap, WasmBacktrace, component::ResourceTableError};
+use wasmtime::{
+    Error, PoolConcurrencyLimitError, Store, Trap, WasmBacktrace, component::ResourceTableError,
+};
+
+use crate::limits::OVERLOAD_RETRY_SECONDS;
 
 /// Frames of a panic or an allocation that lie above the function that people look for.
 const RUNTIME_FRAMES: &[&str] = &[
-    "__rust", "rust_", "core::", "std::", "alloc::", "abort", "dlmalloc", "_RNv", "__", "wasi", "cabi_",
-    "wit_bindgen", "sbrk", "malloc", "memory_grow", "hashbrown::",
+    "__rust",
+    "rust_",
+    "core::",
+    "std::",
+    "alloc::",
+    "abort",
+    "dlmalloc",
+    "_RNv",
+    "__",
+    "wasi",
+    "cabi_",
+    "wit_bindgen",
+    "sbrk",
+    "malloc",
+    "calloc",
+    "realloc",
+    "memory_grow",
+    "hashbrown::",
 ];
 
 /// The longest message of a trap that is handed on; the rest of an error chain is noise.
@@ -40,12 +60,17 @@ pub(crate) fn explain(error: &Error, store: &mut Store<Invocation>, started: Ins
 }
 
 fn from_error(error: &Error, data: &Invocation) -> StopCause {
-    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+    if handles_exhausted(error) {
         let max = data.limits().get(Dimension::Handles);
         return StopCause::Limit {
             limit: Dimension::Handles,
             used: max + 1,
             max,
+        };
+    }
+    if error.is::<PoolConcurrencyLimitError>() {
+        return StopCause::Overloaded {
+            retry_after_seconds: OVERLOAD_RETRY_SECONDS,
         };
     }
     match error.downcast_ref::<Trap>() {
@@ -61,8 +86,26 @@ fn from_error(error: &Error, data: &Invocation) -> StopCause {
             message: trap.to_string(),
         },
         None => StopCause::Trap {
-            message: error.root_cause().to_string().chars().take(MESSAGE_CHARS_MAX).collect(),
+            message: error
+                .root_cause()
+                .to_string()
+                .chars()
+                .take(MESSAGE_CHARS_MAX)
+                .collect(),
         },
+    }
+}
+
+/// Whether the guest holds all the handles it may: in the host's table, or in the engine's, which says so
+/// in words only.
+fn handles_exhausted(error: &Error) -> bool {
+    match error.downcast_ref::<ResourceTableError>() {
+        Some(ResourceTableError::Full) => true,
+        Some(_) => false,
+        None => error
+            .root_cause()
+            .to_string()
+            .contains("store handle limit exceeded"),
     }
 }
 
@@ -76,9 +119,9 @@ fn function(error: &Error) -> Option<String> {
         .map(|name| format!("{:#}", rustc_demangle::demangle(name)));
     let mut innermost = None;
     for name in names {
-        let of_runtime = RUNTIME_FRAMES.iter().any(|prefix| {
-            name.trim_start_matches(['<', '&']).starts_with(prefix)
-        });
+        let of_runtime = RUNTIME_FRAMES
+            .iter()
+            .any(|prefix| name.trim_start_matches(['<', '&']).starts_with(prefix));
         if !of_runtime {
             return Some(name);
         }

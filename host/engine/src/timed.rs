@@ -40,7 +40,12 @@ pub(crate) enum Interruption {
 }
 
 impl TimedCall {
-    pub(crate) fn new(call: Call, progress: Arc<Progress>, started: Instant, limit: Duration) -> Self {
+    pub(crate) fn new(
+        call: Call,
+        progress: Arc<Progress>,
+        started: Instant,
+        limit: Duration,
+    ) -> Self {
         Self {
             call,
             progress,
@@ -87,5 +92,6 @@ impl TimedCall {
 /// CPU time of this thread in nanoseconds. A poll never moves between threads.
 pub(crate) fn thread_cpu() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

@@ -53,7 +53,12 @@ impl UsageMeters {
     }
 
     /// The meter of an install; the same one for as long as the host runs.
-    pub(crate) fn of(&self, instance: InstanceId, install: InstallId, app: &Slug) -> Arc<UsageMeter> {
+    pub(crate) fn of(
+        &self,
+        instance: InstanceId,
+        install: InstallId,
+        app: &Slug,
+    ) -> Arc<UsageMeter> {
         let meter = self.meters.entry(install).or_insert_with(|| {
             Arc::new(UsageMeter {
                 instance,

@@ -115,7 +115,11 @@ mod tests {
 
     #[test]
     fn sites_by_host_name() {
-        for host in ["acme.localhost:8080", "ACME.localhost", "acme.apps.example.com"] {
+        for host in [
+            "acme.localhost:8080",
+            "ACME.localhost",
+            "acme.apps.example.com",
+        ] {
             let request = request(host, "/t/other/main/");
             let Address::Host { site } = Address::of(&request, &domains()) else {
                 panic!("{host} is a site");
@@ -126,7 +130,12 @@ mod tests {
 
     #[test]
     fn sites_by_path() {
-        for host in ["localhost:8080", "127.0.0.1:1", "[::1]:80", "apps.example.com"] {
+        for host in [
+            "localhost:8080",
+            "127.0.0.1:1",
+            "[::1]:80",
+            "apps.example.com",
+        ] {
             let request = request(host, "/t/acme/main/stock/items?x=1");
             assert_eq!(
                 Address::of(&request, &domains()),
@@ -143,11 +152,26 @@ mod tests {
     fn the_platform_and_strangers() {
         for path in ["/", "/t/", "/t/acme", "/t//main/", "/api/v1/health"] {
             let request = request("localhost", path);
-            assert_eq!(Address::of(&request, &domains()), Address::Platform, "{path}");
+            assert_eq!(
+                Address::of(&request, &domains()),
+                Address::Platform,
+                "{path}"
+            );
         }
-        for host in ["example.com", "evillocalhost", "localhost.example.com", "", "::::", "ä"] {
+        for host in [
+            "example.com",
+            "evillocalhost",
+            "localhost.example.com",
+            "",
+            "::::",
+            "ä",
+        ] {
             if let Ok(request) = Request::builder().header("host", host).body(()) {
-                assert_eq!(Address::of(&request, &domains()), Address::UnknownHost, "{host}");
+                assert_eq!(
+                    Address::of(&request, &domains()),
+                    Address::UnknownHost,
+                    "{host}"
+                );
             }
         }
         let without = Request::builder().body(()).unwrap();

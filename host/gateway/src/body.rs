@@ -35,7 +35,9 @@ impl Body for GatewayBody {
             Self::Guest(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|stop| BodyError::from(stop.explanation())),
-            Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Whole(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|never| match never {}),
             Self::Platform(body) => Pin::new(body).poll_frame(cx),
         }
     }

@@ -156,7 +156,10 @@ mod tests {
             };
             assert_ne!(request_id(&request).as_bytes(), id.as_bytes());
         }
-        let request = Request::builder().header("x-request-id", "abc-1").body(()).unwrap();
+        let request = Request::builder()
+            .header("x-request-id", "abc-1")
+            .body(())
+            .unwrap();
         assert_eq!(request_id(&request), "abc-1");
     }
 }

@@ -19,12 +19,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn new(
-        kind: &'static str,
-        status: StatusCode,
-        title: &'static str,
-        detail: String,
-    ) -> Self {
+    fn new(kind: &'static str, status: StatusCode, title: &'static str, detail: String) -> Self {
         Self {
             kind,
             status,
@@ -43,12 +38,22 @@ impl Problem {
             ),
             None => "The request names no host: send a Host header.".to_owned(),
         };
-        Self::new("unknown-host", StatusCode::NOT_FOUND, "Unknown host", detail)
+        Self::new(
+            "unknown-host",
+            StatusCode::NOT_FOUND,
+            "Unknown host",
+            detail,
+        )
     }
 
     pub(crate) fn unknown_site(name: &str) -> Self {
         let detail = format!("There is no site `{}`.", shorten(name));
-        Self::new("unknown-site", StatusCode::NOT_FOUND, "Unknown site", detail)
+        Self::new(
+            "unknown-site",
+            StatusCode::NOT_FOUND,
+            "Unknown site",
+            detail,
+        )
     }
 
     pub(crate) fn unknown_path(site: &Site, path: &str) -> Self {

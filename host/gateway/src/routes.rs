@@ -56,7 +56,12 @@ impl RouteTable {
 
     /// Takes a site out of the table.
     pub fn remove(&self, id: InstanceId) {
-        for name in self.names.remove(&id).map(|(_, names)| names).unwrap_or_default() {
+        for name in self
+            .names
+            .remove(&id)
+            .map(|(_, names)| names)
+            .unwrap_or_default()
+        {
             self.sites.remove(&name);
         }
     }
@@ -80,7 +85,10 @@ impl RouteTable {
 /// `/` can't be in a host label, and `--` can't be in a slug, so that no name means two sites.
 fn names(site: &Site) -> Vec<String> {
     let (tenant, instance) = (&site.tenant, &site.instance);
-    let mut names = vec![format!("{tenant}/{instance}"), format!("{instance}--{tenant}")];
+    let mut names = vec![
+        format!("{tenant}/{instance}"),
+        format!("{instance}--{tenant}"),
+    ];
     if site.is_default {
         names.push(tenant.to_string());
     }

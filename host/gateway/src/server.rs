@@ -29,7 +29,8 @@ use crate::{
 pub type Fallback = Arc<
     dyn Fn(
             Request<Incoming>,
-        ) -> Pin<Box<dyn Future<Output = Response<UnsyncBoxBody<Bytes, BodyError>>> + Send>>
+        )
+            -> Pin<Box<dyn Future<Output = Response<UnsyncBoxBody<Bytes, BodyError>>> + Send>>
         + Send
         + Sync,
 >;
@@ -127,7 +128,11 @@ impl Gateway {
         let Some(mount) = site.find(within) else {
             return Err(Problem::unknown_path(&site, within));
         };
-        let mount_bytes = if mount.prefix == "/" { 0 } else { mount.prefix.len() };
+        let mount_bytes = if mount.prefix == "/" {
+            0
+        } else {
+            mount.prefix.len()
+        };
         let prefix_bytes = site_bytes + mount_bytes;
         // Relative links of a page need the final slash.
         if path.len() == prefix_bytes && prefix_bytes > 0 && request.method() == http::Method::GET {
@@ -215,7 +220,10 @@ impl Server {
             }
         }
         drop(self.listener);
-        if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        if tokio::time::timeout(drain, graceful.shutdown())
+            .await
+            .is_err()
+        {
             tracing::warn!("some requests did not finish in time and were cut off");
         }
     }

@@ -45,7 +45,7 @@ impl Default for Config {
             readers_max: 8,
             workers_max: 128,
             lock_wait_ms: 5_000,
-            idle_close_seconds: 60,
+            idle_close_seconds: 30,
         }
     }
 }

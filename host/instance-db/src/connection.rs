@@ -86,15 +86,20 @@ impl Conn {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
         let conn = Self::closed_down(Connection::open_with_flags(path, flags)?)?;
+        conn.set_durability(durability)?;
+        conn.sqlite
+            .pragma_update(None, "journal_size_limit", limits::WAL_KEPT_BYTES)?;
+        Ok(conn)
+    }
+
+    /// Sets when a commit counts as done.
+    pub(crate) fn set_durability(&self, durability: Durability) -> rusqlite::Result<()> {
         let synchronous = match durability {
             Durability::Full => "FULL",
             Durability::Normal => "NORMAL",
         };
-        conn.sqlite
-            .pragma_update(None, "synchronous", synchronous)?;
-        conn.sqlite
-            .pragma_update(None, "journal_size_limit", limits::WAL_KEPT_BYTES)?;
-        Ok(conn)
+        self.platform()
+            .pragma_update(None, "synchronous", synchronous)
     }
 
     /// A database in memory that vanishes when it is dropped.

@@ -18,6 +18,12 @@ thread_local! {
     static MAX: Cell<i64> = const { Cell::new(i64::MAX) };
 }
 
+/// Size of the small blocks that each connection keeps at hand; SQLite's default.
+const LOOKASIDE_BLOCK_BYTES: c_int = 1_200;
+
+/// Their number: enough to run kept statements, which is what connections mostly do.
+const LOOKASIDE_BLOCKS: c_int = 32;
+
 #[derive(Clone, Copy)]
 struct Methods {
     malloc: unsafe extern "C" fn(c_int) -> *mut c_void,
@@ -86,6 +92,15 @@ fn install() -> Result<Methods, AlreadyInUse> {
     // Statistics of the whole process would make every allocation take one lock.
     // SAFETY: the option takes an int.
     unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0 as c_int) };
+    // Each connection keeps small blocks at hand; SQLite's default would be most of what an idle one takes.
+    // SAFETY: the option takes two ints, the size and the number of blocks.
+    unsafe {
+        ffi::sqlite3_config(
+            ffi::SQLITE_CONFIG_LOOKASIDE,
+            LOOKASIDE_BLOCK_BYTES,
+            LOOKASIDE_BLOCKS,
+        )
+    };
     Ok(Methods {
         malloc,
         free,

@@ -45,21 +45,37 @@ pub(crate) fn set_up(path: &Path, durability: Durability) -> Result<Conn, Error>
     let conn = Conn::open(path, durability)?;
     match recognise(conn.platform())? {
         Found::Ours => {}
-        Found::Empty => {
-            let sqlite = conn.platform();
-            sqlite.pragma_update(None, "page_size", limits::PAGE_BYTES as i64)?;
-            let mode: String =
-                sqlite.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-            if mode != "wal" {
-                return Err(Error::Unavailable(format!(
-                    "the file system does not support write-ahead logging (journal mode {mode}); \
-                     put the data directory on a local disk"
-                )));
-            }
-            make_tables(&conn)?;
-        }
+        Found::Empty => make_file(&conn, path, durability)?,
     }
     Ok(conn)
+}
+
+/// Turns an empty file into a private database. Nothing of it has been acknowledged yet, so it
+/// waits for the disk once at the end, and not after each of its steps.
+fn make_file(conn: &Conn, path: &Path, durability: Durability) -> Result<(), Error> {
+    let sqlite = conn.platform();
+    sqlite.pragma_update(None, "synchronous", "OFF")?;
+    sqlite.pragma_update(None, "page_size", limits::PAGE_BYTES as i64)?;
+    let mode: String = sqlite.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Error::Unavailable(format!(
+            "the file system does not support write-ahead logging (journal mode {mode}); \
+             put the data directory on a local disk"
+        )));
+    }
+    make_tables(conn)?;
+    // The log is only read beside a file that is not empty, so the file must be there for good before
+    // the first commit of an app is. The tables themselves become durable with that commit; without
+    // it the file is empty after a power failure, and made again.
+    let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
+    synced
+        .and_then(|()| match path.parent() {
+            Some(directory) => std::fs::File::open(directory)?.sync_all(),
+            None => Ok(()),
+        })
+        .map_err(|error| Error::Unavailable(format!("can't write {}: {error}", path.display())))?;
+    conn.set_durability(durability)?;
+    Ok(())
 }
 
 /// Makes the platform's tables and marks in an empty database.

@@ -1,5 +1,6 @@
 //! The API on a control plane of its own, called without a network.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says so")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 #[path = "../../../control/tests/support/mod.rs"]

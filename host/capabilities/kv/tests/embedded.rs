@@ -1,5 +1,7 @@
 //! The embedded backend does what every backend must.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 
 use cloudware_instance_db::{Config, InstanceDbs};

@@ -122,7 +122,7 @@ impl Figure {
             (Some(ratio), Some(what), Some(baseline)) => {
                 format!("{ratio:.2} × {what} ({})", plain(baseline))
             }
-            _ => self.missing.clone().unwrap_or_default(),
+            _ => String::new(),
         };
         let target = match self.target {
             Some(Target::ValueAtMost(max)) => format!("≤ {} {}", plain(max), self.unit),

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write as _,
+    io::{Seek as _, Write as _},
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -156,12 +156,18 @@ async fn request(install: &Arc<BoundInstall>, operation: &str, count: u32) -> Re
     Ok(took)
 }
 
-/// Microseconds to append a page to a file and have it on the disk.
+/// Microseconds to write a page over one that is in a file already, as a write-ahead log does, and have it
+/// on the disk. A file that grows would need its length written as well.
 fn sync(folder: &Path) -> Result<f64> {
-    let path = folder.join("page");
+    let path = folder.join("pages");
     let mut file =
         File::create(&path).with_context(|| format!("{} can't be made", path.display()))?;
     let page = [1; PAGE_BYTES];
+    for _ in 0..WRITES {
+        file.write_all(&page)?;
+    }
+    file.sync_all()?;
+    file.rewind()?;
     let began = Instant::now();
     for _ in 0..WRITES {
         file.write_all(&page)?;

@@ -3,13 +3,6 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    unistd::Pid,
-};
-
-/// The thread that asks.
-const THIS_THREAD: Pid = Pid::from_raw(0);
 
 /// Which cores servers and load run on. On a machine with one core they share it.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +16,7 @@ pub(super) struct Cores {
 impl Cores {
     /// The first two cores that this process may use.
     pub(super) fn of_this_process() -> Result<Self> {
-        let allowed = sched_getaffinity(THIS_THREAD).context("the cores can't be listed")?;
-        let mut cores = (0..CpuSet::count()).filter(|&core| allowed.is_set(core).unwrap_or(false));
+        let mut cores = affinity::allowed()?.into_iter();
         let server = cores.next().context("there is no core to run on")?;
         Ok(Self {
             server,
@@ -42,9 +34,7 @@ impl Cores {
 pub(super) fn pinned<T: Send>(core: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(move || {
-            let mut only = CpuSet::new();
-            only.set(core).context("there is no such core")?;
-            sched_setaffinity(THIS_THREAD, &only)
+            affinity::keep_on(core)
                 .with_context(|| format!("a thread can't be kept on core {core}"))?;
             Ok(work())
         });
@@ -53,6 +43,49 @@ pub(super) fn pinned<T: Send>(core: usize, work: impl FnOnce() -> T + Send) -> R
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
+}
+
+#[cfg(target_os = "linux")]
+mod affinity {
+    use anyhow::{Context as _, Result};
+    use nix::{
+        sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+        unistd::Pid,
+    };
+
+    const THIS_THREAD: Pid = Pid::from_raw(0);
+
+    /// The cores that this thread may run on, in order.
+    pub(super) fn allowed() -> Result<Vec<usize>> {
+        let set = sched_getaffinity(THIS_THREAD).context("the cores can't be listed")?;
+        let allowed = |core: &usize| set.is_set(*core).unwrap_or(false);
+        Ok((0..CpuSet::count()).filter(allowed).collect())
+    }
+
+    /// Keeps this thread on one core.
+    pub(super) fn keep_on(core: usize) -> Result<()> {
+        let mut only = CpuSet::new();
+        only.set(core)?;
+        Ok(sched_setaffinity(THIS_THREAD, &only)?)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod affinity {
+    use anyhow::{Result, bail};
+
+    const WHY: &str =
+        "benches need Linux: they keep servers and load on cores of their own and read /proc";
+
+    /// Refuses.
+    pub(super) fn allowed() -> Result<Vec<usize>> {
+        bail!(WHY)
+    }
+
+    /// Refuses.
+    pub(super) fn keep_on(_core: usize) -> Result<()> {
+        bail!(WHY)
+    }
 }
 
 /// One line about the machine and this binary.
@@ -82,12 +115,11 @@ mod tests {
 
     #[test]
     fn a_pinned_thread_sees_one_core_and_leaves_the_caller_alone() {
-        let before = sched_getaffinity(THIS_THREAD).unwrap();
+        let before = affinity::allowed().unwrap();
         let cores = Cores::of_this_process().unwrap();
-        let inside = pinned(cores.load, || sched_getaffinity(THIS_THREAD).unwrap()).unwrap();
-        let set = (0..CpuSet::count()).filter(|&core| inside.is_set(core).unwrap());
-        assert_eq!(set.collect::<Vec<_>>(), [cores.load]);
-        assert_eq!(sched_getaffinity(THIS_THREAD).unwrap(), before);
+        let inside = pinned(cores.load, || affinity::allowed().unwrap()).unwrap();
+        assert_eq!(inside, [cores.load]);
+        assert_eq!(affinity::allowed().unwrap(), before);
     }
 
     #[test]

@@ -33,7 +33,7 @@ const WASMTIME: Tool = Tool {
 const SPIN: Tool = Tool {
     program: "spin",
     variable: "CLOUDWARE_BENCH_SPIN",
-    install: "`cargo install spin-cli --locked`, or a release of Spin 4",
+    install: "a release of Spin 4, or `cargo install --path .` in its sources",
 };
 
 /// The names of the peers, as figures have them.

@@ -159,7 +159,9 @@ impl Platform {
     pub(super) async fn enable(&self, instance: &str, app: &str) -> Result<String> {
         let path = format!("/tenants/{TENANT}/instances/{instance}/installs");
         let install = self.operator.post(&path, &json!({ "app": app })).await?;
-        let path = install["path"].as_str().context("the install has no path")?;
+        let path = install["path"]
+            .as_str()
+            .context("the install has no path")?;
         // The mount without its slash is redirected to the root, which is not what is measured.
         Ok(format!("{}/", path.trim_end_matches('/')))
     }

@@ -268,7 +268,7 @@ mod tests {
         assert!(server.cpu_seconds().unwrap() >= 0.0);
         let group = server.group;
         server.stop().unwrap();
-        // The child is reaped by somebody else at some time; a signal reaches nobody after that.
+        // The orphan is reaped by the system at some time; a signal reaches nobody after that.
         let gone = Instant::now();
         while killpg(group, None).is_ok() {
             assert!(gone.elapsed() < LONG, "the group is still there");

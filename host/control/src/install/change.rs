@@ -6,20 +6,20 @@
 
 use cloudware_types::Migration;
 use semver::Version;
-use serde_json::json;
 
 use super::{
     Install, InstallState,
-    enable::{check_collisions, label, refuse_yanked, set_release},
-    find_in, save,
+    enable::label,
+    find_in,
+    plan::{check_collisions, refuse_yanked, set_release},
+    save,
 };
 use crate::{
     Call, Control, Error, Release,
-    audit::Draft,
     control::InstanceLock,
     instance,
     release::without_down,
-    store::{self, StoreError, install::ReleaseChange},
+    store::{self, StoreError},
 };
 
 /// Moves an enabled install to another version, newer or older. Invocations that run end on the
@@ -130,7 +130,10 @@ async fn change(
     } else {
         change.up().await
     };
-    change.end().await?;
+    // A note that stays is harmless: the next start finds tables and release in agreement.
+    if let Err(error) = change.end().await {
+        tracing::warn!(install = %change.old.id, %error, "the end of a release change could not be noted");
+    }
     outcome
 }
 
@@ -322,62 +325,4 @@ impl Change<'_> {
             tracing::error!(install = %self.old.id, %error, "the release before could not be put into service again");
         }
     }
-}
-
-/// Brings tables that a crash left between two schemas to the schema of the release that serves.
-/// Called once, before anything is served.
-pub(crate) async fn repair_interrupted(control: &Control) -> Result<(), Error> {
-    let mut db = control.store.read().await?;
-    let changes = store::install::changes(&mut db).await?;
-    drop(db);
-    for change in changes {
-        repair(control, &change).await?;
-    }
-    Ok(())
-}
-
-async fn repair(control: &Control, change: &ReleaseChange) -> Result<(), Error> {
-    let mut db = control.store.read().await?;
-    let install = find_in(&mut db, change.instance, &change.install.to_string()).await?;
-    let mut releases = Vec::new();
-    for id in [change.from, change.to] {
-        releases.extend(store::release::get(&mut db, id).await?);
-    }
-    let current = releases.iter().find(|release| release.id == change.current);
-    let ahead = releases.iter().max_by_key(|release| release.schema());
-    let outcome = match (current, ahead) {
-        (Some(current), Some(ahead)) => {
-            let migrations = store::release::migrations(&mut db, ahead.id).await?;
-            drop(db);
-            match current.namespace() {
-                Some(namespace) => {
-                    let target = current.schema();
-                    run_migration(control, &install, namespace, &migrations, target).await
-                }
-                None => Ok(()),
-            }
-        }
-        _ => Ok(()),
-    };
-    // Tables that cannot go back stay ahead of the release, as they were while it was upgraded.
-    if let Err(error) = &outcome {
-        tracing::warn!(install = %install.path(), %error, "an interrupted upgrade leaves tables ahead of the release");
-    }
-    let call = Call::host();
-    let mut db = control.store.write().await?;
-    store::install::change_end(&mut db, change.install).await?;
-    Draft::new(
-        &call,
-        "install.change-interrupted",
-        install.id,
-        install.path(),
-    )
-    .tenant(install.tenant_id)
-    .after(json!({
-        "version": install.version,
-        "repaired": outcome.is_ok(),
-    }))
-    .write(&mut db)
-    .await?;
-    Ok(db.commit().await.map_err(StoreError::from)?)
 }

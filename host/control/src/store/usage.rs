@@ -1,5 +1,7 @@
 //! Rows of the usage ledger: append-only, idempotent on (source, install, minute).
 
+use std::sync::LazyLock;
+
 use cloudware_types::{InstanceId, Meter, Meters, TenantId, UsageRecord};
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -31,18 +33,21 @@ pub(crate) struct UsageSum {
     pub meters: Meters,
 }
 
-/// Appends one record; one that is there already stays as it is.
-pub(crate) async fn insert(db: &mut Connection, record: &UsageRecord) -> Result<()> {
+/// Column names come from the table of meters and from nowhere else.
+static INSERT: LazyLock<String> = LazyLock::new(|| {
     let columns: Vec<_> = Meter::ALL.iter().map(|&meter| column(meter)).collect();
     let places: Vec<_> = (0..columns.len()).map(|n| format!("${}", n + 6)).collect();
-    // Column names come from the table of meters and from nowhere else.
-    let sql = format!(
+    format!(
         "INSERT INTO usage (source, install_id, minute, instance_id, app, {})
          VALUES ($1, $2, $3, $4, $5, {}) ON CONFLICT DO NOTHING",
         columns.join(", "),
         places.join(", ")
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql))
+    )
+});
+
+/// Appends one record; one that is there already stays as it is.
+pub(crate) async fn insert(db: &mut Connection, record: &UsageRecord) -> Result<()> {
+    let mut query = sqlx::query(AssertSqlSafe(INSERT.as_str()))
         .bind(&record.source)
         .bind(record.install.to_string())
         .bind(integer(record.minute))

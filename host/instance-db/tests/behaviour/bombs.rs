@@ -98,7 +98,7 @@ async fn products_of_two_lengths_take_no_time() {
     let half = "printf('%.*c', 4000000, 'a')";
     for statement in [
         format!("SELECT instr({long}, {half} || 'b')"),
-        format!("SELECT instr(zeroblob(8000000), CAST(zeroblob(4000000) || 'b' AS BLOB))"),
+        "SELECT instr(zeroblob(8000000), CAST(zeroblob(4000000) || 'b' AS BLOB))".to_owned(),
         format!("SELECT length(replace({long}, {half} || 'b', 'x'))"),
         format!("SELECT length(trim({long}, {half}))"),
         format!("SELECT {long} LIKE '%a%a%a%a%a%a%a%a%a%a%a%a%b'"),

@@ -1,7 +1,7 @@
 //! Files: what is acknowledged survives, and what is not ours or broken is refused clearly.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -102,7 +102,8 @@ async fn write_until_killed(dir: &Path, instance: InstanceId) {
         let Value::Integer(number) = rows[0][0] else {
             panic!("{rows:?}");
         };
-        println!("kept: {number}");
+        let mut parent = std::io::stdout();
+        writeln!(parent, "kept: {number}").unwrap();
     }
 }
 
