@@ -5,8 +5,11 @@ use std::time::Duration;
 /// Bytes of a JSON body. The largest is an install's configuration, which is bounded to 64 KiB.
 pub(crate) const JSON_BYTES_MAX: usize = 256 << 10;
 
-/// Archives that are received at the same time; each is held in memory while it is.
+/// Archives that are received or checked at the same time; each is held in memory while it is.
 pub(crate) const UPLOADS_AT_ONCE_MAX: usize = 4;
+
+/// How long an upload may take. A full archive needs 110 kB/s; slower senders would keep others out.
+pub(crate) const UPLOAD_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// How long an upload may pause. A slow line sends something in this time; an idle one gives its
 /// place to others.

@@ -164,10 +164,13 @@ pub(crate) async fn release_push(
 ) -> Result<(StatusCode, Json<PushView>), ApiError> {
     release::may_push(&api.control, &call, query.provider.as_deref()).await?;
     let declared = upload::declared_digest(&headers)?;
-    let archive = upload::receive(&api.uploads, &headers, body).await?;
+    let upload = upload::receive(&api.uploads, &headers, body).await?;
     let push = async move {
         let provider = query.provider.as_deref();
-        release::push(&api.control, &call, provider, archive, declared).await
+        let archive = upload.archive.clone();
+        let pushed = release::push(&api.control, &call, provider, archive, declared).await;
+        drop(upload);
+        pushed
     };
     let pushed = to_the_end(push).await?;
     let status = match pushed.is_new {

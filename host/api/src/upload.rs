@@ -1,5 +1,7 @@
 //! Receiving an archive: bounded before it is buffered, and given up when it stalls.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
@@ -8,33 +10,52 @@ use cloudware_packages::limits::ARCHIVE_BYTES_MAX;
 use cloudware_types::Digest;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, header};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{limits::UPLOAD_PAUSE_MAX, problem::ApiError};
+use crate::{
+    limits::{UPLOAD_PAUSE_MAX, UPLOAD_TIME_MAX},
+    problem::ApiError,
+};
 
 /// Digests of the body (RFC 9530).
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
+/// An archive that was received. It keeps its place among the uploads for as long as it exists, so
+/// that archives that wait for being checked are bounded too.
+pub(crate) struct Upload {
+    pub(crate) archive: Bytes,
+    _place: OwnedSemaphorePermit,
+}
+
 /// Reads a body of at most [`ARCHIVE_BYTES_MAX`] bytes. A longer one is refused at once where its
 /// length is announced, and otherwise as soon as it is exceeded.
 pub(crate) async fn receive(
-    uploads: &Semaphore,
+    uploads: &Arc<Semaphore>,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Bytes, ApiError> {
-    let too_large = || ApiError::TooLarge {
-        bytes_max: ARCHIVE_BYTES_MAX,
-    };
+) -> Result<Upload, ApiError> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > ARCHIVE_BYTES_MAX) {
         return Err(too_large());
     }
-    let _place = uploads
-        .acquire()
+    let place = Arc::clone(uploads)
+        .acquire_owned()
         .await
         .map_err(|_| ApiError::Upload("the platform is shutting down".to_owned()))?;
+    let received = tokio::time::timeout(UPLOAD_TIME_MAX, read(body)).await;
+    let archive = received.map_err(|_| {
+        let seconds = UPLOAD_TIME_MAX.as_secs();
+        ApiError::Upload(format!("it took longer than {seconds} s"))
+    })??;
+    Ok(Upload {
+        archive,
+        _place: place,
+    })
+}
+
+async fn read(body: Body) -> Result<Bytes, ApiError> {
     let mut received = BytesMut::new();
     let mut chunks = body.into_data_stream();
     loop {
@@ -43,7 +64,9 @@ pub(crate) async fn receive(
             let seconds = UPLOAD_PAUSE_MAX.as_secs();
             ApiError::Upload(format!("nothing arrived for {seconds} s"))
         })?;
-        let Some(chunk) = chunk else { break };
+        let Some(chunk) = chunk else {
+            return Ok(received.freeze());
+        };
         let chunk = chunk.map_err(|error| ApiError::Upload(error.to_string()))?;
         // What a stranger sends is bounded here, before it is kept.
         if (received.len() + chunk.len()) as u64 > ARCHIVE_BYTES_MAX {
@@ -51,7 +74,12 @@ pub(crate) async fn receive(
         }
         received.extend_from_slice(&chunk);
     }
-    Ok(received.freeze())
+}
+
+fn too_large() -> ApiError {
+    ApiError::TooLarge {
+        bytes_max: ARCHIVE_BYTES_MAX,
+    }
 }
 
 /// The SHA-256 that the sender declares, if any; other algorithms are passed over.

@@ -34,8 +34,8 @@ use crate::{
     ready::Ready,
 };
 
-/// How often usage goes to the ledger.
-const USAGE_EVERY: Duration = Duration::from_secs(1);
+/// How often usage goes to the ledger: a row for each active install. Whoever asks for usage sees it at once.
+const USAGE_EVERY: Duration = Duration::from_secs(10);
 
 /// How often idle warm sandboxes are looked for.
 const EVICT_EVERY: Duration = Duration::from_secs(5);

@@ -3,7 +3,6 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
-    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -72,10 +71,6 @@ impl Platform {
             .args(["--output", "json"])
             .env("CLOUDWARE_API", &self.api)
             .env("CLOUDWARE_TOKEN", &self.token)
-            .env(
-                "CLOUDWARE_CACHE_DIR",
-                Path::new(env!("CARGO_TARGET_TMPDIR")).join("cloudware-cache"),
-            )
             .output()
             .expect("the binary starts");
         let said = String::from_utf8_lossy(&output.stderr);

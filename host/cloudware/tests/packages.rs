@@ -3,25 +3,18 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
 };
 
 use serde_json::Value;
 
-/// The binary, with a cache of its own that outlives a test run, so that a toolchain is set up and
-/// unchanged sources are compiled once.
+/// The binary, with the user's cache: a toolchain is set up once, and unchanged sources are compiled
+/// once, in all tests together.
 fn cloudware(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloudware"));
+    command.args(arguments).env_remove("CLOUDWARE_OUTPUT");
     command
-        .args(arguments)
-        .env("CLOUDWARE_CACHE_DIR", cache())
-        .env_remove("CLOUDWARE_OUTPUT");
-    command
-}
-
-fn cache() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cloudware-cache")
 }
 
 fn example(name: &str) -> String {

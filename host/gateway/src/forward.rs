@@ -1,7 +1,5 @@
 //! Prepares a request for a guest: the path within the app, and headers that only the host may set.
 
-use std::net::IpAddr;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::HOST,
@@ -41,7 +39,7 @@ pub(crate) struct Hop<'a> {
     /// Bytes of the path that lead to the app.
     pub(crate) prefix_bytes: usize,
     /// The client's address.
-    pub(crate) client: IpAddr,
+    pub(crate) client: &'a HeaderValue,
     /// The request's id.
     pub(crate) request_id: &'a HeaderValue,
 }
@@ -64,12 +62,10 @@ pub(crate) fn rewrite<B>(request: &mut Request<B>, hop: &Hop<'_>) {
         headers.insert(FORWARDED_PREFIX, prefix);
     }
     if let Some(host) = host {
-        headers.insert(FORWARDED_HOST, host.clone());
-        headers.insert(HOST, host);
+        headers.entry(HOST).or_insert_with(|| host.clone());
+        headers.insert(FORWARDED_HOST, host);
     }
-    if let Ok(client) = HeaderValue::from_str(&hop.client.to_string()) {
-        headers.insert(FORWARDED_FOR, client);
-    }
+    headers.insert(FORWARDED_FOR, hop.client.clone());
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     headers.insert(REQUEST_ID, hop.request_id.clone());
 }
@@ -136,7 +132,7 @@ mod tests {
         let id = HeaderValue::from_static("r1");
         let hop = Hop {
             prefix_bytes: "/stock".len(),
-            client: [127, 0, 0, 1].into(),
+            client: &HeaderValue::from_static("127.0.0.1"),
             request_id: &id,
         };
         rewrite(&mut request, &hop);

@@ -53,11 +53,11 @@ impl Gateway {
         }
     }
 
-    /// Answers one request.
+    /// Answers one request; `client` is the address that it came from.
     pub async fn handle(
         &self,
         mut request: Request<Incoming>,
-        client: IpAddr,
+        client: &HeaderValue,
     ) -> Response<GatewayBody> {
         let request_id = forward::request_id(&request);
         let mut response = match self.route(&request) {
@@ -237,10 +237,14 @@ impl Server {
     ) {
         // Answers are written whole; waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
-        let gateway = Arc::clone(&self.gateway);
+        let client = HeaderValue::from_str(&client.to_string()).expect("an address is plain text");
+        let context = Arc::new((Arc::clone(&self.gateway), client));
         let service = service_fn(move |request| {
-            let gateway = Arc::clone(&gateway);
-            async move { Ok::<_, Infallible>(gateway.handle(request, client).await) }
+            let context = Arc::clone(&context);
+            async move {
+                let (gateway, client) = &*context;
+                Ok::<_, Infallible>(gateway.handle(request, client).await)
+            }
         });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder

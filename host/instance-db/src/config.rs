@@ -43,7 +43,7 @@ impl Default for Config {
             durability: Durability::default(),
             open_max: 1_024,
             readers_max: 8,
-            workers_max: 128,
+            workers_max: 64,
             lock_wait_ms: 5_000,
             idle_close_seconds: 30,
         }

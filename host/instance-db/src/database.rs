@@ -1,7 +1,7 @@
 //! The private database of one instance: its file, its connections, and the calls that run on them.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,12 +15,15 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Config, Description, Error, Holder, Mode, Namespace, Outcome, Request, RowSet, Transaction,
-    Worked,
+    AppScope, Config, Description, Error, Holder, Mode, Namespace, Outcome, PlatformScope, Request,
+    RowSet, Transaction, Worked,
     connection::Conn,
+    file::{disk_free_bytes, file_bytes, wal_path},
     lane::{Lane, Lease},
     lexer::Verb,
-    limits, schema, statement,
+    limits, schema,
+    scope::Bounds,
+    statement,
     worker::run,
 };
 
@@ -29,34 +32,6 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) workers: Arc<Semaphore>,
     pub(crate) started: Instant,
-}
-
-/// On whose behalf an app's statements run, and within which bounds.
-#[derive(Clone, Debug)]
-pub struct AppScope {
-    /// The namespace that the app owns.
-    pub namespace: Namespace,
-    /// Size that the database may have, in bytes.
-    pub storage_bytes_max: u64,
-    /// Whoever takes the turns.
-    pub holder: Holder,
-}
-
-impl AppScope {
-    pub(crate) fn page_quota(&self) -> u64 {
-        self.storage_bytes_max / limits::PAGE_BYTES
-    }
-}
-
-/// Bounds of a call of the platform's own code.
-#[derive(Clone, Copy, Debug)]
-pub struct PlatformScope {
-    /// Size that the database may have, in bytes.
-    pub storage_bytes_max: u64,
-    /// Time that the call may work.
-    pub time_max: Duration,
-    /// Whoever takes the turn.
-    pub holder: Holder,
 }
 
 /// The private database of one instance. Connections open at the first call and are kept.
@@ -71,6 +46,8 @@ pub struct Database {
     /// Milliseconds from the host's start to the last use.
     last_used_ms: AtomicU64,
     idle: Mutex<Idle>,
+    /// Whether the file has been made and checked. Locked on threads that may wait for the disk only.
+    is_set_up: Mutex<bool>,
     last_report: Mutex<Option<Instant>>,
 }
 
@@ -78,7 +55,6 @@ pub struct Database {
 struct Idle {
     writer: Option<Conn>,
     readers: Vec<Conn>,
-    is_set_up: bool,
     is_closed: bool,
 }
 
@@ -92,6 +68,7 @@ impl Database {
             writer_holder: AtomicU64::new(0),
             last_used_ms: AtomicU64::new(0),
             idle: Mutex::default(),
+            is_set_up: Mutex::default(),
             last_report: Mutex::default(),
             shared,
         }
@@ -108,9 +85,12 @@ impl Database {
         match statement::check_text(&request.statement) {
             Ok(Verb::Read) => {
                 let namespace = scope.namespace.clone();
-                self.in_turn(Lane::Read, scope.holder, request.time_max, move |conn| {
-                    statement::query(conn, &namespace, &request)
-                })
+                self.in_turn(
+                    Lane::Read,
+                    scope.holder,
+                    Bounds::statement(request.time_max),
+                    move |conn| statement::query(conn, &namespace, &request),
+                )
                 .await
             }
             Ok(_) => self.change(scope, request, statement::query).await,
@@ -131,9 +111,12 @@ impl Database {
         time_max: Duration,
     ) -> Worked<Description> {
         let namespace = scope.namespace.clone();
-        self.in_turn(Lane::Read, scope.holder, time_max, move |conn| {
-            statement::describe(conn, &namespace, &text)
-        })
+        self.in_turn(
+            Lane::Read,
+            scope.holder,
+            Bounds::statement(time_max),
+            move |conn| statement::describe(conn, &namespace, &text),
+        )
         .await
     }
 
@@ -148,9 +131,12 @@ impl Database {
         R: Send + 'static,
         F: FnOnce(&Connection) -> Result<R, Error> + Send + 'static,
     {
-        self.in_turn(Lane::Read, scope.holder, scope.time_max, |conn| {
-            work(conn.platform())
-        })
+        self.in_turn(
+            Lane::Read,
+            scope.holder,
+            Bounds::statement(scope.time_max),
+            |conn| work(conn.platform()),
+        )
         .await
     }
 
@@ -163,10 +149,15 @@ impl Database {
     {
         let database = Arc::clone(self);
         let pages = scope.storage_bytes_max / limits::PAGE_BYTES;
-        self.in_turn(Lane::Write, scope.holder, scope.time_max, move |conn| {
-            database.ready_to_write(conn, pages)?;
-            statement::in_transaction(conn, |conn| work(conn.platform()))
-        })
+        self.in_turn(
+            Lane::Write,
+            scope.holder,
+            Bounds::statement(scope.time_max),
+            move |conn| {
+                database.ready_to_write(conn, pages)?;
+                statement::in_transaction(conn, |conn| work(conn.platform()))
+            },
+        )
         .await
     }
 
@@ -179,10 +170,15 @@ impl Database {
         let database = Arc::clone(self);
         let namespace = scope.namespace.clone();
         let pages = scope.page_quota();
-        self.in_turn(Lane::Write, scope.holder, request.time_max, move |conn| {
-            database.ready_to_write(conn, pages)?;
-            statement::in_transaction(conn, |conn| statement(conn, &namespace, &request))
-        })
+        self.in_turn(
+            Lane::Write,
+            scope.holder,
+            Bounds::statement(request.time_max),
+            move |conn| {
+                database.ready_to_write(conn, pages)?;
+                statement::in_transaction(conn, |conn| statement(conn, &namespace, &request))
+            },
+        )
         .await
     }
 
@@ -190,7 +186,7 @@ impl Database {
         self: &Arc<Self>,
         lane: Lane,
         holder: Holder,
-        time_max: Duration,
+        bounds: Bounds,
         work: F,
     ) -> Worked<R>
     where
@@ -198,7 +194,7 @@ impl Database {
         F: FnOnce(&mut Conn) -> Result<R, Error> + Send + 'static,
     {
         match Lease::take(self, lane, holder).await {
-            Ok(lease) => run(lease, time_max, work).await.1,
+            Ok(lease) => run(lease, bounds, work).await.1,
             Err(error) => Worked::refused(self.report(error)),
         }
     }
@@ -244,19 +240,19 @@ impl Database {
 
     /// Opens a connection; the first one makes and checks the file. Waits for the disk.
     pub(crate) fn open(&self, lane: Lane) -> Result<Conn, Error> {
-        let mut idle = self.idle.lock();
-        if idle.is_closed {
+        if self.idle.lock().is_closed {
             return Err(Error::Unavailable("the database was deleted".into()));
         }
-        if !idle.is_set_up {
+        let mut is_set_up = self.is_set_up.lock();
+        if !*is_set_up {
             let connection = schema::set_up(&self.path, self.shared.config.durability)?;
-            idle.is_set_up = true;
+            *is_set_up = true;
             if lane == Lane::Write {
                 return Ok(connection);
             }
-            idle.writer.get_or_insert(connection);
+            self.idle.lock().writer.get_or_insert(connection);
         }
-        drop(idle);
+        drop(is_set_up);
         let connection = Conn::open(&self.path, self.shared.config.durability)?;
         if lane == Lane::Read {
             connection.platform().pragma_update(None, "query_only", 1)?;
@@ -308,27 +304,4 @@ impl Database {
         }
         error
     }
-}
-
-/// The write-ahead log beside a database file.
-pub(crate) fn wal_path(path: &Path) -> PathBuf {
-    beside(path, "-wal")
-}
-
-/// A file whose name is that of `path` and a suffix.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// Size of a file; 0 where there is none.
-pub(crate) fn file_bytes(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
-}
-
-fn disk_free_bytes(path: &Path) -> Option<u64> {
-    let directory = path.parent()?;
-    let disk = rustix::fs::statvfs(directory).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

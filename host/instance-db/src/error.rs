@@ -115,9 +115,10 @@ pub(crate) fn classify(error: &rusqlite::Error, about: Circumstances) -> Error {
             TimedOut::No => Error::Closed,
         },
         ErrorCode::OutOfMemory => Error::Statement(format!(
-            "it needs more than the {} MiB of memory that a statement may use; \
-             select fewer or smaller values",
-            crate::limits::STATEMENT_MEMORY_BYTES_MAX >> 20
+            "it needs more memory than it may use, which is {} MiB for a statement and {} MiB for a \
+             migration; sort or select fewer or smaller values",
+            crate::limits::STATEMENT_MEMORY_BYTES_MAX >> 20,
+            crate::limits::MIGRATION_MEMORY_BYTES_MAX >> 20
         )),
         ErrorCode::TooBig => Error::Statement(format!(
             "a value or the statement is too long; a value may have {} MiB",

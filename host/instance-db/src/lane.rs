@@ -100,6 +100,11 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if self.lane == Lane::Write {
+            // From here on the holder may wait for its next turn like everybody else: this one ends
+            // without its help.
+            self.database.writer_holder.store(0, Ordering::Release);
+        }
         let back = GiveBack {
             database: Arc::clone(&self.database),
             lane: self.lane,
@@ -128,9 +133,6 @@ impl GiveBack {
             && connection.undo()
         {
             self.database.give_back(self.lane, connection);
-        }
-        if self.lane == Lane::Write {
-            self.database.writer_holder.store(0, Ordering::Release);
         }
         drop(self.permit);
     }

@@ -24,8 +24,12 @@ pub const PARAMETERS_MAX: usize = 4_096;
 pub const RESULT_BYTES_MAX: usize = 16 << 20;
 
 /// Memory that SQLite may take while it runs one statement: page cache, sorting, temporary tables and
-/// values. Several of the largest values fit.
-pub const STATEMENT_MEMORY_BYTES_MAX: usize = 64 << 20;
+/// values. A few of the largest values fit, and the workers of a host together stay within 2 GiB.
+pub const STATEMENT_MEMORY_BYTES_MAX: usize = 32 << 20;
+
+/// Memory that SQLite may take for a migration, which sorts a whole table for a new index: some millions
+/// of rows fit.
+pub(crate) const MIGRATION_MEMORY_BYTES_MAX: usize = 256 << 20;
 
 /// Bytes of a statement that is kept compiled. Longer ones are seldom run twice.
 pub(crate) const CACHED_STATEMENT_BYTES_MAX: usize = 4 << 10;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -13,10 +13,11 @@ use tokio::sync::Semaphore;
 
 use crate::{
     Config, Database, Error, Holder, MigrationError, Namespace,
-    connection::Conn,
-    database::{Shared, beside, file_bytes},
+    database::Shared,
+    file::{beside, check_directory, copy, file_bytes, remove_files},
     lane::Lane,
-    limits, memory, migrate, schema,
+    limits, memory, migrate,
+    scope::Bounds,
     worker::off_async_threads,
 };
 
@@ -61,6 +62,7 @@ impl InstanceDbs {
             dir: config.dir.clone(),
             reason,
         })?;
+        raise_open_files(&config);
         let idle_close = Duration::from_secs(config.idle_close_seconds);
         let shared = Arc::new(Shared {
             workers: Arc::new(Semaphore::new(config.workers_max)),
@@ -149,7 +151,7 @@ impl InstanceDbs {
             .in_turn(
                 Lane::Write,
                 Holder::ANONYMOUS,
-                limits::MIGRATION_TIME_MAX,
+                Bounds::MIGRATION,
                 move |conn| {
                     in_turn.ready_to_write(conn, pages)?;
                     Ok(migrate::apply(conn, &plan))
@@ -173,7 +175,7 @@ impl InstanceDbs {
             .in_turn(
                 Lane::Read,
                 Holder::ANONYMOUS,
-                limits::PLATFORM_TIME_MAX,
+                Bounds::PLATFORM,
                 move |conn| migrate::version(conn, &namespace),
             )
             .await
@@ -229,12 +231,7 @@ impl InstanceDbs {
         let database = self.get(instance)?;
         // The first connection makes the file where it does not exist yet.
         let ready = database
-            .in_turn(
-                Lane::Read,
-                Holder::ANONYMOUS,
-                limits::PLATFORM_TIME_MAX,
-                |_| Ok(()),
-            )
+            .in_turn(Lane::Read, Holder::ANONYMOUS, Bounds::PLATFORM, |_| Ok(()))
             .await;
         ready.result?;
         let copied = Arc::clone(&database);
@@ -252,48 +249,29 @@ impl InstanceDbs {
     }
 }
 
-fn check_directory(dir: &Path) -> Result<(), String> {
-    schema::make_directory(dir).map_err(|error| error.to_string())?;
-    let probe = dir.join(format!(".probe-{}", std::process::id()));
-    let result = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe));
-    result.map_err(|error| error.to_string())
-}
-
-fn remove_files(path: &Path) -> Result<(), Error> {
-    // The log goes first: without its database it means nothing, the other way round it might be lost data.
-    for file in [
-        beside(path, "-wal"),
-        beside(path, "-shm"),
-        beside(path, "-journal"),
-        path.to_owned(),
-    ] {
-        match std::fs::remove_file(&file) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(Error::Unavailable(format!(
-                    "can't remove {}: {error}",
-                    file.display()
-                )));
-            }
-        }
+/// Databases take file descriptors, and the usual soft limit of 1,024 is meant for programs that
+/// use `select`. The hard limit is the operator's word and stays.
+fn raise_open_files(config: &Config) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // Most databases have a writer and one or two readers open.
+    let wanted = (config.open_max as u64).saturating_mul(6);
+    if current.is_none_or(|current| current >= wanted) {
+        return;
     }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), Error> {
-    if to.exists() {
-        return Err(Error::Unavailable(format!(
-            "{} exists already; a snapshot never overwrites",
-            to.display()
-        )));
-    }
-    let Some(name) = to.to_str() else {
-        return Err(Error::Unavailable("the path is not UTF-8".into()));
+    let raised = Rlimit {
+        current: Some(maximum.map_or(wanted, |maximum| maximum.min(wanted))),
+        maximum,
     };
-    Conn::copy_to(from, name)?;
-    let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
-    synced.map_err(|error| Error::Unavailable(format!("can't write {name}: {error}")))
+    let is_enough = setrlimit(Resource::Nofile, raised).is_ok()
+        && raised.current.is_some_and(|current| current >= wanted);
+    if !is_enough {
+        tracing::warn!(
+            wanted,
+            allowed = ?maximum,
+            "few open files are allowed for this many databases; raise the limit (ulimit -n) or lower open_max"
+        );
+    }
 }
 
 /// Closes databases off the request path.

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::{Durability, Error, connection::Conn, limits, statement::in_transaction};
+use crate::{
+    Durability, Error, connection::Conn, file::make_directory, limits, statement::in_transaction,
+};
 
 /// `application_id` in the file's header: the letters `CWDB`.
 const APPLICATION_ID: i64 = 0x4357_4442;
@@ -120,22 +122,5 @@ fn recognise(sqlite: &Connection) -> Result<Found, Error> {
             "the file is a SQLite database of something else (application id {application}, \
              {objects} objects); move it away or restore the right one"
         )))
-    }
-}
-
-/// Makes a directory and everything above it, and makes that durable.
-pub(crate) fn make_directory(directory: &Path) -> Result<(), Error> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    let failed = |error: std::io::Error| {
-        Error::Unavailable(format!("can't make {}: {error}", directory.display()))
-    };
-    std::fs::create_dir_all(directory).map_err(failed)?;
-    match directory.parent() {
-        Some(parent) => std::fs::File::open(parent)
-            .and_then(|parent| parent.sync_all())
-            .map_err(failed),
-        None => Ok(()),
     }
 }

@@ -7,7 +7,8 @@ use crate::{
     connection::Conn,
     lane::{Lane, Lease},
     lexer::Verb,
-    limits, statement,
+    scope::Bounds,
+    statement,
     worker::run,
 };
 
@@ -44,7 +45,7 @@ impl Transaction {
         };
         let pages = scope.page_quota();
         let database = Arc::clone(database);
-        let (lease, begun) = run(lease, limits::PLATFORM_TIME_MAX, move |conn| match mode {
+        let (lease, begun) = run(lease, Bounds::PLATFORM, move |conn| match mode {
             Mode::Write => {
                 database.ready_to_write(conn, pages)?;
                 statement::run_platform(conn.platform(), "BEGIN IMMEDIATE")
@@ -99,7 +100,7 @@ impl Transaction {
         let Some(lease) = self.lease.take() else {
             return Worked::refused(Error::Closed);
         };
-        let (lease, ended) = run(lease, limits::PLATFORM_TIME_MAX, |conn| {
+        let (lease, ended) = run(lease, Bounds::PLATFORM, |conn| {
             let result = finish(conn);
             // A commit that was refused leaves SQLite's transaction open.
             conn.undo();
@@ -126,7 +127,7 @@ impl Transaction {
             return Worked::refused(Error::Closed);
         };
         let namespace = self.scope.namespace.clone();
-        let (lease, worked) = run(lease, request.time_max, move |conn| {
+        let (lease, worked) = run(lease, Bounds::statement(request.time_max), move |conn| {
             if verb == Verb::Read {
                 statement(conn, &namespace, &request)
             } else {

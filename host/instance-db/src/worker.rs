@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::{Error, connection::Cancel, connection::Conn, lane::Lease, limits, memory};
+use crate::{Error, connection::Cancel, connection::Conn, lane::Lease, memory, scope::Bounds};
 
 /// What a call gave, and how long the database worked for it; waiting is not counted.
 #[derive(Debug)]
@@ -90,13 +90,9 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Runs `work` on the lease's connection, opened if need be, for at most `time_max`. The lease comes back
+/// Runs `work` on the lease's connection, opened if need be, within `bounds`. The lease comes back
 /// with the answer; it is gone where the work panicked.
-pub(crate) async fn run<R, F>(
-    lease: Lease,
-    time_max: Duration,
-    work: F,
-) -> (Option<Lease>, Worked<R>)
+pub(crate) async fn run<R, F>(lease: Lease, bounds: Bounds, work: F) -> (Option<Lease>, Worked<R>)
 where
     R: Send + 'static,
     F: FnOnce(&mut Conn) -> Result<R, Error> + Send + 'static,
@@ -114,9 +110,9 @@ where
         let _here = OnWorker::enter();
         let mut lease = lease;
         let begun = Instant::now();
-        let result = memory::bounded(limits::STATEMENT_MEMORY_BYTES_MAX, || {
+        let result = memory::bounded(bounds.memory_bytes_max, || {
             let conn = lease.connection()?;
-            conn.start_clock(time_max, Some(cancel));
+            conn.start_clock(bounds.time_max, Some(cancel));
             work(conn)
         });
         let worked = begun.elapsed();

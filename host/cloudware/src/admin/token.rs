@@ -23,8 +23,8 @@ pub(crate) enum Command {
     /// Make a token invalid.
     Revoke {
         /// Id of the token, from `token list`.
-        #[arg(value_parser = name)]
-        token: String,
+        #[arg(value_name = "TOKEN", value_parser = name)]
+        id: String,
     },
 }
 
@@ -65,8 +65,8 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             print::write(&format!("{}\n", text(&minted["secret"])))
         }
         Command::List => print::list(client, &client.get_all("/tokens").await?, COLUMNS),
-        Command::Revoke { token } => {
-            let revoked = client.delete(&format!("/tokens/{token}")).await?;
+        Command::Revoke { id } => {
+            let revoked = client.delete(&format!("/tokens/{id}")).await?;
             print::item(client, &revoked, COLUMNS)
         }
     }

@@ -125,6 +125,26 @@ async fn one_who_holds_the_turn_is_not_made_to_wait_for_itself() {
 }
 
 #[tokio::test]
+async fn one_who_drops_the_turn_can_take_it_again_at_once() {
+    let fixture = Fixture::with_apps().await;
+    let database = fixture.database();
+    let me = AppScope {
+        holder: Holder::new(7),
+        ..scope("stock")
+    };
+    for _ in 0..100 {
+        let mut open = database.begin(&me, Mode::Write).await.result.unwrap();
+        let delete = request("DELETE FROM stock_items");
+        open.execute(delete).await.result.unwrap();
+        drop(open);
+    }
+    let left = fixture
+        .cell("stock", "SELECT count(*) FROM stock_items")
+        .await;
+    assert_eq!(left, Value::Integer(3));
+}
+
+#[tokio::test]
 async fn last_insert_rowid_says_nothing_about_others() {
     let fixture = Fixture::with_apps().await;
     fixture

@@ -208,3 +208,52 @@ fn the_check_before_publishing_goes_up_down_and_up() {
     assert!(check_migrations(&namespace, &endless).is_err());
     assert!(begun.elapsed() < std::time::Duration::from_secs(30));
 }
+
+#[tokio::test]
+async fn a_schema_may_use_what_sqlite_offers_for_tables() {
+    let fixture = Fixture::new();
+    let schema = "
+        CREATE TABLE stock_items (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            sku TEXT NOT NULL COLLATE NOCASE CHECK (length(trim(sku)) > 0),
+            amount INTEGER NOT NULL DEFAULT 0,
+            added TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d', 'now')),
+            doubled INTEGER GENERATED ALWAYS AS (amount * 2) VIRTUAL,
+            data TEXT CHECK (json_valid(data)),
+            UNIQUE (sku, added)
+        );
+        CREATE TABLE stock_log (item INTEGER, was INTEGER, PRIMARY KEY (item, was)) STRICT, WITHOUT ROWID;
+        CREATE INDEX stock_by_data ON stock_items (json_extract(data, '$.batch')) WHERE data IS NOT NULL;
+        CREATE TRIGGER stock_keep BEFORE DELETE ON stock_items WHEN old.amount > 0 BEGIN
+            SELECT RAISE(ABORT, 'there is still stock');
+        END;
+        CREATE TRIGGER stock_note AFTER UPDATE OF amount ON stock_items BEGIN
+            INSERT OR IGNORE INTO stock_log VALUES (new.id, old.amount);
+        END;
+        CREATE VIEW stock_latest AS
+            WITH numbered AS (SELECT *, row_number() OVER (PARTITION BY sku ORDER BY id DESC) AS n FROM stock_items)
+            SELECT sku, amount FROM numbered WHERE n = 1;
+        CREATE TRIGGER stock_latest_set INSTEAD OF UPDATE ON stock_latest BEGIN
+            UPDATE stock_items SET amount = new.amount WHERE sku = new.sku;
+        END;";
+    check_migrations(&"stock".parse().unwrap(), &[step(1, schema, None)]).unwrap();
+    migrate(&fixture, vec![step(1, schema, None)], 1)
+        .await
+        .unwrap();
+    let insert =
+        "INSERT INTO stock_items (sku, data) VALUES ('a', '{\"batch\": 7}') RETURNING id, doubled";
+    let set = fixture.query(insert).await.unwrap();
+    assert_eq!(set.rows, [[Value::Integer(1), Value::Integer(0)]]);
+    fixture
+        .execute("UPDATE stock_latest SET amount = 5 WHERE sku = 'A'")
+        .await
+        .unwrap();
+    let found = "SELECT doubled FROM stock_items WHERE json_extract(data, '$.batch') = 7";
+    assert_eq!(fixture.cell("stock", found).await, Value::Integer(10));
+    let logged = "SELECT count(*) FROM stock_log";
+    assert_eq!(fixture.cell("stock", logged).await, Value::Integer(1));
+    let Err(Error::Constraint(violation)) = fixture.execute("DELETE FROM stock_items").await else {
+        panic!("the trigger did not object");
+    };
+    assert_eq!(violation.subject, "there is still stock");
+}
