@@ -13,7 +13,10 @@ fn compiled(data: &Path) -> Vec<PathBuf> {
     let files = WalkDir::new(data.join("cache")).into_iter().flatten();
     let mut code: Vec<_> = files
         .map(walkdir::DirEntry::into_path)
-        .filter(|path| path.extension().is_some_and(|extension| extension == "cwasm"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "cwasm")
+        })
         .collect();
     code.sort();
     code
@@ -41,7 +44,11 @@ async fn compiled_code_that_this_host_did_not_write_is_never_run() {
     bytes[middle] ^= 1;
     fs::write(&code[0], bytes).unwrap();
     platform.restart().await;
-    assert!(platform.log().contains("fails its check"), "{}", platform.log());
+    assert!(
+        platform.log().contains("fails its check"),
+        "{}",
+        platform.log()
+    );
     answers(&platform).await;
     assert!(platform.terminate().await.success());
 

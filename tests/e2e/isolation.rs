@@ -54,7 +54,9 @@ async fn assert_secret_is_kept(platform: &Platform) {
 async fn sql_of_another_app_is_out_of_reach_by_every_name() {
     let platform = platform().await;
     let second = platform.site("acme", "/second");
-    let _ = execute(&second, "INSERT INTO other_rows (label) VALUES ('own')").await.expect(200);
+    let _ = execute(&second, "INSERT INTO other_rows (label) VALUES ('own')")
+        .await
+        .expect(200);
     let file = database_of_acme(&platform);
     let attempts = [
         "SELECT * FROM probe_rows",
@@ -107,13 +109,20 @@ async fn sql_of_another_app_is_out_of_reach_by_every_name() {
         format!("ATTACH DATABASE '{}' AS x", file.display()),
         format!("VACUUM INTO '{}'", platform.data().join("stolen").display()),
     ];
-    for statement in attempts.iter().copied().chain(files.iter().map(String::as_str)) {
+    for statement in attempts
+        .iter()
+        .copied()
+        .chain(files.iter().map(String::as_str))
+    {
         for how in ["query", "execute", "prepared"] {
             let body = json!({ "statement": statement, "how": how });
             let answer = second.post("/sql", &body).await;
             assert_eq!(answer.status, 422, "{how} {statement}: {}", answer.text());
             let kind = answer.json()["error"]["kind"].clone();
-            assert!(["denied", "statement"].contains(&kind.as_str().unwrap_or_default()), "{statement}: {kind}");
+            assert!(
+                ["denied", "statement"].contains(&kind.as_str().unwrap_or_default()),
+                "{statement}: {kind}"
+            );
             assert!(!answer.text().contains(SECRET), "{statement}");
         }
     }
@@ -126,12 +135,20 @@ async fn sql_of_another_app_is_out_of_reach_by_every_name() {
 
 /// The one file that has the secret.
 fn database_of_acme(platform: &Platform) -> PathBuf {
-    let files = WalkDir::new(platform.data().join("instances")).into_iter().flatten();
-    let with_secret = files.filter(|file| file.file_type().is_file()).find(|file| {
-        let bytes = std::fs::read(file.path()).unwrap_or_default();
-        bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes())
-    });
-    with_secret.expect("the secret is in a database").into_path()
+    let files = WalkDir::new(platform.data().join("instances"))
+        .into_iter()
+        .flatten();
+    let with_secret = files
+        .filter(|file| file.file_type().is_file())
+        .find(|file| {
+            let bytes = std::fs::read(file.path()).unwrap_or_default();
+            bytes
+                .windows(SECRET.len())
+                .any(|window| window == SECRET.as_bytes())
+        });
+    with_secret
+        .expect("the secret is in a database")
+        .into_path()
 }
 
 #[tokio::test]
@@ -141,7 +158,11 @@ async fn another_tenants_rows_and_keys_are_out_of_reach() {
     let second = platform.site("acme", "/second");
     let body = json!({ "statement": "SELECT * FROM probe_rows" });
     let rows = birch.post("/sql", &body).await.expect(200).json();
-    assert_eq!(rows["rows"], json!([]), "the same table of another tenant is another one");
+    assert_eq!(
+        rows["rows"],
+        json!([]),
+        "the same table of another tenant is another one"
+    );
     for site in [&birch, &second] {
         for bucket in [
             "secrets",
@@ -157,13 +178,24 @@ async fn another_tenants_rows_and_keys_are_out_of_reach() {
             "*",
         ] {
             let value = site.get(&format!("/kv/{bucket}/key")).await;
-            assert!([404, 422].contains(&value.status), "{bucket}: {}", value.text());
+            assert!(
+                [404, 422].contains(&value.status),
+                "{bucket}: {}",
+                value.text()
+            );
             let keys = site.get(&format!("/kv/{bucket}")).await;
             let found = keys.json()["keys"].clone();
-            assert!(keys.status == 422 || found == json!([]), "{bucket}: {}", keys.text());
+            assert!(
+                keys.status == 422 || found == json!([]),
+                "{bucket}: {}",
+                keys.text()
+            );
             let gone = site.delete(&format!("/kv/{bucket}/key")).await;
             let gone = (gone.status, gone.json()["existed"].clone());
-            assert!(gone.0 == 422 || gone.1 == json!(false), "{bucket}: {gone:?}");
+            assert!(
+                gone.0 == 422 || gone.1 == json!(false),
+                "{bucket}: {gone:?}"
+            );
         }
     }
     assert_secret_is_kept(&platform).await;
@@ -202,22 +234,44 @@ async fn no_header_and_no_path_leads_to_another_tenant() {
         (secret, "main--birch.localhost"),
         ("/t/acme/main/state/kv/secrets/key", birch.as_str()),
         (&format!("http://{birch}{secret}"), acme.as_str()),
-        ("/t/birch/main/../../acme/main/state/kv/secrets/key", "localhost"),
-        ("/t/birch/main/state/../../../acme/main/state/kv/secrets/key", "localhost"),
-        ("/t/birch/main/%2e%2e/%2e%2e/acme/main/state/kv/secrets/key", "localhost"),
-        ("/t/birch/main%2f..%2f..%2facme%2fmain/state/kv/secrets/key", "localhost"),
+        (
+            "/t/birch/main/../../acme/main/state/kv/secrets/key",
+            "localhost",
+        ),
+        (
+            "/t/birch/main/state/../../../acme/main/state/kv/secrets/key",
+            "localhost",
+        ),
+        (
+            "/t/birch/main/%2e%2e/%2e%2e/acme/main/state/kv/secrets/key",
+            "localhost",
+        ),
+        (
+            "/t/birch/main%2f..%2f..%2facme%2fmain/state/kv/secrets/key",
+            "localhost",
+        ),
         ("/t/birch/..%2facme/main/state/kv/secrets/key", "localhost"),
         ("/t/acme%2Fmain/state/kv/secrets/key", "localhost"),
         ("/t//acme/main/state/kv/secrets/key", "localhost"),
         ("//t/acme/main/state/kv/secrets/key", "localhost"),
         ("/t/acme/main/second/../state/kv/secrets/key", "localhost"),
-        ("/t/acme/main/second/%2e%2e/state/kv/secrets/key", "localhost"),
-        ("/t/acme/main/second%2f..%2fstate/kv/secrets/key", "localhost"),
+        (
+            "/t/acme/main/second/%2e%2e/state/kv/secrets/key",
+            "localhost",
+        ),
+        (
+            "/t/acme/main/second%2f..%2fstate/kv/secrets/key",
+            "localhost",
+        ),
         ("/t/ACME/main/state/kv/secrets/key", "localhost"),
     ] {
         let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         let answer = exchange(platform.socket(), request).await;
-        assert!(!answer.text.contains(SECRET), "{target} at {host}: {}", answer.text);
+        assert!(
+            !answer.text.contains(SECRET),
+            "{target} at {host}: {}",
+            answer.text
+        );
         let refused = matches!(answer.status, Some(400..=499));
         assert!(refused, "{target} at {host}: {}", answer.text);
     }
@@ -231,7 +285,11 @@ async fn no_header_and_no_path_leads_to_another_tenant() {
     ] {
         let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         let answer = exchange(platform.socket(), request).await;
-        assert_eq!((answer.status, answer.body()), (Some(200), SECRET), "{target} at {host}");
+        assert_eq!(
+            (answer.status, answer.body()),
+            (Some(200), SECRET),
+            "{target} at {host}"
+        );
     }
     assert_secret_is_kept(&platform).await;
 }
@@ -242,7 +300,10 @@ async fn a_tenants_token_reaches_only_its_own() {
     let platform = platform().await;
     let token = platform.tenant_token("birch").await;
     let birch = platform.api().with_token(&token);
-    let own = birch.get("/tenants/birch/instances/main/installs").await.expect(200);
+    let own = birch
+        .get("/tenants/birch/instances/main/installs")
+        .await
+        .expect(200);
     assert_eq!(own.json()["items"].as_array().map(Vec::len), Some(1));
     for path in [
         "/tenants/acme",
@@ -258,16 +319,26 @@ async fn a_tenants_token_reaches_only_its_own() {
         let _ = birch.get(path).await.problem(404, "not-found");
     }
     let disable = "/tenants/acme/instances/main/installs/state/disable";
-    let _ = birch.post(disable, &json!({})).await.problem(404, "not-found");
+    let _ = birch
+        .post(disable, &json!({}))
+        .await
+        .problem(404, "not-found");
     let quota = "/tenants/birch/instances/main/quota";
-    let _ = birch.patch(quota, &json!({ "fuel": "1G" })).await.problem(403, "forbidden");
+    let _ = birch
+        .patch(quota, &json!({ "fuel": "1G" }))
+        .await
+        .problem(403, "forbidden");
     for path in ["/tenants", "/usage", "/audit", "/tokens"] {
         let seen = birch.get(path).await.expect(200).text();
         assert!(!seen.contains("acme"), "{path}: {seen}");
     }
     let cli = Cli::of(&platform).with_token(&token);
-    cli.run("instance list acme").await.refused(1, &["acme", "404"]);
-    cli.run("quota set birch/main fuel=1G").await.refused(1, &["403"]);
+    cli.run("instance list acme")
+        .await
+        .refused(1, &["acme", "404"]);
+    cli.run("quota set birch/main fuel=1G")
+        .await
+        .refused(1, &["403"]);
     let whoami: Value = cli.json("whoami").await;
     assert_eq!(whoami["kind"], "tenant");
     assert_secret_is_kept(&platform).await;

@@ -11,7 +11,9 @@ async fn builds_and_answers(language: &str) {
     let cli = Cli::of(&platform);
     let in_folder = async |line: &str| cli.run_in(folder.path(), line).await;
     let _ = in_folder("provider create isv").await.ok();
-    let _ = in_folder(&format!("new shop --language {language}")).await.ok();
+    let _ = in_folder(&format!("new shop --language {language}"))
+        .await
+        .ok();
     let _ = in_folder("build shop").await.ok();
     let checked = in_folder("check shop --output json").await.ok();
     assert!(checked.stdout.contains("\"shop\""), "{}", checked.stdout);

@@ -36,7 +36,12 @@ async fn a_sandbox_sees_nothing_of_the_machine() {
     // The platform's own port is one that would answer.
     let port = platform.socket().port();
     let path = format!("/env?port={port}");
-    let seen = platform.site("acme", "/adversary").get(&path).await.expect(200).json();
+    let seen = platform
+        .site("acme", "/adversary")
+        .get(&path)
+        .await
+        .expect(200)
+        .json();
     assert_eq!(seen["environment"], json!([]), "{seen}");
     assert_eq!(seen["arguments"], json!([]), "{seen}");
     assert_eq!(seen["preopens"], 0, "{seen}");
@@ -67,12 +72,23 @@ async fn the_guest_sees_its_request_and_nothing_that_a_client_forged() {
     assert_eq!(seen["target"], "/headers?a=1&b=%2F");
     assert_eq!(seen["prefix"], "/t/acme/main/adversary");
     let headers = seen["headers"].as_array().cloned().unwrap_or_default();
-    let value = |name: &str| headers.iter().find(|header| header[0] == name).map(|h| h[1].clone());
+    let value = |name: &str| {
+        headers
+            .iter()
+            .find(|header| header[0] == name)
+            .map(|h| h[1].clone())
+    };
     assert_eq!(value("x-custom"), Some(json!("kept")));
-    assert_eq!(value("x-forwarded-prefix"), Some(json!("/t/acme/main/adversary")));
+    assert_eq!(
+        value("x-forwarded-prefix"),
+        Some(json!("/t/acme/main/adversary"))
+    );
     assert_eq!(value("x-forwarded-for"), Some(json!("127.0.0.1")));
     let text = seen.to_string();
-    assert!(!text.contains("forged") && !text.contains("203.0.113.9"), "{text}");
+    assert!(
+        !text.contains("forged") && !text.contains("203.0.113.9"),
+        "{text}"
+    );
     assert_eq!(value("x-cloudware-tenant"), None);
     assert_eq!(value("forwarded"), None);
 }
@@ -88,10 +104,19 @@ async fn memory_is_fresh_unless_the_app_wants_it_warm() {
         .renamed("adversary", "warm")
         .edit("mount = \"/warm\"", "mount = \"/warm\"\nreuse = 4");
     platform.push(&warm).await;
-    platform.tenants(&["acme", "birch"], &["adversary", "warm"]).await;
+    platform
+        .tenants(&["acme", "birch"], &["adversary", "warm"])
+        .await;
     let count = async |tenant: &str, mount: &str| {
-        let answer = platform.site(tenant, mount).get("/counter").await.expect(200);
-        answer.text().parse::<u32>().expect("the counter is a number")
+        let answer = platform
+            .site(tenant, mount)
+            .get("/counter")
+            .await
+            .expect(200);
+        answer
+            .text()
+            .parse::<u32>()
+            .expect("the counter is a number")
     };
     for _ in 0..10 {
         assert_eq!(count("acme", "/adversary").await, 1);
@@ -103,7 +128,11 @@ async fn memory_is_fresh_unless_the_app_wants_it_warm() {
     }
     assert_eq!(counts, [1, 2, 3, 4, 1, 2, 3, 4]);
     assert_eq!(count("acme", "/warm").await, 1);
-    assert_eq!(count("birch", "/warm").await, 1, "another tenant's memory is its own");
+    assert_eq!(
+        count("birch", "/warm").await,
+        1,
+        "another tenant's memory is its own"
+    );
     assert_eq!(count("acme", "/warm").await, 2);
     // A sandbox that was stopped is not used again, and neither is one from before a change.
     let site = platform.site("acme", "/warm");
@@ -129,11 +158,15 @@ async fn configuration_and_logs_are_those_of_the_install() {
     platform.enable("birch", "state", own).await;
     let acme = platform.site("acme", "/state");
     let birch = platform.site("birch", "/mine");
-    let greeting = async |site: &cloudware_tests::Http| site.get("/config").await.expect(200).json();
+    let greeting =
+        async |site: &cloudware_tests::Http| site.get("/config").await.expect(200).json();
     assert_eq!(greeting(&acme).await, json!({ "greeting": "hello" }));
     assert_eq!(greeting(&birch).await, json!({ "greeting": "welcome" }));
     let _ = birch.get("/config/absent").await.expect(404);
-    let _ = acme.send(acme.request(http::Method::POST, "/logs?lines=6")).await.expect(200);
+    let _ = acme
+        .send(acme.request(http::Method::POST, "/logs?lines=6"))
+        .await
+        .expect(200);
     let log = platform.log();
     let line = log.lines().find(|line| line.contains("message 4"));
     let line = line.expect("a message of the level error is in the log");

@@ -123,10 +123,16 @@ impl Ran {
     /// Where it succeeded, or failed in another way.
     #[track_caller]
     pub fn refused(&self, code: i32, words: &[&str]) -> &str {
-        let told = format!("`cloudware {}`\n{}{}", self.command, self.stdout, self.stderr);
+        let told = format!(
+            "`cloudware {}`\n{}{}",
+            self.command, self.stdout, self.stderr
+        );
         assert_eq!(self.code, Some(code), "{told}");
         for word in words {
-            assert!(self.stderr.contains(word), "`{word}` is not in the message of {told}");
+            assert!(
+                self.stderr.contains(word),
+                "`{word}` is not in the message of {told}"
+            );
         }
         assert!(!self.stderr.contains("panicked"), "{told}");
         &self.stderr

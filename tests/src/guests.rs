@@ -93,7 +93,11 @@ impl Source {
             .await
             .expect("the binary can be run");
         let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{} can't be built:\n{told}", self.folder);
+        assert!(
+            output.status.success(),
+            "{} can't be built:\n{told}",
+            self.folder
+        );
         archive_in(&built).expect("a build that succeeds leaves its archive")
     }
 

@@ -74,7 +74,6 @@ impl Http {
     }
 
     /// A request, to be completed.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.base);
         self.client
@@ -208,7 +207,9 @@ impl Answer {
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
-        value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// The problem document, which must have the media type, the members that every problem has, and

@@ -57,6 +57,9 @@ impl InFlight {
     /// Where the answer looks whole.
     pub async fn cut_off(self) {
         let ended = self.answer.try_finish().await;
-        assert!(ended.is_err(), "a client can tell that the answer is not whole");
+        assert!(
+            ended.is_err(),
+            "a client can tell that the answer is not whole"
+        );
     }
 }

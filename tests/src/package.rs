@@ -84,7 +84,10 @@ impl Package {
     #[must_use]
     pub fn edit(self, from: &str, to: &str) -> Self {
         let manifest = String::from_utf8_lossy(&self.files[MANIFEST]).into_owned();
-        assert!(manifest.contains(from), "the manifest has no `{from}`:\n{manifest}");
+        assert!(
+            manifest.contains(from),
+            "the manifest has no `{from}`:\n{manifest}"
+        );
         self.with(MANIFEST, manifest.replace(from, to))
     }
 
@@ -92,7 +95,10 @@ impl Package {
     #[must_use]
     pub fn renamed(self, from: &str, to: &str) -> Self {
         self.edit(&format!("name = \"{from}\""), &format!("name = \"{to}\""))
-            .edit(&format!("mount = \"/{from}\""), &format!("mount = \"/{to}\""))
+            .edit(
+                &format!("mount = \"/{from}\""),
+                &format!("mount = \"/{to}\""),
+            )
     }
 
     /// The archive.

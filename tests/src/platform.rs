@@ -200,7 +200,9 @@ impl Platform {
     /// # Panics
     /// Where it has ended already.
     pub fn ask_to_stop(&self) {
-        let id = i32::try_from(self.process_id()).ok().and_then(Pid::from_raw);
+        let id = i32::try_from(self.process_id())
+            .ok()
+            .and_then(Pid::from_raw);
         let id = id.expect("a process has a positive id");
         kill_process(id, Signal::TERM).expect("our own process can be signalled");
     }
@@ -230,7 +232,10 @@ impl Platform {
     /// # Panics
     /// Where it has ended already.
     pub async fn kill9(&mut self) {
-        self.process.kill().await.expect("our own process can be killed");
+        self.process
+            .kill()
+            .await
+            .expect("our own process can be killed");
     }
 
     /// Starts again on the same data after an end.
@@ -264,7 +269,14 @@ async fn spawn(binary: Binary, options: &Options, folder: &Path) -> (Child, Valu
     let started = Instant::now();
     let mut process = binary
         .command()
-        .args(["up", "--listen", "127.0.0.1:0", "--output", "json", "--data"])
+        .args([
+            "up",
+            "--listen",
+            "127.0.0.1:0",
+            "--output",
+            "json",
+            "--data",
+        ])
         .arg(data(folder))
         .args(&options.arguments)
         .envs(options.variables.iter().map(|(name, value)| (name, value)))

@@ -66,6 +66,8 @@ impl RawAnswer {
     /// The body, behind the empty line.
     #[must_use]
     pub fn body(&self) -> &str {
-        self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+        self.text
+            .split_once("\r\n\r\n")
+            .map_or("", |(_, body)| body)
     }
 }

@@ -21,17 +21,16 @@ pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> 
 ///
 /// # Panics
 /// After `limit`, saying what did not happen.
-pub async fn within<T>(
-    limit: Duration,
-    what: &str,
-    mut look: impl AsyncFnMut() -> Option<T>,
-) -> T {
+pub async fn within<T>(limit: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = look().await {
             return value;
         }
-        assert!(started.elapsed() < limit, "did not happen within {limit:?}: {what}");
+        assert!(
+            started.elapsed() < limit,
+            "did not happen within {limit:?}: {what}"
+        );
         tokio::time::sleep(PAUSE).await;
     }
 }

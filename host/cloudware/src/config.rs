@@ -102,7 +102,9 @@ impl Config {
         let mut config: Self = Figment::from(Serialized::defaults(Self::default()))
             .merge(given)
             .extract()
-            .map_err(|error| anyhow::anyhow!("the configuration is not valid: {error}"))?;
+            .map_err(|error| {
+                anyhow::anyhow!("the configuration is not valid:{}", mistakes(error))
+            })?;
         if let Some(listen) = overrides.listen {
             config.listen = listen;
         }
@@ -129,7 +131,11 @@ impl Config {
             ("gateway", self.gateway.mistakes()),
         ];
         for (section, mistakes) in sections {
-            wrong.extend(mistakes.iter().map(|mistake| format!("{section}.{mistake}")));
+            wrong.extend(
+                mistakes
+                    .iter()
+                    .map(|mistake| format!("{section}.{mistake}")),
+            );
         }
         if self.drain_seconds > 3_600 {
             wrong.push("drain_seconds: must be at most 3600".to_owned());
@@ -138,6 +144,22 @@ impl Config {
             return Ok(());
         }
         bail!("the configuration is not valid:\n  {}", wrong.join("\n  "));
+    }
+}
+
+/// What is wrong with values, a line each: the key, the mistake and where it was given.
+fn mistakes(error: figment::Error) -> String {
+    let line = |error: figment::Error| {
+        let source = error.metadata.as_ref().map(place).unwrap_or_default();
+        format!("\n  {}: {}{source}", error.path.join("."), error.kind)
+    };
+    error.into_iter().map(line).collect()
+}
+
+fn place(metadata: &figment::Metadata) -> String {
+    match &metadata.source {
+        Some(source) => format!(" in {source}"),
+        None => format!(" in {}", metadata.name),
     }
 }
 
@@ -151,13 +173,7 @@ fn check_keys(given: &Figment) -> Result<()> {
         .into_iter()
         .filter(|key| !known.contains(key))
         .map(|key| {
-            let place = given
-                .find_metadata(&key)
-                .map(|metadata| match &metadata.source {
-                    Some(source) => format!(" in {source}"),
-                    None => format!(" in {}", metadata.name),
-                })
-                .unwrap_or_default();
+            let place = given.find_metadata(&key).map(place).unwrap_or_default();
             format!("unknown key `{key}`{place}")
         })
         .collect();
@@ -177,7 +193,11 @@ fn key_paths(dict: &Dict) -> BTreeSet<String> {
     for (key, value) in dict {
         match value {
             Value::Dict(_, inner) => {
-                paths.extend(key_paths(inner).into_iter().map(|rest| format!("{key}.{rest}")));
+                paths.extend(
+                    key_paths(inner)
+                        .into_iter()
+                        .map(|rest| format!("{key}.{rest}")),
+                );
             }
             _ => {
                 paths.insert(key.clone());

@@ -114,7 +114,10 @@ impl Platform {
         let address = listener.local_addr()?;
         // Before anything opens a SQLite database: it bounds what statements may allocate.
         cloudware_instance_db::init()?;
-        let store = Store::open(&config.data.join("control.db")).await?;
+        let database = config.data.join("control.db");
+        let store = Store::open(&database)
+            .await
+            .with_context(|| format!("can't open {}", database.display()))?;
         let packages = PackageStore::open(config.data.join("packages"))?;
         let databases = InstanceDbs::new(config.database.clone())?;
         let engine = Engine::new(&config.engine, capabilities(&databases), Arc::new(GuestLogs))?;

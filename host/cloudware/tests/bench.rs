@@ -17,14 +17,14 @@ fn bench(arguments: &[&str]) -> Output {
         .args(arguments)
         .envs(NO_PEERS)
         .output()
-        .unwrap()
+        .expect("the binary can be run")
 }
 
 /// The figures of a bench that succeeded.
 fn figures(output: &Output) -> Vec<Value> {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
-    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    let stdout = String::from_utf8(output.stdout.clone()).expect("figures are text");
     stdout
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))

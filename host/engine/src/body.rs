@@ -187,7 +187,7 @@ impl GuestBody {
         }
     }
 
-    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Stop> {
+    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Box<Stop>> {
         self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
         if self.sent <= self.max {
             return Ok(frame);
@@ -202,7 +202,7 @@ impl GuestBody {
         Err(self.stopped(cause))
     }
 
-    fn stopped(&self, cause: StopCause) -> Stop {
+    fn stopped(&self, cause: StopCause) -> Box<Stop> {
         let stop = crate::stop::stop(&self.install.identity, cause, std::time::Instant::now());
         self.note(&stop);
         stop
@@ -217,7 +217,7 @@ impl GuestBody {
         );
     }
 
-    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Stop>>> {
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Box<Stop>>>> {
         let Some(rest) = &mut self.rest else {
             return Poll::Ready(None);
         };
@@ -256,12 +256,12 @@ fn broken(error: &Error) -> String {
 
 impl Body for GuestBody {
     type Data = Bytes;
-    type Error = Stop;
+    type Error = Box<Stop>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Stop>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Box<Stop>>>> {
         if let Some(frame) = self.ready.pop_front() {
             return Poll::Ready(Some(self.count(frame)));
         }

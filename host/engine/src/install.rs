@@ -99,7 +99,7 @@ impl BoundInstall {
     ///
     /// # Errors
     /// The stop that the caller sees; it is counted.
-    pub(crate) fn admit(&self, started: Instant) -> Result<Admitted, Stop> {
+    pub(crate) fn admit(&self, started: Instant) -> Result<Admitted, Box<Stop>> {
         let permit = self
             .admission
             .admit()
@@ -127,7 +127,7 @@ impl BoundInstall {
     }
 
     /// A stop for a request that was refused before it ran, counted in the ledger.
-    pub(crate) fn refuse(&self, cause: StopCause, started: Instant) -> Stop {
+    pub(crate) fn refuse(&self, cause: StopCause, started: Instant) -> Box<Stop> {
         let mut meters = Meters::default();
         meters[Meter::Requests] = 1;
         meters[Meter::Stops] = 1;

@@ -62,7 +62,7 @@ impl Run {
         mut self,
         request: Request<B>,
         slot: ResponseSlot,
-    ) -> Result<(), Stop>
+    ) -> Result<(), Box<Stop>>
     where
         B: Body<Data = Bytes, Error = Error> + Send + 'static,
     {
@@ -78,12 +78,15 @@ impl Run {
         match called {
             Ok(()) => self.succeed(),
             // A guest that ends its process after it has answered has ended normally.
-            Err(error) if exited_well(&error) => Ok(self.stopped = false),
+            Err(error) if exited_well(&error) => {
+                self.stopped = false;
+                Ok(())
+            }
             Err(error) => Err(stop::explain(&error, &mut sandbox.store, self.started)),
         }
     }
 
-    fn succeed(mut self) -> Result<(), Stop> {
+    fn succeed(mut self) -> Result<(), Box<Stop>> {
         let sandbox = self.sandbox.as_mut().expect("taken here only");
         if let Some(cause) = sandbox.store.data_mut().take_stop() {
             return Err(stop::stop(&self.install.identity, cause, self.started));

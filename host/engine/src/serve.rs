@@ -39,7 +39,7 @@ impl BoundInstall {
     pub async fn serve<B>(
         self: &Arc<Self>,
         request: Request<B>,
-    ) -> Result<Response<GuestBody>, Stop>
+    ) -> Result<Response<GuestBody>, Box<Stop>>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -94,7 +94,7 @@ impl Conversation {
     fn poll_response(
         this: &mut Option<Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<GuestBody>, Stop>> {
+    ) -> Poll<Result<Response<GuestBody>, Box<Stop>>> {
         let conversation = this.as_mut().expect("not polled after it was ready");
         let ended = match conversation.poll(cx) {
             Poll::Ready(Err(stop)) => return Poll::Ready(Err(stop)),
@@ -142,15 +142,16 @@ impl Conversation {
     }
 
     /// Polls the run once.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Stop>>> {
         self.call
             .poll(cx)
             .map_err(|interruption| match interruption {
                 Interruption::Stopped(stop) => stop,
-                Interruption::Deadline { cause, host_call } => Stop {
-                    host_call: host_call.map(str::to_owned),
-                    ..self.stop(cause)
-                },
+                Interruption::Deadline { cause, host_call } => {
+                    let mut stop = self.stop(cause);
+                    stop.host_call = host_call.map(str::to_owned);
+                    stop
+                }
             })
     }
 
@@ -163,14 +164,14 @@ impl Conversation {
     }
 
     /// The stop for a run that gave no response. One that has ended has been metered as a success.
-    fn fail(&self, code: Option<String>, progressing: Progressing) -> Stop {
+    fn fail(&self, code: Option<String>, progressing: Progressing) -> Box<Stop> {
         if progressing == Progressing::Ended {
             self.install.count_stop();
         }
         self.stop(no_response(code))
     }
 
-    fn stop(&self, cause: StopCause) -> Stop {
+    fn stop(&self, cause: StopCause) -> Box<Stop> {
         stop::stop(&self.install.identity, cause, self.started)
     }
 }

@@ -36,27 +36,26 @@ const RUNTIME_FRAMES: &[&str] = &[
 const MESSAGE_CHARS_MAX: usize = 300;
 
 /// A stop of `identity`'s code with the given cause.
-pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> Stop {
-    Stop {
+pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> Box<Stop> {
+    Box::new(Stop {
         cause,
         app: identity.app.to_string(),
         version: identity.version.clone(),
         function: None,
         host_call: None,
         elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-    }
+    })
 }
 
 /// Explains why a call ended with `error`.
-pub(crate) fn explain(error: &Error, store: &mut Store<Invocation>, started: Instant) -> Stop {
+pub(crate) fn explain(error: &Error, store: &mut Store<Invocation>, started: Instant) -> Box<Stop> {
     let data = store.data_mut();
     let host_call = data.progress().host_call();
     let cause = data.take_stop().unwrap_or_else(|| from_error(error, data));
-    Stop {
-        function: function(error),
-        host_call: host_call.map(str::to_owned),
-        ..stop(&data.identity().clone(), cause, started)
-    }
+    let mut stop = stop(data.identity(), cause, started);
+    stop.function = function(error);
+    stop.host_call = host_call.map(str::to_owned);
+    stop
 }
 
 fn from_error(error: &Error, data: &Invocation) -> StopCause {

@@ -15,7 +15,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Sleep, sleep_until};
 
 /// The call of one invocation, whole: it owns the sandbox.
-pub(crate) type Call = Pin<Box<dyn Future<Output = Result<(), Stop>> + Send>>;
+pub(crate) type Call = Pin<Box<dyn Future<Output = Result<(), Box<Stop>>> + Send>>;
 
 /// A call under its deadline.
 pub(crate) struct TimedCall {
@@ -29,7 +29,7 @@ pub(crate) struct TimedCall {
 /// Why a poll of a [`TimedCall`] gave an error.
 pub(crate) enum Interruption {
     /// The call itself ended with a stop.
-    Stopped(Stop),
+    Stopped(Box<Stop>),
     /// The deadline passed; the call is to be dropped.
     Deadline {
         /// The cause for the stop.

@@ -11,21 +11,44 @@ async fn command_lines_that_can_not_be_understood() {
     cli.run("dance").await.refused(2, &["dance"]);
     cli.run("tenat list").await.refused(2, &["tenant"]);
     cli.run("tenant").await.refused(2, &["create", "list"]);
-    cli.run("tenant list --colour").await.refused(2, &["--colour"]);
-    cli.run("tenant list --output yaml").await.refused(2, &["yaml", "json"]);
-    cli.run("quota set acme/main memory=lots").await.refused(2, &["memory", "64MiB"]);
-    cli.run("quota set acme/main memory=1TiB").await.refused(2, &["memory"]);
-    cli.run("quota set acme/main colour=1").await.refused(2, &["colour"]);
-    cli.run("quota set acme/main fuel").await.refused(2, &["LIMIT=VALUE"]);
-    cli.run("quota set acme/../main fuel=1").await.refused(2, &[".."]);
-    cli.run("install enable acme hello@one").await.refused(2, &["1.0.0"]);
-    cli.run("instance create acme").await.refused(2, &["acme/main"]);
-    cli.run("new x --language cobol").await.refused(2, &["rust", "javascript", "python"]);
+    cli.run("tenant list --colour")
+        .await
+        .refused(2, &["--colour"]);
+    cli.run("tenant list --output yaml")
+        .await
+        .refused(2, &["yaml", "json"]);
+    cli.run("quota set acme/main memory=lots")
+        .await
+        .refused(2, &["memory", "64MiB"]);
+    cli.run("quota set acme/main memory=1TiB")
+        .await
+        .refused(2, &["memory"]);
+    cli.run("quota set acme/main colour=1")
+        .await
+        .refused(2, &["colour"]);
+    cli.run("quota set acme/main fuel")
+        .await
+        .refused(2, &["LIMIT=VALUE"]);
+    cli.run("quota set acme/../main fuel=1")
+        .await
+        .refused(2, &[".."]);
+    cli.run("install enable acme hello@one")
+        .await
+        .refused(2, &["1.0.0"]);
+    cli.run("instance create acme")
+        .await
+        .refused(2, &["acme/main"]);
+    cli.run("new x --language cobol")
+        .await
+        .refused(2, &["rust", "javascript", "python"]);
     let version = cli.run("--version").await.ok().stdout;
     assert!(version.starts_with("cloudware "), "{version}");
     for command in ["up", "push", "quota set", "install enable", "usage show"] {
         let help = cli.run(&format!("{command} --help")).await.ok().stdout;
-        assert!(help.contains("cloudware "), "{command} shows no example: {help}");
+        assert!(
+            help.contains("cloudware "),
+            "{command} shows no example: {help}"
+        );
     }
 }
 
@@ -38,34 +61,65 @@ async fn commands_that_a_platform_refuses() {
     cli.run("tenant create acme").await.refused(1, &["acme"]);
     cli.run("tenant create Acme").await.refused(1, &["a-z"]);
     cli.run("tenant show nobody").await.refused(1, &["nobody"]);
-    cli.run("quota set nobody/main fuel=1G").await.refused(1, &["nobody"]);
-    cli.run("quota set acme/other fuel=1G").await.refused(1, &["other"]);
+    cli.run("quota set nobody/main fuel=1G")
+        .await
+        .refused(1, &["nobody"]);
+    cli.run("quota set acme/other fuel=1G")
+        .await
+        .refused(1, &["other"]);
     cli.run("usage show nobody").await.refused(1, &["nobody"]);
-    cli.run("install enable acme/main nothing@1.0.0").await.refused(1, &["nothing"]);
-    cli.run("install enable acme nothing").await.refused(1, &["acme/INSTANCE"]);
-    cli.run("release list nothing").await.refused(1, &["nothing"]);
+    cli.run("install enable acme/main nothing@1.0.0")
+        .await
+        .refused(1, &["nothing"]);
+    cli.run("install enable acme nothing")
+        .await
+        .refused(1, &["acme/INSTANCE"]);
+    cli.run("release list nothing")
+        .await
+        .refused(1, &["nothing"]);
     let wrong = cli.clone().with_token("cw_op_wrong");
     wrong.run("tenant list").await.refused(1, &["access token"]);
-    let message = cli.run("tenant show nobody").await.refused(1, &["request "]).to_owned();
+    let message = cli
+        .run("tenant show nobody")
+        .await
+        .refused(1, &["request "])
+        .to_owned();
     assert!(!message.contains(&platform.operator()));
-    assert!(cli.run("tenant show nobody --output json").await.stdout.is_empty());
+    assert!(
+        cli.run("tenant show nobody --output json")
+            .await
+            .stdout
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn platforms_that_are_not_there() {
     let cli = Cli::new(cloudware_tests::binary!());
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port is free");
     let address = free.local_addr().expect("it is bound");
     drop(free);
-    let away = cli.clone().with("CLOUDWARE_API", &format!("http://{address}"));
-    away.run("tenant list").await.refused(1, &["cannot be reached", "cloudware up"]);
+    let away = cli
+        .clone()
+        .with("CLOUDWARE_API", &format!("http://{address}"));
+    away.run("tenant list")
+        .await
+        .refused(1, &["cannot be reached", "cloudware up"]);
     let nonsense = cli.clone().with("CLOUDWARE_API", "nonsense");
-    nonsense.run("tenant list").await.refused(1, &["nonsense", "http://127.0.0.1:8080"]);
+    nonsense
+        .run("tenant list")
+        .await
+        .refused(1, &["nonsense", "http://127.0.0.1:8080"]);
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let data = folder.path().display().to_string();
     fs::write(folder.path().join("credentials.json"), "{").expect("our own folder can be written");
     let damaged = cli.with("CLOUDWARE_DATA", &data);
-    damaged.run("tenant list").await.refused(1, &["credentials.json", "damaged"]);
+    damaged
+        .run("tenant list")
+        .await
+        .refused(1, &["credentials.json", "damaged"]);
 }
 
 #[tokio::test]
@@ -73,18 +127,37 @@ async fn packages_that_can_not_be_built_or_checked() {
     let cli = Cli::new(cloudware_tests::binary!());
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let here = folder.path();
-    cli.run_in(here, "build").await.refused(1, &["cloudware.toml", "cloudware new"]);
-    cli.run_in(here, "check nowhere").await.refused(1, &["nowhere"]);
-    cli.run_in(here, "push nowhere").await.refused(1, &["nowhere"]);
-    cli.run_in(here, "new Bad_Name --language rust").await.refused(1, &["--name"]);
-    fs::write(here.join("cloudware.toml"), "[package]\nname = \"A\"\ncolour = 1\n")
-        .expect("our own folder can be written");
+    cli.run_in(here, "build")
+        .await
+        .refused(1, &["cloudware.toml", "cloudware new"]);
+    cli.run_in(here, "check nowhere")
+        .await
+        .refused(1, &["nowhere"]);
+    cli.run_in(here, "push nowhere")
+        .await
+        .refused(1, &["nowhere"]);
+    cli.run_in(here, "new Bad_Name --language rust")
+        .await
+        .refused(1, &["--name"]);
+    fs::write(
+        here.join("cloudware.toml"),
+        "[package]\nname = \"A\"\ncolour = 1\n",
+    )
+    .expect("our own folder can be written");
     let all = cli.run_in(here, "build").await;
-    all.refused(1, &["name", "colour", "version", "unknown-key", "missing-key"]);
+    all.refused(
+        1,
+        &["name", "colour", "version", "unknown-key", "missing-key"],
+    );
     let bad = archive_of([Entry::file("../evil", b"evil".to_vec())]);
     fs::write(here.join("bad.cwp"), bad).expect("our own folder can be written");
     let told = cli.run_in(here, "check bad.cwp").await;
-    told.refused(1, &["path-escapes", "missing-manifest", "missing-component"]);
+    told.refused(
+        1,
+        &["path-escapes", "missing-manifest", "missing-component"],
+    );
     fs::write(here.join("other.cwp"), b"other").expect("our own folder can be written");
-    cli.run_in(here, "check other.cwp").await.refused(1, &["not-an-archive", "cloudware build"]);
+    cli.run_in(here, "check other.cwp")
+        .await
+        .refused(1, &["not-an-archive", "cloudware build"]);
 }

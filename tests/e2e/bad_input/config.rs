@@ -16,7 +16,10 @@ async fn up(cli: &Cli, folder: &Path, config: &str) -> cloudware_tests::Ran {
     fs::write(&file, config).expect("our own folder can be written");
     let (file, data) = (file.display(), folder.join("data"));
     let data = data.display();
-    cli.run(&format!("up --listen 127.0.0.1:0 --data {data} --config {file}")).await
+    cli.run(&format!(
+        "up --listen 127.0.0.1:0 --data {data} --config {file}"
+    ))
+    .await
 }
 
 #[tokio::test]
@@ -25,7 +28,8 @@ async fn everything_unknown_is_named_at_once() {
     let cli = Cli::new(cloudware_tests::binary!())
         .with("CLOUDWARE_COLOUR", "red")
         .with("CLOUDWARE_ENGINE__TURBO", "on");
-    let config = "flavour = 1\n[engine]\nsandboxs_max = 5\n[gateway]\ndomain = \"x\"\n[nonsense]\na = 1\n";
+    let config =
+        "flavour = 1\n[engine]\nsandboxs_max = 5\n[gateway]\ndomain = \"x\"\n[nonsense]\na = 1\n";
     let ran = up(&cli, folder.path(), config).await;
     ran.refused(
         1,
@@ -51,21 +55,34 @@ async fn bad_values_are_named_at_once() {
     let ran = up(&cli, folder.path(), config).await;
     ran.refused(
         1,
-        &["drain_seconds", "engine.sandboxes_max", "gateway.domains", "database.readers_max"],
+        &[
+            "drain_seconds",
+            "engine.sandboxes_max",
+            "gateway.domains",
+            "database.readers_max",
+        ],
     );
     let cli = Cli::new(cloudware_tests::binary!());
     for (config, words) in [
-        ("listen = \"nonsense\"\n", ["listen", "nonsense"]),
+        ("listen = \"nonsense\"\n", ["  listen: ", "cloudware.toml"]),
         ("log = \"=x=,\"\n", ["log", "=x="]),
-        ("[engine]\nsandboxes_max = \"many\"\n", ["sandboxes_max", "many"]),
-        ("[engine]\nallocation = \"magic\"\n", ["allocation", "magic"]),
+        (
+            "[engine]\nsandboxes_max = \"many\"\n",
+            ["sandboxes_max", "many"],
+        ),
+        (
+            "[engine]\nallocation = \"magic\"\n",
+            ["allocation", "magic"],
+        ),
         ("[engine\n", ["cloudware.toml", "1"]),
     ] {
         up(&cli, folder.path(), config).await.refused(1, &words);
     }
     let absent = cli.run("up --config /nowhere/cloudware.toml").await;
     absent.refused(1, &["/nowhere/cloudware.toml"]);
-    cli.run("up --listen nonsense").await.refused(2, &["nonsense"]);
+    cli.run("up --listen nonsense")
+        .await
+        .refused(2, &["nonsense"]);
 }
 
 #[tokio::test]
@@ -73,18 +90,27 @@ async fn surroundings_in_which_it_can_not_run() {
     let platform = Platform::start(cloudware_tests::binary!()).await;
     let cli = Cli::new(platform.binary());
     let data = platform.data();
-    let in_use = cli.run(&format!("up --listen 127.0.0.1:0 --data {}", data.display())).await;
+    let in_use = cli
+        .run(&format!(
+            "up --listen 127.0.0.1:0 --data {}",
+            data.display()
+        ))
+        .await;
     in_use.refused(1, &["in use", "--data", &data.display().to_string()]);
     let folder = folder();
     let own = folder.path().join("data");
     let port = platform.socket();
-    let taken = cli.run(&format!("up --listen {port} --data {}", own.display())).await;
+    let taken = cli
+        .run(&format!("up --listen {port} --data {}", own.display()))
+        .await;
     taken.refused(1, &["listen", &port.to_string()]);
     let file = folder.path().join("file");
     fs::write(&file, b"").expect("our own folder can be written");
     for unwritable in [file.clone(), file.join("below"), "/proc/cloudware".into()] {
         let path = unwritable.display().to_string();
-        let ran = cli.run(&format!("up --listen 127.0.0.1:0 --data {path}")).await;
+        let ran = cli
+            .run(&format!("up --listen 127.0.0.1:0 --data {path}"))
+            .await;
         ran.refused(1, &["data folder", &path]);
     }
     // None of it disturbed the one that runs.
@@ -98,6 +124,11 @@ async fn a_database_that_is_none_keeps_it_from_starting() {
     fs::create_dir_all(&data).expect("our own folder can be written");
     fs::write(data.join("control.db"), vec![b'x'; 8192]).expect("our own folder can be written");
     let cli = Cli::new(cloudware_tests::binary!());
-    let ran = cli.run(&format!("up --listen 127.0.0.1:0 --data {}", data.display())).await;
+    let ran = cli
+        .run(&format!(
+            "up --listen 127.0.0.1:0 --data {}",
+            data.display()
+        ))
+        .await;
     ran.refused(1, &["control.db"]);
 }

@@ -1,6 +1,8 @@
 //! Packages that a stranger made: cut, changed, too large, too dense, escaping, lying.
 
-use cloudware_tests::{Answer, Entry, Package, Platform, Source, archive_of, component, exchange_parts};
+use cloudware_tests::{
+    Answer, Entry, Package, Platform, Source, archive_of, component, exchange_parts,
+};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -9,12 +11,18 @@ use serde_json::{Value, json};
 fn assert_refused_for(answer: &Answer, codes: &[&str]) {
     let problem = answer.problem(422, "package-rejected");
     let problems = problem["problems"].as_array().cloned().unwrap_or_default();
-    let mut found: Vec<_> = problems.iter().filter_map(|problem| problem["code"].as_str()).collect();
+    let mut found: Vec<_> = problems
+        .iter()
+        .filter_map(|problem| problem["code"].as_str())
+        .collect();
     found.sort_unstable();
     assert_eq!(found, codes, "{problem}");
     for told in &problems {
         for member in ["at", "message", "fix"] {
-            assert!(told[member].as_str().is_some_and(|text| !text.is_empty()), "{told}");
+            assert!(
+                told[member].as_str().is_some_and(|text| !text.is_empty()),
+                "{told}"
+            );
         }
     }
 }
@@ -29,13 +37,24 @@ async fn packages_that_are_not_what_they_should_be() {
     let platform = Platform::start(cloudware_tests::binary!()).await;
     let good = Package::around("good", idle());
     let cases: Vec<(Vec<u8>, Vec<&str>)> = vec![
-        (b"PK\x03\x04 some other format".to_vec(), vec!["not-an-archive"]),
+        (
+            b"PK\x03\x04 some other format".to_vec(),
+            vec!["not-an-archive"],
+        ),
         (Vec::new(), vec!["truncated-archive"]),
         (half(&good.archive()), vec!["truncated-archive"]),
-        (good.clone().without("cloudware.toml").archive(), vec!["missing-manifest"]),
-        (good.clone().without("component.wasm").archive(), vec!["missing-component"]),
         (
-            good.clone().edit("kind = \"app\"", "kind = \"app\"\ncolour = \"red\"").archive(),
+            good.clone().without("cloudware.toml").archive(),
+            vec!["missing-manifest"],
+        ),
+        (
+            good.clone().without("component.wasm").archive(),
+            vec!["missing-component"],
+        ),
+        (
+            good.clone()
+                .edit("kind = \"app\"", "kind = \"app\"\ncolour = \"red\"")
+                .archive(),
             vec!["unknown-key"],
         ),
         (
@@ -43,17 +62,35 @@ async fn packages_that_are_not_what_they_should_be() {
                 .edit("kind = \"app\"", "kind = \"extension\"\ncolour = \"red\"")
                 .edit("mount = \"/good\"", "mount = \"good\"\nsecure = true")
                 .archive(),
-            vec!["invalid-value", "kind-not-supported", "unknown-key", "unknown-key"],
+            vec![
+                "invalid-value",
+                "kind-not-supported",
+                "unknown-key",
+                "unknown-key",
+            ],
         ),
-        (good.clone().edit("[package]", "[package").archive(), vec!["manifest-syntax"]),
+        (
+            good.clone().edit("[package]", "[package").archive(),
+            vec!["manifest-syntax"],
+        ),
         (
             good.clone().with_component(component("(module)")).archive(),
             vec!["core-module"],
         ),
-        (good.clone().with_component(half(&idle())).archive(), vec!["invalid-component"]),
-        (good.clone().with_component(b"#!/bin/sh".as_slice()).archive(), vec!["not-a-component"]),
         (
-            good.clone().with_component(component("(component)")).archive(),
+            good.clone().with_component(half(&idle())).archive(),
+            vec!["invalid-component"],
+        ),
+        (
+            good.clone()
+                .with_component(b"#!/bin/sh".as_slice())
+                .archive(),
+            vec!["not-a-component"],
+        ),
+        (
+            good.clone()
+                .with_component(component("(component)"))
+                .archive(),
             vec!["missing-export"],
         ),
         (
@@ -63,10 +100,18 @@ async fn packages_that_are_not_what_they_should_be() {
             vec!["import-not-provided"],
         ),
         (
-            good.clone().edit("[http]", "[capabilities]\nteleport = \"Travels.\"\n\n[http]").archive(),
+            good.clone()
+                .edit(
+                    "[http]",
+                    "[capabilities]\nteleport = \"Travels.\"\n\n[http]",
+                )
+                .archive(),
             vec!["unknown-capability"],
         ),
-        (good.clone().with("run.sh", "exit 1").archive(), vec!["unexpected-file"]),
+        (
+            good.clone().with("run.sh", "exit 1").archive(),
+            vec!["unexpected-file"],
+        ),
     ];
     for (archive, codes) in cases {
         assert_refused_for(&platform.try_push(archive).await, &codes);
@@ -84,7 +129,10 @@ async fn assert_nothing_was_kept(platform: &Platform) {
     let apps = platform.api().get("/apps").await.expect(200).json();
     assert_eq!(apps["items"], json!([]));
     let packages = walkdir::WalkDir::new(platform.data().join("packages"));
-    let files = packages.into_iter().flatten().filter(|file| file.file_type().is_file());
+    let files = packages
+        .into_iter()
+        .flatten()
+        .filter(|file| file.file_type().is_file());
     assert_eq!(files.count(), 0, "refused bytes are not kept");
 }
 
@@ -92,23 +140,47 @@ async fn assert_nothing_was_kept(platform: &Platform) {
 async fn archives_that_attack() {
     let platform = Platform::start(cloudware_tests::binary!()).await;
     let evil = |path: &str| archive_of([Entry::file(path, b"evil".to_vec())]);
-    for path in ["../evil", "/tmp/evil", "assets/../../evil", "assets\\..\\evil", "assets/./evil"] {
+    for path in [
+        "../evil",
+        "/tmp/evil",
+        "assets/../../evil",
+        "assets\\..\\evil",
+        "assets/./evil",
+    ] {
         let answer = platform.try_push(evil(path)).await;
         let problem = answer.problem(422, "package-rejected");
-        assert!(codes(&problem).contains(&"path-escapes".to_owned()), "{path}: {problem}");
+        assert!(
+            codes(&problem).contains(&"path-escapes".to_owned()),
+            "{path}: {problem}"
+        );
     }
     let link = archive_of([Entry::link("assets/evil", "/etc/passwd")]);
-    let problem = platform.try_push(link).await.problem(422, "package-rejected");
-    assert!(codes(&problem).contains(&"not-a-plain-file".to_owned()), "{problem}");
+    let problem = platform
+        .try_push(link)
+        .await
+        .problem(422, "package-rejected");
+    assert!(
+        codes(&problem).contains(&"not-a-plain-file".to_owned()),
+        "{problem}"
+    );
     let twice = || Entry::file("assets/evil", b"evil".to_vec());
     let problem = platform.try_push(archive_of([twice(), twice()])).await;
     let problem = problem.problem(422, "package-rejected");
-    assert!(codes(&problem).contains(&"duplicate-path".to_owned()), "{problem}");
+    assert!(
+        codes(&problem).contains(&"duplicate-path".to_owned()),
+        "{problem}"
+    );
     let before = platform.resident_bytes_max();
     let bomb = archive_of([Entry::file("assets/zeros", vec![0; 200 << 20])]);
     assert!(bomb.len() < 100_000, "it is small: {}", bomb.len());
-    let problem = platform.try_push(bomb).await.problem(422, "package-rejected");
-    assert!(codes(&problem).contains(&"expansion-ratio".to_owned()), "{problem}");
+    let problem = platform
+        .try_push(bomb)
+        .await
+        .problem(422, "package-rejected");
+    assert!(
+        codes(&problem).contains(&"expansion-ratio".to_owned()),
+        "{problem}"
+    );
     let grown = platform.resident_bytes_max() - before;
     assert!(grown < 64 << 20, "the bomb took {grown} bytes");
     assert_nothing_was_kept(&platform).await;
@@ -117,7 +189,9 @@ async fn archives_that_attack() {
 
 fn codes(problem: &Value) -> Vec<String> {
     let problems = problem["problems"].as_array().into_iter().flatten();
-    problems.filter_map(|problem| Some(problem["code"].as_str()?.to_owned())).collect()
+    problems
+        .filter_map(|problem| Some(problem["code"].as_str()?.to_owned()))
+        .collect()
 }
 
 #[tokio::test]
@@ -125,7 +199,10 @@ async fn packages_that_ask_for_what_they_must_not_have() {
     let platform = Platform::start(cloudware_tests::binary!()).await;
     let state = Source::STATE.package(platform.binary()).await;
     let silent = state.clone().edit("kv = \"Reads and writes keys.\"\n", "");
-    assert_refused_for(&platform.try_push(silent.archive()).await, &["capability-not-asked"]);
+    assert_refused_for(
+        &platform.try_push(silent.archive()).await,
+        &["capability-not-asked"],
+    );
     let up = "migrations/0001_rows.up.sql";
     for statement in [
         "CREATE TABLE nonsense (",
@@ -139,26 +216,55 @@ async fn packages_that_ask_for_what_they_must_not_have() {
         let answer = platform.try_push(package.archive()).await;
         assert_refused_for(&answer, &["migration-failed"]);
     }
-    let gap = state.clone().with("migrations/0003_more.up.sql", "SELECT 1;");
-    let problem = platform.try_push(gap.archive()).await.problem(422, "package-rejected");
-    assert!(codes(&problem).contains(&"migration-number".to_owned()), "{problem}");
+    let gap = state
+        .clone()
+        .with("migrations/0003_more.up.sql", "SELECT 1;");
+    let problem = platform
+        .try_push(gap.archive())
+        .await
+        .problem(422, "package-rejected");
+    assert!(
+        codes(&problem).contains(&"migration-number".to_owned()),
+        "{problem}"
+    );
     let beyond = state.clone().edit("schema = 1", "schema = 2");
-    let problem = platform.try_push(beyond.archive()).await.problem(422, "package-rejected");
-    assert!(codes(&problem).contains(&"schema-beyond-migrations".to_owned()), "{problem}");
+    let problem = platform
+        .try_push(beyond.archive())
+        .await
+        .problem(422, "package-rejected");
+    assert!(
+        codes(&problem).contains(&"schema-beyond-migrations".to_owned()),
+        "{problem}"
+    );
     platform.push(&state).await;
     let other = state.edit("title = \"State\"", "title = \"Other\"");
     let taken = platform.try_push(other.archive()).await;
-    assert_eq!(taken.status, 409, "a release never changes: {}", taken.text());
+    assert_eq!(
+        taken.status,
+        409,
+        "a release never changes: {}",
+        taken.text()
+    );
     another_provider_gets_nothing(&platform, &other).await;
 }
 
 async fn another_provider_gets_nothing(platform: &Platform, package: &Package) {
     let api = platform.api();
-    let _ = api.post("/providers", &json!({ "slug": "rival" })).await.expect(201);
-    let newer = package.clone().edit("version = \"1.0.0\"", "version = \"9.0.0\"");
+    let _ = api
+        .post("/providers", &json!({ "slug": "rival" }))
+        .await
+        .expect(201);
+    let newer = package
+        .clone()
+        .edit("version = \"1.0.0\"", "version = \"9.0.0\"");
     let request = api.request(Method::POST, "/releases?provider=rival");
     let refused = api.send(request.body(newer.archive())).await;
-    assert_eq!(refused.status, 409, "an app has one provider: {}", refused.text());
+    assert_eq!(
+        refused.status,
+        409,
+        "an app has one provider: {}",
+        refused.text()
+    );
 }
 
 #[tokio::test]
@@ -166,10 +272,17 @@ async fn digests_that_are_wrong() {
     let platform = Platform::start(cloudware_tests::binary!()).await;
     let archive = Package::around("good", idle()).archive();
     let api = platform.api();
-    let _ = api.post("/providers", &json!({ "slug": "isv" })).await.expect(201);
+    let _ = api
+        .post("/providers", &json!({ "slug": "isv" }))
+        .await
+        .expect(201);
     let push = |digest: String| {
         let request = api.request(Method::POST, "/releases?provider=isv");
-        api.send(request.header("content-digest", digest).body(archive.clone()))
+        api.send(
+            request
+                .header("content-digest", digest)
+                .body(archive.clone()),
+        )
     };
     let other = cloudware_tests::content_digest(b"other bytes");
     assert_refused_for(&push(other).await, &["digest-mismatch"]);
@@ -187,7 +300,10 @@ async fn digests_that_are_wrong() {
 async fn uploads_without_end() {
     let platform = Platform::start(cloudware_tests::binary!()).await;
     let api = platform.api();
-    let _ = api.post("/providers", &json!({ "slug": "isv" })).await.expect(201);
+    let _ = api
+        .post("/providers", &json!({ "slug": "isv" }))
+        .await
+        .expect(201);
     let before = platform.resident_bytes_max();
     let port = platform.socket().port();
     let head = |token: &str, framing: &str| {
@@ -200,9 +316,18 @@ async fn uploads_without_end() {
     let announced = head(&platform.operator(), "Content-Length: 1073741824");
     let answer = exchange_parts(platform.socket(), [announced]).await;
     assert_eq!(answer.status, Some(413), "{}", answer.text);
-    assert!(answer.text.contains("/problems/too-large"), "{}", answer.text);
+    assert!(
+        answer.text.contains("/problems/too-large"),
+        "{}",
+        answer.text
+    );
 
-    let megabyte = [b"100000\r\n".to_vec(), vec![b'x'; 1 << 20], b"\r\n".to_vec()].concat();
+    let megabyte = [
+        b"100000\r\n".to_vec(),
+        vec![b'x'; 1 << 20],
+        b"\r\n".to_vec(),
+    ]
+    .concat();
     let chunked = head(&platform.operator(), "Transfer-Encoding: chunked");
     let endless = std::iter::once(chunked).chain(std::iter::repeat_n(megabyte, 1024));
     let answer = exchange_parts(platform.socket(), endless).await;

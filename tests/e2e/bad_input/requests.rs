@@ -22,7 +22,12 @@ async fn assert_well(platform: &Platform) {
 async fn hosts_and_paths_that_lead_nowhere() {
     let platform = platform().await;
     let base = Http::new(platform.address());
-    for host in ["example.com", "acme.localhost.example.com", "evillocalhost", "10.0.0.1.localhost"] {
+    for host in [
+        "example.com",
+        "acme.localhost.example.com",
+        "evillocalhost",
+        "10.0.0.1.localhost",
+    ] {
         let site = base.clone().with_header(http::header::HOST, host);
         let answer = site.get("/").await;
         assert_eq!(answer.status, 404, "{host}: {}", answer.text());
@@ -30,18 +35,40 @@ async fn hosts_and_paths_that_lead_nowhere() {
     }
     let unknown = base.clone().with_header(http::header::HOST, "example.com");
     let problem = unknown.get("/").await.problem(404, "unknown-host");
-    assert!(problem["detail"].as_str().is_some_and(|text| text.contains("example.com")));
+    assert!(
+        problem["detail"]
+            .as_str()
+            .is_some_and(|text| text.contains("example.com"))
+    );
     let nobody = platform.site("nobody", "").get("/").await;
     let _ = nobody.problem(404, "unknown-site");
-    let _ = base.get("/t/acme/other/adversary/").await.problem(404, "unknown-site");
-    let _ = base.get("/t/acme/main/elsewhere/").await.problem(404, "unknown-path");
+    let _ = base
+        .get("/t/acme/other/adversary/")
+        .await
+        .problem(404, "unknown-site");
+    let _ = base
+        .get("/t/acme/main/elsewhere/")
+        .await
+        .problem(404, "unknown-path");
     let _ = base.get("/nothing/here").await.problem(404, "not-found");
     let _ = base.get("/api/v1/nothing").await.problem(404, "not-found");
-    let without = exchange(platform.socket(), "GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await;
-    assert!(matches!(without.status, Some(400 | 404)), "{}", without.text);
+    let without = exchange(
+        platform.socket(),
+        "GET / HTTP/1.1\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    assert!(
+        matches!(without.status, Some(400 | 404)),
+        "{}",
+        without.text
+    );
     assert!(without.text.contains("Host"), "{}", without.text);
     let old = exchange(platform.socket(), "GET / HTTP/1.0\r\n\r\n").await;
-    assert!(matches!(old.status, Some(400..=499)) || old.text.starts_with("HTTP/1.0 4"), "{}", old.text);
+    assert!(
+        matches!(old.status, Some(400..=499)) || old.text.starts_with("HTTP/1.0 4"),
+        "{}",
+        old.text
+    );
     // A page without its final slash would have wrong links.
     let page = base.get("/t/acme/main/adversary").await.expect(308);
     assert_eq!(page.header("location"), "/t/acme/main/adversary/");
@@ -51,11 +78,16 @@ async fn hosts_and_paths_that_lead_nowhere() {
 #[tokio::test]
 async fn heads_that_are_too_large() {
     let platform = platform().await;
-    let start = "GET /t/acme/main/adversary/headers HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+    let start =
+        "GET /t/acme/main/adversary/headers HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
     let large = format!("{start}X-Large: {}\r\n\r\n", "x".repeat(128 << 10));
-    let many: String = (0..500).map(|number| format!("X-Many-{number}: x\r\n")).collect();
+    let many: String = (0..500)
+        .map(|number| format!("X-Many-{number}: x\r\n"))
+        .collect();
     let many = format!("{start}{many}\r\n");
-    let sum: String = (0..90).map(|n| format!("X-{n}: {}\r\n", "x".repeat(2_000))).collect();
+    let sum: String = (0..90)
+        .map(|n| format!("X-{n}: {}\r\n", "x".repeat(2_000)))
+        .collect();
     let sum = format!("{start}{sum}\r\n");
     for request in [large, many, sum] {
         let answer = exchange(platform.socket(), request).await;
@@ -83,9 +115,15 @@ async fn bodies_that_are_too_large() {
     assert_eq!(problem["used"], 1_073_741_824);
     let head = "PUT /t/acme/main/state/kv/a/b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                 Transfer-Encoding: chunked\r\n\r\n";
-    let megabyte = [b"100000\r\n".to_vec(), vec![b'x'; 1 << 20], b"\r\n".to_vec()].concat();
+    let megabyte = [
+        b"100000\r\n".to_vec(),
+        vec![b'x'; 1 << 20],
+        b"\r\n".to_vec(),
+    ]
+    .concat();
     let before = platform.resident_bytes_max();
-    let endless = std::iter::once(head.as_bytes().to_vec()).chain(std::iter::repeat_n(megabyte, 1024));
+    let endless =
+        std::iter::once(head.as_bytes().to_vec()).chain(std::iter::repeat_n(megabyte, 1024));
     let answer = exchange_parts(platform.socket(), endless).await;
     assert_eq!(answer.status, Some(413), "{}", answer.text);
     let grown = platform.resident_bytes_max() - before;
@@ -111,23 +149,38 @@ async fn bytes_that_are_not_http() {
         format!("GET {path} HTTP/1.1\r\n{rest}X-Nul: a\0b\r\n\r\n"),
         format!("POST {path} HTTP/1.1\r\n{rest}Content-Length: abc\r\n\r\n"),
         format!("POST {path} HTTP/1.1\r\n{rest}Content-Length: -1\r\n\r\n"),
-        format!("POST {path} HTTP/1.1\r\n{rest}Content-Length: 3\r\nContent-Length: 5\r\n\r\nabcde"),
+        format!(
+            "POST {path} HTTP/1.1\r\n{rest}Content-Length: 3\r\nContent-Length: 5\r\n\r\nabcde"
+        ),
         format!("POST {path} HTTP/1.1\r\n{rest}Content-Length: 99999999999999999999\r\n\r\n"),
         format!("POST {path} HTTP/1.1\r\n{rest}Transfer-Encoding: nonsense\r\n\r\n"),
     ] {
         let answer = exchange(platform.socket(), &request).await;
-        let refused = matches!(answer.status, Some(400 | 404 | 501 | 505)) || answer.text.is_empty();
+        let refused =
+            matches!(answer.status, Some(400 | 404 | 501 | 505)) || answer.text.is_empty();
         assert!(refused, "{request:?}: {}", answer.text);
         assert_well(&platform).await;
     }
     // Bodies that break their own framing, and clients that leave in the middle.
-    for body in ["zz\r\nabc\r\n", "5\r\nab", "fffffffffffffffff\r\nabc\r\n", "-1\r\n\r\n"] {
-        let head = format!("PUT /t/acme/main/state/kv/a/b HTTP/1.1\r\n{rest}Transfer-Encoding: chunked\r\n\r\n");
+    for body in [
+        "zz\r\nabc\r\n",
+        "5\r\nab",
+        "fffffffffffffffff\r\nabc\r\n",
+        "-1\r\n\r\n",
+    ] {
+        let head = format!(
+            "PUT /t/acme/main/state/kv/a/b HTTP/1.1\r\n{rest}Transfer-Encoding: chunked\r\n\r\n"
+        );
         leave_after(&platform, format!("{head}{body}").as_bytes()).await;
         assert_well(&platform).await;
     }
     let key = platform.site("acme", "/state").get("/kv/a/b").await;
-    assert_eq!(key.status, 404, "half a body was taken for a whole one: {}", key.text());
+    assert_eq!(
+        key.status,
+        404,
+        "half a body was taken for a whole one: {}",
+        key.text()
+    );
 }
 
 /// Sends some bytes and closes the sending side.
@@ -149,7 +202,10 @@ async fn methods_that_do_not_fit() {
     let api = platform.api();
     let refused = api.delete("/limits").await;
     let _ = refused.problem(405, "method-not-allowed");
-    assert!(!refused.header("allow").is_empty(), "`Allow` says what fits");
+    assert!(
+        !refused.header("allow").is_empty(),
+        "`Allow` says what fits"
+    );
     let site = platform.site("acme", "/adversary");
     let brew = Method::from_bytes(b"BREW").expect("a method is any token");
     let refused = site.send(site.request(brew, "/counter")).await;
@@ -157,7 +213,11 @@ async fn methods_that_do_not_fit() {
     let connect = "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n";
     let head = site.send(site.request(Method::HEAD, "/counter")).await;
     assert!(head.body.is_empty());
-    let answer = exchange(platform.socket(), format!("{connect}GET / HTTP/1.1\r\nConnection: close\r\n\r\n")).await;
+    let answer = exchange(
+        platform.socket(),
+        format!("{connect}GET / HTTP/1.1\r\nConnection: close\r\n\r\n"),
+    )
+    .await;
     assert!(matches!(answer.status, Some(400..=599)), "{}", answer.text);
     assert_well(&platform).await;
 }
@@ -165,23 +225,48 @@ async fn methods_that_do_not_fit() {
 #[tokio::test]
 async fn calls_of_the_api_that_make_no_sense() {
     let platform = platform().await;
+    platform.publish(Source::HELLO).await;
     let api = platform.api();
     let raw = |body: &'static str| {
         let request = api.request(Method::POST, "/tenants");
-        api.send(request.header("content-type", "application/json").body(body))
+        api.send(
+            request
+                .header("content-type", "application/json")
+                .body(body),
+        )
     };
     let _ = raw("{").await.problem(400, "malformed");
     let _ = raw("[]").await.problem(422, "invalid");
     let _ = raw("{\"slug\": 5}").await.problem(422, "invalid");
-    let _ = raw("{\"slug\": \"x\", \"colour\": \"red\"}").await.problem(422, "invalid");
+    let _ = raw("{\"slug\": \"x\", \"colour\": \"red\"}")
+        .await
+        .problem(422, "invalid");
     let plain = api.request(Method::POST, "/tenants").body("slug=x");
     let _ = api.send(plain).await.problem(415, "unsupported-media-type");
     let large = json!({ "slug": "x", "title": "x".repeat(1 << 20) });
     let _ = api.post("/tenants", &large).await.problem(413, "too-large");
-    for slug in ["", "-", "A", "a--b", "a/b", "../x", "a b", "ä", "x".repeat(31).as_str()] {
-        let _ = api.post("/tenants", &json!({ "slug": slug })).await.problem(422, "invalid");
+    for slug in [
+        "",
+        "-",
+        "A",
+        "a--b",
+        "a/b",
+        "../x",
+        "a b",
+        "ä",
+        "x".repeat(31).as_str(),
+    ] {
+        let _ = api
+            .post("/tenants", &json!({ "slug": slug }))
+            .await
+            .problem(422, "invalid");
     }
-    assert_eq!(api.post("/tenants", &json!({ "slug": "acme" })).await.status, 409);
+    assert_eq!(
+        api.post("/tenants", &json!({ "slug": "acme" }))
+            .await
+            .status,
+        409
+    );
     let quota = "/tenants/acme/instances/main/quota";
     for bad in [
         json!({}),
@@ -197,19 +282,31 @@ async fn calls_of_the_api_that_make_no_sense() {
         assert_eq!(refused.status, 422, "{bad}: {}", refused.text());
     }
     let fuel = api.get(quota).await.expect(200).json();
-    assert!(!fuel.to_string().contains("\"instance\""), "all or none of a change is made: {fuel}");
+    assert!(
+        !fuel.to_string().contains("\"instance\""),
+        "all or none of a change is made: {fuel}"
+    );
     let install = "/tenants/acme/instances/main/installs";
     for (body, status) in [
         (json!({ "app": "nothing" }), 404),
-        (json!({ "app": "state", "version": "9.9.9" }), 404),
-        (json!({ "app": "state", "version": "latest" }), 422),
+        (json!({ "app": "hello", "version": "9.9.9" }), 404),
+        (json!({ "app": "hello", "version": "latest" }), 422),
+        (
+            json!({ "app": "hello", "config": { "colour": "red" } }),
+            422,
+        ),
+        (json!({ "app": "hello", "mount": "hello" }), 422),
+        (json!({ "app": "hello", "mount": "/state" }), 409),
         (json!({ "app": "state" }), 409),
-        (json!({ "app": "state", "config": { "colour": "red" } }), 409),
     ] {
         assert_eq!(api.post(install, &body).await.status, status, "{body}");
     }
     for (query, status) in [("limit=0", 422), ("limit=x", 400), ("colour=red", 400)] {
-        assert_eq!(api.get(&format!("/tenants?{query}")).await.status, status, "{query}");
+        assert_eq!(
+            api.get(&format!("/tenants?{query}")).await.status,
+            status,
+            "{query}"
+        );
     }
     assert_well(&platform).await;
 }

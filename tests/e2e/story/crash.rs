@@ -36,10 +36,16 @@ pub(crate) async fn during_writes(platform: &mut Platform) {
     assert!(acknowledged.len() >= ACKNOWLEDGED);
 
     platform.restart().await;
-    assert!(platform.ready_after() < READY_WITHIN, "{:?}", platform.ready_after());
+    assert!(
+        platform.ready_after() < READY_WITHIN,
+        "{:?}",
+        platform.ready_after()
+    );
     for tenant in TENANTS {
         let site = platform.site(tenant, "/stock");
-        let own = acknowledged.iter().filter(|receipt| receipt.tenant == tenant);
+        let own = acknowledged
+            .iter()
+            .filter(|receipt| receipt.tenant == tenant);
         assert_all_there(&site, &own.collect::<Vec<_>>()).await;
     }
     assert_eq!(Surroundings::of(platform, &token).await, before);
@@ -62,7 +68,11 @@ async fn write_until_killed(platform: &mut Platform) -> Vec<Acknowledged> {
                     };
                     // What the host refuses for another reason than its end is a defect.
                     let answer = answer.expect(201).json();
-                    let _ = sender.send(Acknowledged { tenant, key, answer });
+                    let _ = sender.send(Acknowledged {
+                        tenant,
+                        key,
+                        answer,
+                    });
                 }
             }));
         }
@@ -94,10 +104,17 @@ async fn assert_all_there(site: &Http, acknowledged: &[&Acknowledged]) {
     let movements = movements(site).await;
     let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
     for movement in &movements {
-        *counted.entry(movement["note"].as_str().unwrap_or_default()).or_default() += 1;
+        *counted
+            .entry(movement["note"].as_str().unwrap_or_default())
+            .or_default() += 1;
     }
     for receipt in acknowledged {
-        assert_eq!(counted.get(receipt.key.as_str()), Some(&1), "{}", receipt.key);
+        assert_eq!(
+            counted.get(receipt.key.as_str()),
+            Some(&1),
+            "{}",
+            receipt.key
+        );
     }
     assert!(counted.values().all(|&count| count == 1), "{counted:?}");
     let quantity = stock::quantity(site, "BOLT").await;
@@ -109,7 +126,11 @@ async fn movements(site: &Http) -> Vec<Value> {
     let mut all = Vec::new();
     let mut after = String::new();
     loop {
-        let page = site.get(&format!("/movements?limit=100{after}")).await.expect(200).json();
+        let page = site
+            .get(&format!("/movements?limit=100{after}"))
+            .await
+            .expect(200)
+            .json();
         all.extend(page["movements"].as_array().cloned().unwrap_or_default());
         match page["next"].as_str() {
             Some(next) => after = format!("&after={next}"),
@@ -136,7 +157,10 @@ impl Surroundings {
             let path = format!("/tenants/{tenant}/instances/main/installs");
             installs.push(api.get(&path).await.expect(200).json());
         }
-        let quota = api.get("/tenants/acme/instances/main/quota").await.expect(200);
+        let quota = api
+            .get("/tenants/acme/instances/main/quota")
+            .await
+            .expect(200);
         let tenants = api.get("/tenants").await.expect(200);
         let birch = api.with_token(tenant_token);
         Self {

@@ -29,7 +29,11 @@ async fn an_isv_publishes_tenants_work_an_admin_limits_and_upgrades() {
     quotas::audit_says_who_changed_what(&platform).await;
     upgrade::of_one_tenant_and_back(&platform).await;
     upgrade::leaves_requests_on_the_release_they_began_on(&platform).await;
-    assert_eq!(platform.process_id(), process, "nothing of this took a restart");
+    assert_eq!(
+        platform.process_id(),
+        process,
+        "nothing of this took a restart"
+    );
 }
 
 /// Step 7.
@@ -45,7 +49,9 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
 async fn publish(platform: &Platform) {
     let cli = Cli::of(platform);
     let _ = cli.run("provider create northwind").await.ok();
-    let minted = cli.json("token create build-server --provider northwind").await;
+    let minted = cli
+        .json("token create build-server --provider northwind")
+        .await;
     let isv = cli.with_token(minted["secret"].as_str().unwrap_or_default());
     assert_eq!(isv.json("whoami").await["kind"], "provider");
     for (source, version) in [(Source::STOCK, "1.0.0"), (Source::HELLO_RUST, "1.0.0")] {
@@ -57,11 +63,19 @@ async fn publish(platform: &Platform) {
         assert_eq!(pushed["created"], true, "{pushed}");
         assert_eq!(pushed["release"]["provider"], "northwind");
         let again = isv.json(&format!("push {archive}")).await;
-        assert_eq!(again["created"], false, "the same bytes again are no new release");
+        assert_eq!(
+            again["created"], false,
+            "the same bytes again are no new release"
+        );
     }
     new_project(platform, &isv).await;
     let apps = isv.json("app list").await;
-    let names: Vec<_> = apps.as_array().into_iter().flatten().map(|app| &app["slug"]).collect();
+    let names: Vec<_> = apps
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|app| &app["slug"])
+        .collect();
     assert_eq!(names, ["hello-rust", "inventory-stock", "shop"]);
 }
 
@@ -74,8 +88,12 @@ async fn new_project(platform: &Platform, isv: &Cli) {
         .with("CARGO_TARGET_DIR", &target.display().to_string());
     let in_folder = async |line: &str| isv.run_in(folder.path(), line).await;
     let _ = in_folder("new shop --language rust").await.ok();
-    in_folder("new shop --language rust").await.refused(1, &["shop", "not empty"]);
-    in_folder("check shop").await.refused(1, &["cloudware build shop"]);
+    in_folder("new shop --language rust")
+        .await
+        .refused(1, &["shop", "not empty"]);
+    in_folder("check shop")
+        .await
+        .refused(1, &["cloudware build shop"]);
     let _ = in_folder("build shop").await.ok();
     let _ = in_folder("check shop").await.ok();
     let _ = in_folder("push shop").await.ok();
@@ -89,18 +107,28 @@ async fn set_up_tenants(platform: &Platform) {
     for tenant in ["acme", "birch"] {
         let _ = cli.run(&format!("tenant create {tenant}")).await.ok();
         let _ = cli
-            .run(&format!("instance create {tenant}/main --product inventory"))
+            .run(&format!(
+                "instance create {tenant}/main --product inventory"
+            ))
             .await
             .ok();
         let _ = cli
-            .run(&format!("install enable {tenant}/main inventory-stock@1.0.0"))
+            .run(&format!(
+                "install enable {tenant}/main inventory-stock@1.0.0"
+            ))
             .await
             .ok();
     }
     let api = platform.api();
-    let _ = api.post("/tenants", &json!({ "slug": "cedar", "title": "Cedar" })).await.expect(201);
+    let _ = api
+        .post("/tenants", &json!({ "slug": "cedar", "title": "Cedar" }))
+        .await
+        .expect(201);
     let instance = json!({ "slug": "main", "product": "inventory" });
-    let _ = api.post("/tenants/cedar/instances", &instance).await.expect(201);
+    let _ = api
+        .post("/tenants/cedar/instances", &instance)
+        .await
+        .expect(201);
     let install = platform
         .enable("cedar", "inventory-stock", json!({ "version": "1.0.0" }))
         .await;
@@ -116,7 +144,11 @@ async fn set_up_tenants(platform: &Platform) {
     for site in both_forms(platform, "acme", "/shop") {
         let _ = site.get("/").await.expect(200);
     }
-    let _ = platform.site("birch", "/hello-rust").get("/").await.problem(404, "unknown-path");
+    let _ = platform
+        .site("birch", "/hello-rust")
+        .get("/")
+        .await
+        .problem(404, "unknown-path");
 }
 
 /// A tenant's site by host name and by path.

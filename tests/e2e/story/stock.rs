@@ -23,14 +23,21 @@ pub(crate) async fn prepare(site: &Http, sku: &str) {
 
 /// What is there of an item.
 pub(crate) async fn levels(site: &Http, sku: &str) -> Vec<Value> {
-    let stock = site.get(&format!("/stock?sku={sku}")).await.expect(200).json();
+    let stock = site
+        .get(&format!("/stock?sku={sku}"))
+        .await
+        .expect(200)
+        .json();
     stock["levels"].as_array().cloned().unwrap_or_default()
 }
 
 /// The quantity of an item over all places.
 pub(crate) async fn quantity(site: &Http, sku: &str) -> i64 {
     let levels = levels(site, sku).await;
-    levels.iter().filter_map(|level| level["quantity"].as_i64()).sum()
+    levels
+        .iter()
+        .filter_map(|level| level["quantity"].as_i64())
+        .sum()
 }
 
 /// Receives, moves and picks in one tenant, by host name and by path in turn.
@@ -48,39 +55,66 @@ pub(crate) async fn is_kept_right(platform: &Platform) {
         "sku": "MILK", "from": "MAIN-A-01", "to": "MAIN-A-02", "batch": "B-2", "quantity": 4,
     });
     let _ = site.post("/moves", &moved).await.expect(201);
-    let soon = by_path.get("/stock?expiring_before=2026-12-31").await.expect(200).json();
+    let soon = by_path
+        .get("/stock?expiring_before=2026-12-31")
+        .await
+        .expect(200)
+        .json();
     assert_eq!(soon["levels"].as_array().map(Vec::len), Some(1));
     assert_eq!(soon["levels"][0]["batch"], "B-1");
     // The oldest receipt goes first, over batches.
-    let picked = site.post("/picks", &json!({ "sku": "MILK", "quantity": 7 })).await.expect(201);
+    let picked = site
+        .post("/picks", &json!({ "sku": "MILK", "quantity": 7 }))
+        .await
+        .expect(201);
     let picked = picked.json();
     let batches: Vec<_> = picked["picked"].as_array().into_iter().flatten().collect();
     assert_eq!(batches[0]["batch"], "B-1");
-    assert_eq!((&batches[0]["quantity"], &batches[0]["left"]), (&json!(5), &json!(0)));
+    assert_eq!(
+        (&batches[0]["quantity"], &batches[0]["left"]),
+        (&json!(5), &json!(0))
+    );
     assert_eq!(quantity(&site, "MILK").await, 8);
     refuses_to_go_below_zero(&site).await;
     locks_optimistically(&site).await;
     a_retry_picks_once(&site).await;
     let movements = site.get("/movements?sku=MILK").await.expect(200).json();
-    let kinds: Vec<_> = movements["movements"].as_array().into_iter().flatten().collect();
-    assert!(kinds.iter().any(|movement| movement["actor"] == "scanner 1"), "{movements}");
+    let kinds: Vec<_> = movements["movements"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
+    assert!(
+        kinds
+            .iter()
+            .any(|movement| movement["actor"] == "scanner 1"),
+        "{movements}"
+    );
     let page = site.get("/").await.expect(200);
     assert!(page.text().contains("MILK") && page.text().contains("MAIN-A-02"));
 }
 
 async fn refuses_to_go_below_zero(site: &Http) {
     let before = levels(site, "MILK").await;
-    let refused = site.post("/picks", &json!({ "sku": "MILK", "quantity": 9 })).await;
+    let refused = site
+        .post("/picks", &json!({ "sku": "MILK", "quantity": 9 }))
+        .await;
     assert_eq!(refused.status, 409, "{}", refused.text());
     let problem = refused.json();
-    assert_eq!((&problem["asked"], &problem["available"]), (&json!(9), &json!(8)));
+    assert_eq!(
+        (&problem["asked"], &problem["available"]),
+        (&json!(9), &json!(8))
+    );
     let moved = json!({ "sku": "MILK", "from": "MAIN-A-02", "to": "MAIN-A-01", "quantity": 99 });
     assert_eq!(site.post("/moves", &moved).await.status, 409);
     assert_eq!(levels(site, "MILK").await, before, "nothing was changed");
 }
 
 async fn locks_optimistically(site: &Http) {
-    let level = levels(site, "MILK").await.into_iter().find(|l| l["location"] == "MAIN-A-02");
+    let level = levels(site, "MILK")
+        .await
+        .into_iter()
+        .find(|l| l["location"] == "MAIN-A-02");
     let level = level.expect("four were moved there");
     let pick = json!({
         "sku": "MILK", "location": "MAIN-A-02", "batch": level["batch"], "quantity": 1,
@@ -115,7 +149,8 @@ pub(crate) async fn has_one_winner_for_the_last_unit(platform: &Platform) {
         .map(|_| {
             let site = site.clone();
             tokio::spawn(async move {
-                site.post("/picks", &json!({ "sku": "LAST", "quantity": 1 })).await
+                site.post("/picks", &json!({ "sku": "LAST", "quantity": 1 }))
+                    .await
             })
         })
         .collect();
@@ -123,7 +158,12 @@ pub(crate) async fn has_one_winner_for_the_last_unit(platform: &Platform) {
     for pick in picks {
         answers.push(pick.await.expect("a pick does not panic"));
     }
-    let with = |status| answers.iter().filter(|answer| answer.status == status).count();
+    let with = |status| {
+        answers
+            .iter()
+            .filter(|answer| answer.status == status)
+            .count()
+    };
     let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!((with(201), with(409)), (1, PICKERS - 1), "{statuses:?}");
     for answer in answers.iter().filter(|answer| answer.status == 409) {
@@ -131,7 +171,11 @@ pub(crate) async fn has_one_winner_for_the_last_unit(platform: &Platform) {
         assert_eq!(problem["available"], 0, "{problem}");
     }
     assert_eq!(quantity(&site, "LAST").await, 0);
-    let movements = site.get("/movements?sku=LAST&kind=pick").await.expect(200).json();
+    let movements = site
+        .get("/movements?sku=LAST&kind=pick")
+        .await
+        .expect(200)
+        .json();
     assert_eq!(movements["movements"].as_array().map(Vec::len), Some(1));
 }
 
@@ -156,5 +200,9 @@ pub(crate) async fn is_each_tenants_own(platform: &Platform) {
             }
         }
     }
-    assert!(levels(&platform.site("cedar", "/stock"), "MILK").await.is_empty());
+    assert!(
+        levels(&platform.site("cedar", "/stock"), "MILK")
+            .await
+            .is_empty()
+    );
 }

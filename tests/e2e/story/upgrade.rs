@@ -14,8 +14,13 @@ pub(crate) async fn of_one_tenant_and_back(platform: &Platform) {
     let pushed = cli.json(&push).await;
     assert_eq!(pushed["release"]["version"], "1.1.0");
     let before = stock::levels(&platform.site("acme", "/stock"), "MILK").await;
-    let upgraded = cli.json("install upgrade acme/main inventory-stock@1.1.0").await;
-    assert_eq!((&upgraded["version"], &upgraded["previous"]), (&json!("1.1.0"), &json!("1.0.0")));
+    let upgraded = cli
+        .json("install upgrade acme/main inventory-stock@1.1.0")
+        .await;
+    assert_eq!(
+        (&upgraded["version"], &upgraded["previous"]),
+        (&json!("1.1.0"), &json!("1.0.0"))
+    );
 
     let acme = platform.site("acme", "/stock");
     assert_eq!(version(platform, "acme").await, "1.1.0");
@@ -23,11 +28,18 @@ pub(crate) async fn of_one_tenant_and_back(platform: &Platform) {
     assert_eq!(version(platform, "cedar").await, "1.0.0");
     assert_eq!(stock::levels(&acme, "MILK").await, before);
     let level = json!({ "quantity": 500 });
-    let _ = acme.put("/items/MILK/reorder-level", &level).await.expect(200);
+    let _ = acme
+        .put("/items/MILK/reorder-level", &level)
+        .await
+        .expect(204);
     let alerts = acme.get("/alerts").await.expect(200).text();
     assert!(alerts.contains("MILK"), "{alerts}");
     let birch = platform.site("birch", "/stock");
-    assert_eq!(birch.get("/alerts").await.status, 404, "1.0.0 has no alerts");
+    assert_eq!(
+        birch.get("/alerts").await.status,
+        404,
+        "1.0.0 has no alerts"
+    );
     let receipt = json!({ "sku": "MILK", "location": "MAIN-A-01", "quantity": 3 });
     let _ = acme.post("/receipts", &receipt).await.expect(201);
     let after = stock::quantity(&acme, "MILK").await;
@@ -36,18 +48,35 @@ pub(crate) async fn of_one_tenant_and_back(platform: &Platform) {
     assert_eq!(back["version"], "1.0.0");
     assert_eq!(version(platform, "acme").await, "1.0.0");
     assert_eq!(acme.get("/alerts").await.status, 404);
-    assert_eq!(stock::quantity(&acme, "MILK").await, after, "what was written since stays");
+    assert_eq!(
+        stock::quantity(&acme, "MILK").await,
+        after,
+        "what was written since stays"
+    );
     // And forth again, through REST.
     let upgrade = "/tenants/acme/instances/main/installs/inventory-stock/upgrade";
     let _ = platform.api().post(upgrade, &json!({})).await.expect(200);
     assert_eq!(version(platform, "acme").await, "1.1.0");
-    let _ = cli.run("install upgrade acme/main inventory-stock@1.0.0").await.ok();
-    let actions = cli.json("audit list --subject acme/main/inventory-stock").await.to_string();
-    assert!(actions.contains("install.upgrade") || actions.contains("install.rollback"), "{actions}");
+    let _ = cli
+        .run("install upgrade acme/main inventory-stock@1.0.0")
+        .await
+        .ok();
+    let actions = cli
+        .json("audit list --subject acme/main/inventory-stock")
+        .await
+        .to_string();
+    assert!(
+        actions.contains("install.upgrade") || actions.contains("install.rollback"),
+        "{actions}"
+    );
 }
 
 async fn version(platform: &Platform, tenant: &str) -> Value {
-    let health = platform.site(tenant, "/stock").get("/health").await.expect(200);
+    let health = platform
+        .site(tenant, "/stock")
+        .get("/health")
+        .await
+        .expect(200);
     health.json()["version"].clone()
 }
 
@@ -62,7 +91,9 @@ pub(crate) async fn leaves_requests_on_the_release_they_began_on(platform: &Plat
         .with_component(hello.component());
     platform.push(&first).await;
     platform.push(&second).await;
-    platform.enable("cedar", "rolling", json!({ "version": "1.0.0" })).await;
+    platform
+        .enable("cedar", "rolling", json!({ "version": "1.0.0" }))
+        .await;
     let site = platform.site("cedar", "/rolling");
     let streaming = InFlight::begin(&site).await;
     platform.limit("cedar", json!({ "deadline": "3s" })).await;
@@ -72,14 +103,24 @@ pub(crate) async fn leaves_requests_on_the_release_they_began_on(platform: &Plat
     });
     let held = InFlight::begin(&site).await;
     let cli = Cli::of(platform);
-    let _ = cli.run("install upgrade cedar/main rolling@2.0.0").await.ok();
+    let _ = cli
+        .run("install upgrade cedar/main rolling@2.0.0")
+        .await
+        .ok();
     for path in ["/", "/counter"] {
-        assert_eq!(site.get(path).await.expect(200).text(), "hello\n", "new requests run on 2.0.0");
+        assert_eq!(
+            site.get(path).await.expect(200).text(),
+            "hello\n",
+            "new requests run on 2.0.0"
+        );
     }
     held.finish().await;
     streaming.finish().await;
     let stopped = sleeping.await.expect("the request does not panic");
     let problem = stopped.problem(504, "limit-reached");
-    assert_eq!(problem["version"], "1.0.0", "it ended on the release that it began on");
+    assert_eq!(
+        problem["version"], "1.0.0",
+        "it ended on the release that it began on"
+    );
     platform.limit("cedar", json!({ "deadline": null })).await;
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Prefixes that the platform itself uses in the private database.
-const NAMESPACES_RESERVED: &[&str] = &["cw", "sqlite"];
+const NAMESPACES_RESERVED: &[&str] = &["cw", "json", "pragma", "sqlite"];
 
 fn refuse(
     problems: &mut Problems,
