@@ -23,7 +23,10 @@ const LEFT_BEHIND: &[&str] = &["target", "node_modules", "__pycache__"];
 
 fn main() {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
-    let root = manifest.ancestors().nth(2).expect("host/cloudware lies two below the root");
+    let root = manifest
+        .ancestors()
+        .nth(2)
+        .expect("host/cloudware lies two below the root");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo")).join("sources.tar");
     let mut archive = tar::Builder::new(File::create(out).expect("the output folder is writable"));
     archive.follow_symlinks(true);
@@ -56,7 +59,10 @@ fn pack(archive: &mut tar::Builder<File>, root: &Path, source: &str) {
     for file in files {
         if file.file_type().is_file() {
             println!("cargo::rerun-if-changed={}", file.path().display());
-            let name = file.path().strip_prefix(root).expect("it was found below the root");
+            let name = file
+                .path()
+                .strip_prefix(root)
+                .expect("it was found below the root");
             archive
                 .append_path_with_name(file.path(), name)
                 .expect("a source can be packed");

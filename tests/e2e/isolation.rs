@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use cloudware_tests::{Cli, Http, Platform, Source, exchange};
+use cloudware_tests::{Cli, Http, Platform, RawAnswer, Source, exchange};
 use http::Method;
 use serde_json::{Value, json};
 use walkdir::WalkDir;
@@ -50,6 +50,55 @@ async fn assert_secret_is_kept(platform: &Platform) {
     assert_eq!(acme.get("/kv/secrets/key").await.expect(200).text(), SECRET);
 }
 
+/// Statements that name what the app does not own, or do what no app may do.
+const STATEMENTS: &[&str] = &[
+    "SELECT * FROM probe_rows",
+    "SELECT * FROM main.probe_rows",
+    "SELECT * FROM \"probe_rows\"",
+    "SELECT * FROM [PROBE_ROWS]",
+    "SELECT * FROM `probe_rows` AS other_rows",
+    "SELECT (SELECT group_concat(label) FROM probe_rows)",
+    "WITH other_x AS (SELECT * FROM probe_rows) SELECT * FROM other_x",
+    "SELECT * FROM other_rows UNION ALL SELECT id, label FROM probe_rows",
+    "SELECT * FROM other_rows WHERE EXISTS (SELECT 1 FROM probe_rows)",
+    "INSERT INTO other_rows (label) SELECT label FROM probe_rows",
+    "INSERT INTO probe_rows (label) VALUES ('forged')",
+    "UPDATE probe_rows SET label = 'forged'",
+    "UPDATE other_rows SET label = p.label FROM probe_rows p",
+    "DELETE FROM probe_rows",
+    "DROP TABLE probe_rows",
+    "ALTER TABLE other_rows RENAME TO probe_rows",
+    "CREATE TABLE probe_more (x)",
+    "CREATE VIEW other_view AS SELECT * FROM probe_rows",
+    "CREATE TRIGGER other_t AFTER INSERT ON probe_rows BEGIN SELECT 1; END",
+    "CREATE TEMP TABLE probe_rows (x)",
+    "CREATE TEMP VIEW other_v AS SELECT * FROM probe_rows",
+    "SELECT * FROM cw_kv",
+    "SELECT * FROM cw_schema",
+    "UPDATE cw_schema SET namespace = 'other'",
+    "SELECT * FROM sqlite_master",
+    "SELECT * FROM sqlite_schema",
+    "SELECT * FROM sqlite_sequence",
+    "SELECT * FROM pragma_table_list",
+    "SELECT * FROM pragma_table_info('probe_rows')",
+    "SELECT * FROM dbstat",
+    "PRAGMA database_list",
+    "PRAGMA table_info(probe_rows)",
+    "PRAGMA writable_schema = ON",
+    "EXPLAIN SELECT * FROM probe_rows",
+    "BEGIN",
+    "SAVEPOINT a",
+    "VACUUM",
+    "REINDEX probe_rows",
+    "ANALYZE",
+    "DETACH DATABASE main",
+    "SELECT load_extension('/tmp/x.so')",
+    "SELECT readfile('/etc/passwd')",
+    "SELECT writefile('/tmp/x', 'x')",
+    "SELECT fts3_tokenizer('simple')",
+    "SELECT 1; SELECT * FROM probe_rows",
+];
+
 #[tokio::test]
 async fn sql_of_another_app_is_out_of_reach_by_every_name() {
     let platform = platform().await;
@@ -58,58 +107,11 @@ async fn sql_of_another_app_is_out_of_reach_by_every_name() {
         .await
         .expect(200);
     let file = database_of_acme(&platform);
-    let attempts = [
-        "SELECT * FROM probe_rows",
-        "SELECT * FROM main.probe_rows",
-        "SELECT * FROM \"probe_rows\"",
-        "SELECT * FROM [PROBE_ROWS]",
-        "SELECT * FROM `probe_rows` AS other_rows",
-        "SELECT (SELECT group_concat(label) FROM probe_rows)",
-        "WITH other_x AS (SELECT * FROM probe_rows) SELECT * FROM other_x",
-        "SELECT * FROM other_rows UNION ALL SELECT id, label FROM probe_rows",
-        "SELECT * FROM other_rows WHERE EXISTS (SELECT 1 FROM probe_rows)",
-        "INSERT INTO other_rows (label) SELECT label FROM probe_rows",
-        "INSERT INTO probe_rows (label) VALUES ('forged')",
-        "UPDATE probe_rows SET label = 'forged'",
-        "UPDATE other_rows SET label = p.label FROM probe_rows p",
-        "DELETE FROM probe_rows",
-        "DROP TABLE probe_rows",
-        "ALTER TABLE other_rows RENAME TO probe_rows",
-        "CREATE TABLE probe_more (x)",
-        "CREATE VIEW other_view AS SELECT * FROM probe_rows",
-        "CREATE TRIGGER other_t AFTER INSERT ON probe_rows BEGIN SELECT 1; END",
-        "CREATE TEMP TABLE probe_rows (x)",
-        "CREATE TEMP VIEW other_v AS SELECT * FROM probe_rows",
-        "SELECT * FROM cw_kv",
-        "SELECT * FROM cw_schema",
-        "UPDATE cw_schema SET namespace = 'other'",
-        "SELECT * FROM sqlite_master",
-        "SELECT * FROM sqlite_schema",
-        "SELECT * FROM sqlite_sequence",
-        "SELECT * FROM pragma_table_list",
-        "SELECT * FROM pragma_table_info('probe_rows')",
-        "SELECT * FROM dbstat",
-        "PRAGMA database_list",
-        "PRAGMA table_info(probe_rows)",
-        "PRAGMA writable_schema = ON",
-        "EXPLAIN SELECT * FROM probe_rows",
-        "BEGIN",
-        "SAVEPOINT a",
-        "VACUUM",
-        "REINDEX probe_rows",
-        "ANALYZE",
-        "DETACH DATABASE main",
-        "SELECT load_extension('/tmp/x.so')",
-        "SELECT readfile('/etc/passwd')",
-        "SELECT writefile('/tmp/x', 'x')",
-        "SELECT fts3_tokenizer('simple')",
-        "SELECT 1; SELECT * FROM probe_rows",
-    ];
     let files = [
         format!("ATTACH DATABASE '{}' AS x", file.display()),
         format!("VACUUM INTO '{}'", platform.data().join("stolen").display()),
     ];
-    for statement in attempts
+    for statement in STATEMENTS
         .iter()
         .copied()
         .chain(files.iter().map(String::as_str))
@@ -201,97 +203,104 @@ async fn another_tenants_rows_and_keys_are_out_of_reach() {
     assert_secret_is_kept(&platform).await;
 }
 
-/// Headers that a client sends don't change whose site answers.
+/// The path of the secret in acme's site.
+const PATH: &str = "/state/kv/secrets/key";
+
+/// Headers by which some servers let a client say who it is or where it goes.
+const HEADERS: &[(&str, &str)] = &[
+    ("x-cloudware-tenant", "acme"),
+    ("x-cloudware-instance", "acme/main"),
+    ("x-forwarded-host", "acme.localhost"),
+    ("x-forwarded-prefix", "/t/acme/main"),
+    ("x-original-url", "/t/acme/main/state/kv/secrets/key"),
+    ("x-rewrite-url", "/t/acme/main/state/kv/secrets/key"),
+    ("forwarded", "host=acme.localhost"),
+    ("x-host", "acme.localhost"),
+];
+
+/// Request targets and hosts whose site is birch's, or nobody's.
+const WRONG: &[(&str, &str)] = &[
+    (PATH, "birch.localhost\r\nHost: acme.localhost"),
+    (PATH, "acme.localhost@birch.localhost"),
+    (PATH, "birch.localhost#acme.localhost"),
+    (PATH, "birch.localhost, acme.localhost"),
+    (PATH, "acme"),
+    (PATH, "main--birch.localhost"),
+    ("/t/acme/main/state/kv/secrets/key", "birch.localhost"),
+    (
+        "http://birch.localhost/state/kv/secrets/key",
+        "acme.localhost",
+    ),
+    (
+        "/t/birch/main/../../acme/main/state/kv/secrets/key",
+        "localhost",
+    ),
+    (
+        "/t/birch/main/state/../../../acme/main/state/kv/secrets/key",
+        "localhost",
+    ),
+    (
+        "/t/birch/main/%2e%2e/%2e%2e/acme/main/state/kv/secrets/key",
+        "localhost",
+    ),
+    (
+        "/t/birch/main%2f..%2f..%2facme%2fmain/state/kv/secrets/key",
+        "localhost",
+    ),
+    ("/t/birch/..%2facme/main/state/kv/secrets/key", "localhost"),
+    ("/t/acme%2Fmain/state/kv/secrets/key", "localhost"),
+    ("/t//acme/main/state/kv/secrets/key", "localhost"),
+    ("//t/acme/main/state/kv/secrets/key", "localhost"),
+    ("/t/acme/main/second/../state/kv/secrets/key", "localhost"),
+    (
+        "/t/acme/main/second/%2e%2e/state/kv/secrets/key",
+        "localhost",
+    ),
+    (
+        "/t/acme/main/second%2f..%2fstate/kv/secrets/key",
+        "localhost",
+    ),
+    ("/t/ACME/main/state/kv/secrets/key", "localhost"),
+];
+
+/// The ways that are right, so that the ones above mean something.
+const RIGHT: &[(&str, &str)] = &[
+    (PATH, "acme.localhost"),
+    (PATH, "ACME.localhost:80"),
+    (PATH, "main--acme.localhost"),
+    ("/t/acme/main/state/kv/secrets/key", "localhost"),
+    (
+        "http://acme.localhost/state/kv/secrets/key",
+        "birch.localhost",
+    ),
+];
+
 #[tokio::test]
 async fn no_header_and_no_path_leads_to_another_tenant() {
     let platform = platform().await;
-    let port = platform.socket().port();
-    let birch = format!("birch.localhost:{port}");
-    let acme = format!("acme.localhost:{port}");
-    let secret = "/state/kv/secrets/key";
-    for (name, value) in [
-        ("x-cloudware-tenant", "acme"),
-        ("x-cloudware-instance", "acme/main"),
-        ("x-forwarded-host", acme.as_str()),
-        ("x-forwarded-prefix", "/t/acme/main"),
-        ("x-original-url", secret),
-        ("x-rewrite-url", "/t/acme/main/state/kv/secrets/key"),
-        ("forwarded", "host=acme.localhost"),
-        ("x-host", acme.as_str()),
-    ] {
-        let site = platform.site("birch", "");
-        let request = site.request(Method::GET, secret).header(name, value);
-        let _ = site.send(request).await.expect(404);
+    let birch = platform.site("birch", "");
+    for (name, value) in HEADERS {
+        let request = birch.request(Method::GET, PATH).header(*name, *value);
+        let _ = birch.send(request).await.expect(404);
     }
-    // Each is a request line target and the hosts; the site is birch's, or nobody's.
-    let both = format!("{birch}\r\nHost: {acme}");
-    for (target, host) in [
-        (secret, both.as_str()),
-        (secret, "acme.localhost@birch.localhost"),
-        (secret, "birch.localhost#acme.localhost"),
-        (secret, "birch.localhost, acme.localhost"),
-        (secret, "acme"),
-        (secret, "main--birch.localhost"),
-        ("/t/acme/main/state/kv/secrets/key", birch.as_str()),
-        (&format!("http://{birch}{secret}"), acme.as_str()),
-        (
-            "/t/birch/main/../../acme/main/state/kv/secrets/key",
-            "localhost",
-        ),
-        (
-            "/t/birch/main/state/../../../acme/main/state/kv/secrets/key",
-            "localhost",
-        ),
-        (
-            "/t/birch/main/%2e%2e/%2e%2e/acme/main/state/kv/secrets/key",
-            "localhost",
-        ),
-        (
-            "/t/birch/main%2f..%2f..%2facme%2fmain/state/kv/secrets/key",
-            "localhost",
-        ),
-        ("/t/birch/..%2facme/main/state/kv/secrets/key", "localhost"),
-        ("/t/acme%2Fmain/state/kv/secrets/key", "localhost"),
-        ("/t//acme/main/state/kv/secrets/key", "localhost"),
-        ("//t/acme/main/state/kv/secrets/key", "localhost"),
-        ("/t/acme/main/second/../state/kv/secrets/key", "localhost"),
-        (
-            "/t/acme/main/second/%2e%2e/state/kv/secrets/key",
-            "localhost",
-        ),
-        (
-            "/t/acme/main/second%2f..%2fstate/kv/secrets/key",
-            "localhost",
-        ),
-        ("/t/ACME/main/state/kv/secrets/key", "localhost"),
-    ] {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        let answer = exchange(platform.socket(), request).await;
-        assert!(
-            !answer.text.contains(SECRET),
-            "{target} at {host}: {}",
-            answer.text
-        );
+    for (target, host) in WRONG {
+        let answer = get(&platform, target, host).await;
         let refused = matches!(answer.status, Some(400..=499));
-        assert!(refused, "{target} at {host}: {}", answer.text);
+        let kept = !answer.text.contains(SECRET);
+        assert!(refused && kept, "{target} at {host}: {}", answer.text);
     }
-    // The ways that are right do lead there, so that the ones above mean something.
-    for (target, host) in [
-        (secret, acme.as_str()),
-        (secret, "ACME.localhost"),
-        (secret, "main--acme.localhost"),
-        ("/t/acme/main/state/kv/secrets/key", "localhost"),
-        (&format!("http://{acme}{secret}"), birch.as_str()),
-    ] {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        let answer = exchange(platform.socket(), request).await;
-        assert_eq!(
-            (answer.status, answer.body()),
-            (Some(200), SECRET),
-            "{target} at {host}"
-        );
+    for (target, host) in RIGHT {
+        let answer = get(&platform, target, host).await;
+        let found = (answer.status, answer.body());
+        assert_eq!(found, (Some(200), SECRET), "{target} at {host}");
     }
     assert_secret_is_kept(&platform).await;
+}
+
+/// Asks as no client library would.
+async fn get(platform: &Platform, target: &str, host: &str) -> RawAnswer {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    exchange(platform.socket(), request).await
 }
 
 /// What a tenant's token can't see, it can't be told to exist either.

@@ -32,7 +32,10 @@ const WITHOUT: &[(&str, &[&str])] = &[
     ("cloudware-engine", &["sqlx", "rusqlite", "axum"]),
     ("cloudware-gateway", &["sqlx", "rusqlite", "wasmtime"]),
     ("cloudware-packages", &["tokio", "wasmtime", "sqlx"]),
-    ("cloudware-control", &["wasmtime", "axum", "hyper", "http", "rusqlite"]),
+    (
+        "cloudware-control",
+        &["wasmtime", "axum", "hyper", "http", "rusqlite"],
+    ),
     ("cloudware-api", &["wasmtime", "sqlx", "rusqlite"]),
 ];
 
@@ -54,7 +57,9 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .map(|manifest| {
             let text = fs::read_to_string(manifest.path()).expect("a manifest can be read");
             let table: toml::Table = text.parse().expect("a manifest is TOML");
-            let name = table["package"]["name"].as_str().expect("a crate has a name");
+            let name = table["package"]["name"]
+                .as_str()
+                .expect("a crate has a name");
             let dependencies = table
                 .get("dependencies")
                 .and_then(|dependencies| dependencies.as_table())
@@ -125,7 +130,11 @@ fn every_source_file_says_what_it_is_for() {
             !first.is_some_and(|line| line.starts_with("//!"))
         })
         .collect();
-    assert_eq!(silent, Vec::<PathBuf>::new(), "files without a `//!` header");
+    assert_eq!(
+        silent,
+        Vec::<PathBuf>::new(),
+        "files without a `//!` header"
+    );
 }
 
 #[test]
@@ -134,9 +143,12 @@ fn guests_know_the_public_contract_only() {
     let manifests = folders
         .iter()
         .flat_map(|folder| {
-            WalkDir::new(root().join(folder)).into_iter().filter_entry(|entry| {
-                !["target", "node_modules"].contains(&entry.file_name().to_string_lossy().as_ref())
-            })
+            WalkDir::new(root().join(folder))
+                .into_iter()
+                .filter_entry(|entry| {
+                    !["target", "node_modules"]
+                        .contains(&entry.file_name().to_string_lossy().as_ref())
+                })
         })
         .map(|entry| entry.expect("the tree can be read").into_path())
         .filter(|path| path.ends_with("Cargo.toml"));

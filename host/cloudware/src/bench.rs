@@ -29,13 +29,15 @@ use work::Work;
 
 /// Measures this binary, beside its peers.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Peers are looked for on the PATH and in CLOUDWARE_BENCH_WASMTIME and CLOUDWARE_BENCH_SPIN; \
+#[command(
+    after_help = "Peers are looked for on the PATH and in CLOUDWARE_BENCH_WASMTIME and CLOUDWARE_BENCH_SPIN; \
 one that is not installed is said to be missing.
 
 Examples:
   cloudware bench                            all benches
   cloudware bench hello --rounds 9           requests a second, beside wasmtime and others
-  cloudware bench sandbox --output json      one JSON object for each figure")]
+  cloudware bench sandbox --output json      one JSON object for each figure"
+)]
 pub(crate) struct BenchArgs {
     /// The benches to run [default: all].
     #[arg(value_enum)]

@@ -39,7 +39,10 @@ impl Credentials {
             }
         };
         let credentials = serde_json::from_str(&text).with_context(|| {
-            format!("{} is damaged: delete it, and new tokens are made", path.display())
+            format!(
+                "{} is damaged: delete it, and new tokens are made",
+                path.display()
+            )
         })?;
         Ok(Some(credentials))
     }

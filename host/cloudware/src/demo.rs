@@ -42,9 +42,27 @@ const TENANTS: &[(&str, &str, &[Goods])] = &[
         "birch",
         "Birch Wholesale Foods",
         &[
-            ("MILK-1L", "Milk, 1 l", Some("B-2201"), Some("2027-01-15"), 480),
-            ("MILK-1L", "Milk, 1 l", Some("B-2188"), Some("2026-12-20"), 96),
-            ("OATS-500", "Oats, 500 g", Some("B-1042"), Some("2027-09-30"), 900),
+            (
+                "MILK-1L",
+                "Milk, 1 l",
+                Some("B-2201"),
+                Some("2027-01-15"),
+                480,
+            ),
+            (
+                "MILK-1L",
+                "Milk, 1 l",
+                Some("B-2188"),
+                Some("2026-12-20"),
+                96,
+            ),
+            (
+                "OATS-500",
+                "Oats, 500 g",
+                Some("B-1042"),
+                Some("2027-09-30"),
+                900,
+            ),
         ],
     ),
     (
@@ -52,7 +70,13 @@ const TENANTS: &[(&str, &str, &[Goods])] = &[
         "Cedar Electronics",
         &[
             ("CABLE-USBC", "USB-C cable, 1 m", None, None, 2_400),
-            ("SSD-1TB", "Solid state drive, 1 TB", Some("LOT-77"), None, 60),
+            (
+                "SSD-1TB",
+                "Solid state drive, 1 TB",
+                Some("LOT-77"),
+                None,
+                60,
+            ),
         ],
     ),
 ];
@@ -96,7 +120,8 @@ pub(crate) async fn set_up(data: &Path, credentials: &mut Credentials) -> Result
     let archives = packages(&data.join("demo")).await?;
     let provider = provider(&operator, credentials).await?;
     for archive in archives {
-        let bytes = fs::read(&archive).with_context(|| format!("can't read {}", archive.display()))?;
+        let bytes =
+            fs::read(&archive).with_context(|| format!("can't read {}", archive.display()))?;
         publish(&provider, bytes).await?;
     }
     let mut sites = Vec::new();
@@ -110,7 +135,9 @@ pub(crate) async fn set_up(data: &Path, credentials: &mut Credentials) -> Result
 async fn publish(provider: &Client, archive: Vec<u8>) -> Result<()> {
     match provider.push(archive.into(), None).await {
         Err(error) if is_status(&error, StatusCode::CONFLICT) => {
-            tracing::warn!("a bundled package was published before from other sources and stays as it is");
+            tracing::warn!(
+                "a bundled package was published before from other sources and stays as it is"
+            );
             Ok(())
         }
         pushed => pushed.map(|_| ()),
@@ -199,7 +226,10 @@ async fn set_up_tenant(
 }
 
 fn site(api: &str, tenant: &str, app: &str, install: &Value) -> ReadySite {
-    let mount = install["mount"].as_str().unwrap_or("/").trim_end_matches('/');
+    let mount = install["mount"]
+        .as_str()
+        .unwrap_or("/")
+        .trim_end_matches('/');
     let port = api.rsplit(':').next().unwrap_or_default();
     ReadySite {
         tenant: tenant.to_owned(),

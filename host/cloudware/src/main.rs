@@ -98,14 +98,16 @@ enum Command {
 
 /// `cloudware up`
 #[derive(Args)]
-#[command(after_help = "Configuration comes from the file, then from CLOUDWARE_… variables \
+#[command(
+    after_help = "Configuration comes from the file, then from CLOUDWARE_… variables \
 (CLOUDWARE_ENGINE__SANDBOXES_MAX=500), then from these options.
 
 Examples:
   cloudware up                                  keep everything in ./cloudware-data
   cloudware up --demo                           the same, with applications and three tenants
   cloudware up --listen 0.0.0.0:80 --data /var/lib/cloudware --config /etc/cloudware.toml
-  cloudware up --demo --output json             print one JSON object when ready")]
+  cloudware up --demo --output json             print one JSON object when ready"
+)]
 struct UpArgs {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDR")]
@@ -203,9 +205,10 @@ fn client(global: &Global) -> Result<Client> {
         .clone()
         .or_else(|| local.as_ref().map(|local| local.api.clone()))
         .unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
-    let token = global
-        .token
-        .clone()
-        .or_else(|| local.filter(|local| local.api == api).map(|local| local.operator));
+    let token = global.token.clone().or_else(|| {
+        local
+            .filter(|local| local.api == api)
+            .map(|local| local.operator)
+    });
     Ok(Client::new(&api, token)?.with_output(global.output))
 }

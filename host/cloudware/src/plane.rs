@@ -97,9 +97,7 @@ impl Plane {
                 error.to_string(),
                 "export wasi:http/incoming-handler (WASI 0.2) or wasi:http/handler (0.3)",
             ),
-            Err(error @ CodeError::WasiP3Off) => {
-                fault(error.to_string(), "build it for WASI 0.2")
-            }
+            Err(error @ CodeError::WasiP3Off) => fault(error.to_string(), "build it for WASI 0.2"),
             Err(error) => Err(PrepareError::Host(error.to_string())),
         }
     }

@@ -63,7 +63,11 @@ impl Ready {
         if !self.sites.is_empty() {
             lines.push("\nSites:".to_owned());
             let wide = |text: fn(&ReadySite) -> &str| {
-                self.sites.iter().map(|site| text(site).len()).max().unwrap_or(0)
+                self.sites
+                    .iter()
+                    .map(|site| text(site).len())
+                    .max()
+                    .unwrap_or(0)
             };
             let (tenant, app) = (wide(|site| &site.tenant), wide(|site| &site.app));
             for site in &self.sites {

@@ -26,12 +26,7 @@ use tokio::{net::TcpListener, signal::unix, task::JoinHandle, time::MissedTickBe
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::Config,
-    credentials::Credentials,
-    demo,
-    logs::GuestLogs,
-    plane::Plane,
-    ready::Ready,
+    config::Config, credentials::Credentials, demo, logs::GuestLogs, plane::Plane, ready::Ready,
 };
 
 /// How often usage goes to the ledger: a row for each active install. Whoever asks for usage sees it at once.
@@ -120,7 +115,11 @@ impl Platform {
             .with_context(|| format!("can't open {}", database.display()))?;
         let packages = PackageStore::open(config.data.join("packages"))?;
         let databases = InstanceDbs::new(config.database.clone())?;
-        let engine = Engine::new(&config.engine, capabilities(&databases), Arc::new(GuestLogs))?;
+        let engine = Engine::new(
+            &config.engine,
+            capabilities(&databases),
+            Arc::new(GuestLogs),
+        )?;
         let engine = Arc::new(engine);
         let routes = Arc::new(RouteTable::default());
         let plane = Arc::new(Plane::new(
@@ -140,11 +139,7 @@ impl Platform {
             plane.start(desired).await;
         }
         let shutdown = CancellationToken::new();
-        let gateway = Arc::new(Gateway::new(
-            config.gateway.clone(),
-            routes,
-            api(&control),
-        ));
+        let gateway = Arc::new(Gateway::new(config.gateway.clone(), routes, api(&control)));
         let server = Server::new(gateway, listener).run(shutdown.clone(), config.drain());
         Ok(Self {
             chores: chores(&plane, &shutdown),
@@ -217,8 +212,16 @@ pub(crate) fn host_interfaces() -> HostInterfaces {
     HostInterfaces::new([
         ProvidedCapability::new(cloudware_kv::NAME, cloudware_kv::INTERFACES, Asked),
         ProvidedCapability::new(cloudware_sql::NAME, cloudware_sql::INTERFACES, Asked),
-        ProvidedCapability::new(cloudware_config::NAME, &cloudware_config::INTERFACES, Always),
-        ProvidedCapability::new(cloudware_logging::NAME, &cloudware_logging::INTERFACES, Always),
+        ProvidedCapability::new(
+            cloudware_config::NAME,
+            &cloudware_config::INTERFACES,
+            Always,
+        ),
+        ProvidedCapability::new(
+            cloudware_logging::NAME,
+            &cloudware_logging::INTERFACES,
+            Always,
+        ),
     ])
 }
 

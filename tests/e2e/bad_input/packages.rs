@@ -36,88 +36,69 @@ fn idle() -> Vec<u8> {
 async fn packages_that_are_not_what_they_should_be() {
     let platform = Platform::start(cloudware_tests::binary!()).await;
     let good = Package::around("good", idle());
-    let cases: Vec<(Vec<u8>, Vec<&str>)> = vec![
-        (
-            b"PK\x03\x04 some other format".to_vec(),
-            vec!["not-an-archive"],
-        ),
-        (Vec::new(), vec!["truncated-archive"]),
-        (half(&good.archive()), vec!["truncated-archive"]),
-        (
-            good.clone().without("cloudware.toml").archive(),
-            vec!["missing-manifest"],
-        ),
-        (
-            good.clone().without("component.wasm").archive(),
-            vec!["missing-component"],
-        ),
-        (
-            good.clone()
-                .edit("kind = \"app\"", "kind = \"app\"\ncolour = \"red\"")
-                .archive(),
-            vec!["unknown-key"],
-        ),
-        (
-            good.clone()
-                .edit("kind = \"app\"", "kind = \"extension\"\ncolour = \"red\"")
-                .edit("mount = \"/good\"", "mount = \"good\"\nsecure = true")
-                .archive(),
-            vec![
-                "invalid-value",
-                "kind-not-supported",
-                "unknown-key",
-                "unknown-key",
-            ],
-        ),
-        (
-            good.clone().edit("[package]", "[package").archive(),
-            vec!["manifest-syntax"],
-        ),
-        (
-            good.clone().with_component(component("(module)")).archive(),
-            vec!["core-module"],
-        ),
-        (
-            good.clone().with_component(half(&idle())).archive(),
-            vec!["invalid-component"],
-        ),
-        (
-            good.clone()
-                .with_component(b"#!/bin/sh".as_slice())
-                .archive(),
-            vec!["not-a-component"],
-        ),
-        (
-            good.clone()
-                .with_component(component("(component)"))
-                .archive(),
-            vec!["missing-export"],
-        ),
-        (
-            good.clone()
-                .with_component(component(include_str!("../components/unknown_import.wat")))
-                .archive(),
-            vec!["import-not-provided"],
-        ),
-        (
-            good.clone()
-                .edit(
-                    "[http]",
-                    "[capabilities]\nteleport = \"Travels.\"\n\n[http]",
-                )
-                .archive(),
-            vec!["unknown-capability"],
-        ),
-        (
-            good.clone().with("run.sh", "exit 1").archive(),
-            vec!["unexpected-file"],
-        ),
-    ];
-    for (archive, codes) in cases {
-        assert_refused_for(&platform.try_push(archive).await, &codes);
+    let other = b"PK\x03\x04 some other format".to_vec();
+    for (archive, code) in [
+        (other, "not-an-archive"),
+        (Vec::new(), "truncated-archive"),
+        (half(&good.archive()), "truncated-archive"),
+    ] {
+        assert_refused_for(&platform.try_push(archive).await, &[code]);
+    }
+    let spoilt = spoilt_manifests(&good).into_iter();
+    for (package, codes) in spoilt.chain(spoilt_components(&good)) {
+        assert_refused_for(&platform.try_push(package.archive()).await, codes);
     }
     assert_nothing_was_kept(&platform).await;
     platform.push(&good).await;
+}
+
+type Spoilt = (Package, &'static [&'static str]);
+
+fn spoilt_manifests(good: &Package) -> Vec<Spoilt> {
+    let edit = |from: &str, to: &str| good.clone().edit(from, to);
+    let kind = "kind = \"app\"";
+    let many = edit(kind, "kind = \"extension\"\ncolour = \"red\"")
+        .edit("mount = \"/good\"", "mount = \"good\"\nsecure = true");
+    let all = &[
+        "invalid-value",
+        "kind-not-supported",
+        "unknown-key",
+        "unknown-key",
+    ];
+    let teleport = edit(
+        "[http]",
+        "[capabilities]\nteleport = \"Travels.\"\n\n[http]",
+    );
+    vec![
+        (
+            good.clone().without("cloudware.toml"),
+            &["missing-manifest"],
+        ),
+        (edit("[package]", "[package"), &["manifest-syntax"]),
+        (
+            edit(kind, "kind = \"app\"\ncolour = \"red\""),
+            &["unknown-key"],
+        ),
+        (many, all),
+        (teleport, &["unknown-capability"]),
+        (good.clone().with("run.sh", "exit 1"), &["unexpected-file"]),
+    ]
+}
+
+fn spoilt_components(good: &Package) -> Vec<Spoilt> {
+    let with = |component: Vec<u8>| good.clone().with_component(component);
+    let unknown_import = include_str!("../components/unknown_import.wat");
+    vec![
+        (
+            good.clone().without("component.wasm"),
+            &["missing-component"],
+        ),
+        (with(component("(module)")), &["core-module"]),
+        (with(half(&idle())), &["invalid-component"]),
+        (with(b"#!/bin/sh".to_vec()), &["not-a-component"]),
+        (with(component("(component)")), &["missing-export"]),
+        (with(component(unknown_import)), &["import-not-provided"]),
+    ]
 }
 
 fn half(bytes: &[u8]) -> Vec<u8> {

@@ -225,7 +225,6 @@ async fn methods_that_do_not_fit() {
 #[tokio::test]
 async fn calls_of_the_api_that_make_no_sense() {
     let platform = platform().await;
-    platform.publish(Source::HELLO).await;
     let api = platform.api();
     let raw = |body: &'static str| {
         let request = api.request(Method::POST, "/tenants");
@@ -267,6 +266,14 @@ async fn calls_of_the_api_that_make_no_sense() {
             .status,
         409
     );
+    assert_well(&platform).await;
+}
+
+#[tokio::test]
+async fn quotas_installs_and_pages_that_make_no_sense() {
+    let platform = platform().await;
+    platform.publish(Source::HELLO).await;
+    let api = platform.api();
     let quota = "/tenants/acme/instances/main/quota";
     for bad in [
         json!({}),

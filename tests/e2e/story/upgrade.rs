@@ -43,17 +43,22 @@ pub(crate) async fn of_one_tenant_and_back(platform: &Platform) {
     let receipt = json!({ "sku": "MILK", "location": "MAIN-A-01", "quantity": 3 });
     let _ = acme.post("/receipts", &receipt).await.expect(201);
     let after = stock::quantity(&acme, "MILK").await;
+    goes_back(platform, after).await;
+}
 
+/// Back by command line and forth by REST; what was written since stays.
+async fn goes_back(platform: &Platform, quantity: i64) {
+    let cli = Cli::of(platform);
+    let acme = platform.site("acme", "/stock");
     let back = cli.json("install rollback acme/main inventory-stock").await;
     assert_eq!(back["version"], "1.0.0");
     assert_eq!(version(platform, "acme").await, "1.0.0");
     assert_eq!(acme.get("/alerts").await.status, 404);
     assert_eq!(
         stock::quantity(&acme, "MILK").await,
-        after,
+        quantity,
         "what was written since stays"
     );
-    // And forth again, through REST.
     let upgrade = "/tenants/acme/instances/main/installs/inventory-stock/upgrade";
     let _ = platform.api().post(upgrade, &json!({})).await.expect(200);
     assert_eq!(version(platform, "acme").await, "1.1.0");
@@ -65,10 +70,12 @@ pub(crate) async fn of_one_tenant_and_back(platform: &Platform) {
         .json("audit list --subject acme/main/inventory-stock")
         .await
         .to_string();
-    assert!(
-        actions.contains("install.upgrade") || actions.contains("install.rollback"),
-        "{actions}"
-    );
+    for action in ["install.enable", "install.upgrade", "install.rollback"] {
+        assert!(
+            actions.contains(action),
+            "{action} is not in the trail: {actions}"
+        );
+    }
 }
 
 async fn version(platform: &Platform, tenant: &str) -> Value {

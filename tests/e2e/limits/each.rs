@@ -1,12 +1,11 @@
-//! Every limit of every kind, reached by a guest on a running platform: the answer names the limit, what was
-//! used, the maximum and the place; the host and a neighbour never notice.
+//! Each limit in turn: the answer names it, what was used, the maximum and the place.
 
-use std::time::{Duration, Instant};
-
-use cloudware_tests::{Answer, Http, Platform, Source, eventually};
+use cloudware_tests::{Answer, Http, Platform, eventually};
 use cloudware_types::Dimension;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::{assert_others_are_well, hold, platform};
 
 /// One limit that ends a run with an explanation.
 struct Case {
@@ -123,24 +122,6 @@ fn counting_to(last: u64) -> String {
         "WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {last}) \
          SELECT n FROM counted"
     )
-}
-
-/// A platform where acme has the guests that misbehave and birch, the neighbour, one that does not.
-async fn platform() -> Platform {
-    let platform = Platform::start(cloudware_tests::binary!()).await;
-    for source in [Source::ADVERSARY, Source::STATE, Source::HELLO] {
-        platform.publish(source).await;
-    }
-    platform.tenants(&["acme"], &["adversary", "state"]).await;
-    platform.tenants(&["birch"], &["hello"]).await;
-    platform
-}
-
-/// The host and the neighbour answer as ever.
-async fn assert_others_are_well(platform: &Platform) {
-    let hello = platform.site("birch", "/hello").get("/").await.expect(200);
-    assert_eq!(hello.text(), "hello\n");
-    let _ = platform.api().get("/health").await.expect(200);
 }
 
 /// The problem says which limit, how much of how much, whose, and where.
@@ -280,16 +261,6 @@ async fn concurrency(platform: &Platform) -> Dimension {
     Dimension::Concurrency
 }
 
-/// A run that lasts for as long as its answer is not read.
-async fn hold(site: &Http) -> cloudware_tests::Pending {
-    let request = site.request(Method::GET, "/endless-response");
-    let mut pending = site.open(request).await;
-    assert_eq!(pending.status(), 200);
-    let chunk = pending.chunk().await.expect("the body has begun");
-    assert!(chunk.is_some());
-    pending
-}
-
 async fn request_rate(platform: &Platform) -> Dimension {
     platform.limit("acme", json!({ "request-rate": 5 })).await;
     let site = platform.site("acme", "/adversary");
@@ -336,200 +307,4 @@ async fn storage(platform: &Platform) -> Dimension {
     platform.limit("acme", json!({ "storage": null })).await;
     let _ = site.put("/kv/full/more", &json!("fits")).await.expect(200);
     Dimension::Storage
-}
-
-/// Two memories, or memories and tables, each below the limit, together above it.
-#[tokio::test]
-async fn memory_is_the_sum_of_all_memories_and_tables() {
-    let platform = Platform::start(cloudware_tests::binary!()).await;
-    for (name, text) in [
-        ("memories", include_str!("components/two_memories.wat")),
-        ("tables", include_str!("components/growing_table.wat")),
-    ] {
-        let component = cloudware_tests::component(text);
-        let package = cloudware_tests::Package::around(name, component);
-        platform.push(&package).await;
-    }
-    platform.publish(Source::HELLO).await;
-    platform.tenants(&["acme"], &["memories", "tables"]).await;
-    platform.tenants(&["birch"], &["hello"]).await;
-    let page = 65_536;
-    // Each memory grows from 1 page to 11; the guest then ends without a response.
-    platform.limit("acme", json!({ "memory": 22 * page })).await;
-    let site = platform.site("acme", "");
-    let _ = site.get("/memories/").await.problem(502, "no-response");
-    platform.limit("acme", json!({ "memory": 21 * page })).await;
-    let problem = site.get("/memories/").await.problem(503, "limit-reached");
-    assert_eq!(problem["limit"], "memory");
-    assert_eq!(problem["used"], 22 * page);
-    assert_eq!(problem["max"], 21 * page);
-    // 50,000 elements of 8 bytes.
-    platform.limit("acme", json!({ "memory": 6 * page })).await;
-    let problem = site.get("/tables/").await.problem(503, "limit-reached");
-    assert_eq!(problem["limit"], "memory");
-    platform.limit("acme", json!({ "memory": 8 * page })).await;
-    let _ = site.get("/tables/").await.problem(502, "no-response");
-    assert_others_are_well(&platform).await;
-}
-
-#[tokio::test]
-async fn whatever_a_guest_does_it_is_answered_for() {
-    let platform = platform().await;
-    let site = platform.site("acme", "/adversary");
-    for (path, kind, function) in [
-        ("/trap", "trap", "trap"),
-        ("/panic", "trap", "panic"),
-        ("/exit", "trap", ""),
-        ("/deep-recursion", "trap", "descend"),
-        ("/no-response", "no-response", ""),
-        ("/error-response", "no-response", ""),
-    ] {
-        let problem = site.get(path).await.problem(502, kind);
-        assert_eq!(problem["app"], "adversary", "{problem}");
-        let place = problem["function"].as_str().unwrap_or_default();
-        assert!(
-            place.contains(function),
-            "{path} should name {function}: {problem}"
-        );
-        assert_others_are_well(&platform).await;
-    }
-    assert!(
-        platform
-            .log()
-            .contains("the adversary panics because it was asked to"),
-        "the guest's own message is in the log"
-    );
-    ends_by_the_tighter_of_fuel_and_deadline(&platform).await;
-    nonsense_does_not_reach_clients(&platform).await;
-    a_client_that_hangs_up_ends_the_run(&platform).await;
-    assert_others_are_well(&platform).await;
-}
-
-async fn ends_by_the_tighter_of_fuel_and_deadline(platform: &Platform) {
-    let site = platform.site("acme", "/adversary");
-    let limits = json!({ "fuel": "1000G", "deadline": "300ms" });
-    platform.limit("acme", limits).await;
-    let problem = site.get("/loop").await.problem(504, "limit-reached");
-    assert_eq!(problem["limit"], "deadline", "{problem}");
-    platform
-        .limit("acme", json!({ "fuel": "1M", "deadline": "60s" }))
-        .await;
-    let problem = site.get("/loop").await.problem(503, "limit-reached");
-    assert_eq!(problem["limit"], "fuel", "{problem}");
-    platform
-        .limit("acme", json!({ "fuel": null, "deadline": null }))
-        .await;
-    let grown = site.get("/grow").await.problem(503, "limit-reached");
-    assert_eq!(grown["limit"], "memory", "{grown}");
-}
-
-async fn nonsense_does_not_reach_clients(platform: &Platform) {
-    let site = platform.site("acme", "/adversary");
-    for path in ["/bad-header", "/bad-status"] {
-        let verdicts = site.get(path).await.expect(200).text();
-        assert!(!verdicts.contains("taken"), "{path}: {verdicts}");
-        assert!(verdicts.contains("refused"), "{path}: {verdicts}");
-    }
-    for path in ["/short-body", "/long-body"] {
-        let request = site.request(Method::GET, path);
-        match site.try_send(request).await {
-            // Cut off: no client takes it for whole.
-            Err(_) => {}
-            Ok(answer) if answer.status == 200 => assert_eq!(answer.body.len(), 10, "{path}"),
-            Ok(answer) => assert_eq!(answer.status, 502, "{path}: {}", answer.text()),
-        }
-    }
-}
-
-async fn a_client_that_hangs_up_ends_the_run(platform: &Platform) {
-    let requests = async || {
-        let usage = platform.usage("acme", "adversary").await;
-        usage["requests"].as_u64().unwrap_or_default()
-    };
-    let before = settled(&requests).await;
-    let mut held = Vec::new();
-    for _ in 0..5 {
-        held.push(hold(&platform.site("acme", "/adversary")).await);
-    }
-    drop(held);
-    eventually("every run that its client left is counted", async || {
-        (requests().await == before + 5).then_some(())
-    })
-    .await;
-}
-
-/// The reading once it does not change any more: a run is counted when it has ended, which may be a
-/// moment after its answer has come.
-async fn settled(read: &impl AsyncFn() -> u64) -> u64 {
-    let mut last = (read().await, Instant::now());
-    eventually("usage settles", async || {
-        let now = read().await;
-        if now != last.0 {
-            last = (now, Instant::now());
-        }
-        (last.1.elapsed() > Duration::from_millis(500)).then_some(now)
-    })
-    .await
-}
-
-/// A manifest may ask for less than the default, and no more.
-#[tokio::test]
-async fn a_manifest_lowers_limits_and_an_admin_overrides_them() {
-    let platform = Platform::start(cloudware_tests::binary!()).await;
-    let package = Source::ADVERSARY.package(platform.binary()).await;
-    let manifest = "[http]\nmount = \"/adversary\"";
-    let modest = package.edit(manifest, &format!("{manifest}\n\n[limits]\nfuel = \"2M\""));
-    platform.push(&modest).await;
-    platform.tenants(&["acme"], &["adversary"]).await;
-    let site = platform.site("acme", "/adversary");
-    let problem = site
-        .get("/spin?iterations=10000000")
-        .await
-        .problem(503, "limit-reached");
-    assert_eq!(problem["max"], 2_000_000);
-    let quota = "/tenants/acme/instances/main/installs/adversary/quota";
-    let in_force = platform.api().get(quota).await.expect(200).json();
-    assert_eq!(limit(&in_force, "fuel")["level"], "manifest");
-    let _ = platform
-        .api()
-        .patch(quota, &json!({ "fuel": "1G" }))
-        .await
-        .expect(200);
-    let _ = site.get("/spin?iterations=10000000").await.expect(200);
-    let in_force = platform.api().get(quota).await.expect(200).json();
-    assert_eq!(limit(&in_force, "fuel")["level"], "install");
-    assert_eq!(limit(&in_force, "fuel")["value"], 1_000_000_000);
-}
-
-/// One dimension of a quota document.
-fn limit<'a>(quota: &'a Value, name: &str) -> &'a Value {
-    let limits = quota["limits"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let found = limits.iter().find(|limit| limit["name"] == name);
-    found.unwrap_or(&Value::Null)
-}
-
-/// With every sandbox of the host taken, a request is refused before any work is done for it.
-#[tokio::test]
-async fn a_full_host_says_when_to_come_again() {
-    let options = cloudware_tests::Options {
-        variables: vec![("CLOUDWARE_ENGINE__SANDBOXES_MAX".to_owned(), "1".to_owned())],
-        ..cloudware_tests::Options::default()
-    };
-    let platform = Platform::start_with(cloudware_tests::binary!(), options).await;
-    platform.publish(Source::ADVERSARY).await;
-    platform.tenants(&["acme"], &["adversary"]).await;
-    let site = platform.site("acme", "/adversary");
-    let held = cloudware_tests::InFlight::begin(&site).await;
-    let refused = site.get("/counter").await;
-    let _ = refused.problem(503, "overloaded");
-    assert!(refused.header("retry-after").parse::<u64>().is_ok());
-    let _ = platform.api().get("/health").await.expect(200);
-    held.finish().await;
-    eventually("the sandbox is free again", async || {
-        (site.get("/counter").await.status == 200).then_some(())
-    })
-    .await;
 }
