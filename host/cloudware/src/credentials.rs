@@ -12,6 +12,8 @@ use std::{
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::Role;
+
 /// The content of `credentials.json`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Credentials {
@@ -28,6 +30,14 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
+    /// The token for a role.
+    pub(crate) fn token(self, role: Role) -> String {
+        match (role, self.provider) {
+            (Role::Provider, Some(provider)) => provider,
+            _ => self.operator,
+        }
+    }
+
     /// Reads the credentials of a data folder; `None` where there are none yet.
     pub(crate) fn read(data: &Path) -> Result<Option<Self>> {
         let path = path(data);

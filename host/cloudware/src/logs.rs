@@ -1,5 +1,7 @@
 //! Log lines of the host and of guests: structured, on standard error.
 
+use std::borrow::Cow;
+
 use anyhow::{Context, Result};
 use cloudware_capability::{LogLevel, LogRecord, LogSink};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -28,13 +30,14 @@ pub(crate) fn init(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Guest log text among the host's, labelled with who wrote it. Control characters are escaped by
-/// the formatter, so that a guest can't forge lines.
+/// Guest log text among the host's, labelled with who wrote it. Control characters are escaped, so that a
+/// guest can't forge lines.
 pub(crate) struct GuestLogs;
 
 impl LogSink for GuestLogs {
     fn record(&self, record: &LogRecord<'_>) {
         let identity = record.identity;
+        let (context, message) = (visible(record.context), visible(record.message));
         macro_rules! emit {
             ($level:ident) => {
                 tracing::$level!(
@@ -42,8 +45,8 @@ impl LogSink for GuestLogs {
                     tenant = %identity.tenant_slug,
                     instance = %identity.instance_slug,
                     app = %identity.app,
-                    context = record.context,
-                    message = record.message,
+                    context = &*context,
+                    message = &*message,
                 )
             };
         }
@@ -54,5 +57,35 @@ impl LogSink for GuestLogs {
             LogLevel::Warn => emit!(warn),
             LogLevel::Error | LogLevel::Critical => emit!(error),
         }
+    }
+}
+
+/// The text with its control characters written out.
+fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if character.is_control() {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_can_not_begin_a_line() {
+        assert_eq!(
+            visible("a\n2026 INFO b\u{1b}[0m"),
+            "a\\n2026 INFO b\\u{1b}[0m"
+        );
+        assert_eq!(visible("größe 1 m²"), "größe 1 m²");
     }
 }

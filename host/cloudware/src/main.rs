@@ -146,8 +146,14 @@ async fn run(cli: Cli) -> Result<()> {
         Command::New(args) => args.run(&context(&global)).await,
         Command::Build(args) => args.run(&context(&global)).await,
         Command::Check(args) => args.run(&context(&global)).await,
-        Command::Push(args) => args.run(&context(&global), &client(&global)?).await,
-        Command::Admin(command) => admin::run(command, &client(&global)?).await,
+        Command::Push(args) => {
+            let role = match args.provider() {
+                Some(_) => Role::Operator,
+                None => Role::Provider,
+            };
+            args.run(&context(&global), &client(&global, role)?).await
+        }
+        Command::Admin(command) => admin::run(command, &client(&global, Role::Operator)?).await,
         Command::Bench(args) => args.run(&context(&global)).await,
         Command::BenchPeer(args) => args.run().await,
     }
@@ -196,8 +202,17 @@ fn context(global: &Global) -> isv::Context {
 /// The default of the data folder, as in the configuration.
 const DATA: &str = "cloudware-data";
 
-/// A client with the address and token that were given, or else the local operator's.
-fn client(global: &Global) -> Result<Client> {
+/// For whom a command speaks where no token is given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The platform's staff.
+    Operator,
+    /// The demo's provider where there is one, else the operator.
+    Provider,
+}
+
+/// A client with the address and token that were given, or else those of the local platform.
+fn client(global: &Global, role: Role) -> Result<Client> {
     let data = global.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
     let local = Credentials::read(&data)?;
     let api = global
@@ -208,7 +223,7 @@ fn client(global: &Global) -> Result<Client> {
     let token = global.token.clone().or_else(|| {
         local
             .filter(|local| local.api == api)
-            .map(|local| local.operator)
+            .map(|local| local.token(role))
     });
     Ok(Client::new(&api, token)?.with_output(global.output))
 }

@@ -9,11 +9,13 @@ use cloudware_control::{
     ApplyError, DataPlane, MigrateError, PackageStore, PrepareError, ReleaseToPrepare,
     usage::Ledger,
 };
-use cloudware_engine::{CodeError, Engine};
+use cloudware_engine::{BoundInstall, CodeError, Engine};
 use cloudware_gateway::{Mount, RouteTable, Site};
 use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrations};
 use cloudware_packages::{Problem, Problems};
-use cloudware_types::{DesiredInstance, Digest, Dimension, InstanceId, Migration, UsageRecord};
+use cloudware_types::{
+    DesiredInstall, DesiredInstance, Digest, Dimension, InstanceId, Migration, UsageRecord,
+};
 use dashmap::DashMap;
 use tokio::sync::Mutex;
 
@@ -49,19 +51,54 @@ impl Plane {
         }
     }
 
-    /// Serves an instance at start. One that can't be served as it should is served as unavailable,
-    /// so that it does not keep the others from starting.
-    pub(crate) async fn start(&self, desired: DesiredInstance) {
-        let id = desired.id;
-        let mut without = desired.clone();
-        if let Err(error) = self.apply(desired).await {
-            tracing::error!(instance = %id, %error, "an instance can't be served");
-            without.installs.clear();
-            without.unavailable = Some(format!("an app can't be started: {error}"));
-            if let Err(error) = self.apply(without).await {
-                tracing::error!(instance = %id, %error, "nor can it be marked as unavailable");
-            }
+    /// Serves an instance at start. What can't be bound is served as unavailable, so that it keeps
+    /// neither the other apps of the instance nor other instances from starting.
+    pub(crate) async fn start(&self, mut desired: DesiredInstance) {
+        let lost = !self.databases.exists(desired.id);
+        if lost
+            && desired
+                .installs
+                .iter()
+                .any(|i| i.database_namespace.is_some())
+        {
+            tracing::error!(instance = %desired.id, "the private database of an instance is missing");
+            desired.unavailable =
+                Some("its data is missing; the operator's log says more".to_owned());
         }
+        let mut mounts = Vec::with_capacity(desired.installs.len());
+        for install in &desired.installs {
+            let bound = self.bind(&desired, install).await;
+            if let Err(error) = &bound {
+                tracing::error!(instance = %desired.id, app = %install.app, %error, "an app can't be served");
+            }
+            mounts.extend(mount(install, bound.ok()));
+        }
+        self.serve(desired, mounts);
+    }
+
+    async fn bind(
+        &self,
+        instance: &DesiredInstance,
+        install: &DesiredInstall,
+    ) -> Result<Arc<BoundInstall>, ApplyError> {
+        self.load(install.component).await?;
+        self.engine
+            .bind(instance, install)
+            .await
+            .map_err(|error| ApplyError(format!("{}: {error}", install.app)))
+    }
+
+    fn serve(&self, desired: DesiredInstance, mounts: Vec<Mount>) {
+        let storage = desired.limits.get(Dimension::Storage);
+        self.storage.insert(desired.id, storage);
+        let site = Site {
+            tenant: desired.tenant_slug,
+            instance: desired.slug,
+            is_default: desired.is_default,
+            unavailable: desired.unavailable,
+            mounts,
+        };
+        self.routes.put(desired.id, site);
     }
 
     /// Compiles a component from its published bytes where the cache does not have it, which happens
@@ -103,6 +140,14 @@ impl Plane {
     }
 }
 
+/// Where the site serves an install, if the app answers HTTP.
+fn mount(install: &DesiredInstall, bound: Option<Arc<BoundInstall>>) -> Option<Mount> {
+    install.http.as_ref().map(|http| Mount {
+        prefix: http.mount.clone(),
+        install: bound,
+    })
+}
+
 #[async_trait]
 impl DataPlane for Plane {
     async fn prepare(&self, release: ReleaseToPrepare) -> Result<(), PrepareError> {
@@ -135,29 +180,10 @@ impl DataPlane for Plane {
     async fn apply(&self, desired: DesiredInstance) -> Result<(), ApplyError> {
         let mut mounts = Vec::with_capacity(desired.installs.len());
         for install in &desired.installs {
-            self.load(install.component).await?;
-            let bound = self
-                .engine
-                .bind(&desired, install)
-                .await
-                .map_err(|error| ApplyError(format!("{}: {error}", install.app)))?;
-            if let Some(http) = &install.http {
-                mounts.push(Mount {
-                    prefix: http.mount.clone(),
-                    install: bound,
-                });
-            }
+            let bound = self.bind(&desired, install).await?;
+            mounts.extend(mount(install, Some(bound)));
         }
-        let storage = desired.limits.get(Dimension::Storage);
-        self.storage.insert(desired.id, storage);
-        let site = Site {
-            tenant: desired.tenant_slug,
-            instance: desired.slug,
-            is_default: desired.is_default,
-            unavailable: desired.unavailable,
-            mounts,
-        };
-        self.routes.put(desired.id, site);
+        self.serve(desired, mounts);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{config::Config, credentials::Credentials};
+use crate::{DATA, config::Config, credentials::Credentials};
 
 /// The announcement.
 #[derive(Debug, Serialize)]
@@ -70,9 +70,10 @@ impl Ready {
                     .unwrap_or(0)
             };
             let (tenant, app) = (wide(|site| &site.tenant), wide(|site| &site.app));
+            let url = wide(|site| &site.host_url);
             for site in &self.sites {
                 lines.push(format!(
-                    "  {:tenant$}  {:app$}  {}  {}",
+                    "  {:tenant$}  {:app$}  {:url$}  {}",
                     site.tenant, site.app, site.host_url, site.url
                 ));
             }
@@ -82,7 +83,19 @@ impl Ready {
             "Tokens: {}/credentials.json (the commands find them there)",
             self.data
         ));
-        lines.push("Next:   `cloudware tenant list`, `cloudware quota show acme/main`".to_owned());
+        let data = match self.data.as_str() {
+            DATA => String::new(),
+            other => format!(" --data {other}"),
+        };
+        lines.push(match self.sites.first() {
+            Some(site) => format!(
+                "Next:   cloudware{data} tenant list; cloudware{data} quota show {}/{}",
+                site.tenant, site.instance
+            ),
+            None => format!(
+                "Next:   cloudware{data} provider create NAME; cloudware{data} tenant create NAME"
+            ),
+        });
         lines.push("Stop:   Ctrl-C\n".to_owned());
         lines.join("\n")
     }

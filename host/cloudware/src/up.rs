@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How often usage goes to the ledger: a row for each active install. Whoever asks for usage sees it at once.
-const USAGE_EVERY: Duration = Duration::from_secs(10);
+const USAGE_EVERY: Duration = Duration::from_secs(5);
 
 /// How often idle warm sandboxes are looked for.
 const EVICT_EVERY: Duration = Duration::from_secs(5);

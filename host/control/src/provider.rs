@@ -127,7 +127,7 @@ pub(crate) async fn publishing(
         (Caller::Provider(own), None) => find(db, call, &own.to_string()).await,
         (Caller::Operator, None) => Err(Error::invalid(
             "provider",
-            "must name the provider for which an operator pushes",
+            "must name the provider for which an operator pushes: `--provider NAME` (see `cloudware provider list`; `provider create` makes one)",
         )),
         (Caller::Tenant(_) | Caller::Nobody, _) => Err(Error::Forbidden(
             "only a provider or an operator may push releases".to_owned(),

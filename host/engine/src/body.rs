@@ -15,7 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::{BoundInstall, serve::Conversation};
+use crate::{BoundInstall, admission::Permit, serve::Conversation};
 
 /// A request body that ends with an error at its limit.
 pub(crate) struct BoundedBody<B> {
@@ -118,6 +118,8 @@ pub struct GuestBody {
     sent: u64,
     max: u64,
     install: Arc<BoundInstall>,
+    /// The run counts as running until its answer is sent.
+    permit: Option<Permit>,
 }
 
 /// A body that is still being written.
@@ -128,7 +130,7 @@ pub(crate) struct Streaming {
 }
 
 impl GuestBody {
-    pub(crate) fn new(install: Arc<BoundInstall>) -> Self {
+    pub(crate) fn new(install: Arc<BoundInstall>, permit: Option<Permit>) -> Self {
         Self {
             ready: VecDeque::new(),
             rest: None,
@@ -136,7 +138,13 @@ impl GuestBody {
             sent: 0,
             max: install.limits.get(Dimension::ResponseBytes),
             install,
+            permit,
         }
+    }
+
+    /// Why the body broke off while it was filled, if it did.
+    pub(crate) fn take_broken(&mut self) -> Option<String> {
+        self.broken.take()
     }
 
     /// Takes what can be had of the body without waiting. A body that ends within that is sent with
@@ -241,7 +249,9 @@ impl GuestBody {
             }
             None => {
                 // The client has its answer; what the guest does after it may take until its deadline.
-                if let Some(conversation) = self.rest.take().and_then(|rest| rest.conversation) {
+                let still = self.rest.take().and_then(|rest| rest.conversation);
+                if let Some(mut conversation) = still {
+                    conversation.permit = self.permit.take();
                     tokio::spawn(conversation.finish());
                 }
                 Poll::Ready(None)

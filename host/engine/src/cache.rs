@@ -71,6 +71,7 @@ impl CodeCache {
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
         file.write_all(bytes)?;
         file.persist(path).map_err(|error| error.error)?;
@@ -95,20 +96,18 @@ impl CodeCache {
 }
 
 fn read_or_make_key(path: &Path) -> io::Result<[u8; 32]> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    match options.open(path) {
-        Ok(file) => write_key(file),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::read(path)?.try_into().map_err(|_| {
-                io::Error::other(format!(
-                    "{} is damaged: delete it, and compiled code is made anew",
-                    path.display()
-                ))
-            })
-        }
-        Err(error) => Err(error),
+    match fs::read(path).map(<[u8; 32]>::try_from) {
+        Ok(Ok(key)) => return Ok(key),
+        Ok(Err(_)) => tracing::warn!(
+            path = %path.display(),
+            "the key of compiled code is damaged; a new one is made, and code is compiled anew"
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    write_key(options.open(path)?)
 }
 
 fn write_key(mut file: File) -> io::Result<[u8; 32]> {

@@ -31,11 +31,12 @@ pub const RANDOM_BYTES_MAX: u64 = 1 << 20;
 pub const HEADER_BYTES_MAX: usize = 64 << 10;
 
 /// Response body chunks that a guest may be ahead of the client, and the size of each: pages of up to
-/// 64 KiB written in the usual 4 KiB steps leave the sandbox before the client has read them.
+/// 64 KiB written in the usual 4 KiB steps leave the sandbox before the client has read them, and what a
+/// client that does not read pins of the host is bounded by 128 KiB.
 pub const BODY_CHUNKS_AHEAD: usize = 16;
 
 /// See [`BODY_CHUNKS_AHEAD`].
-pub const BODY_CHUNK_BYTES: usize = 64 << 10;
+pub const BODY_CHUNK_BYTES: usize = 8 << 10;
 
 /// Core instances of one component; adapters and shims make a handful, hundreds are an attack.
 pub const CORE_INSTANCES_PER_COMPONENT: u32 = 32;

@@ -18,7 +18,7 @@ use wasmtime_wasi_http::{
     p3,
 };
 
-use crate::{BoundInstall, Sandbox, admission::Permit, body::EndSignal, stop, timed::thread_cpu};
+use crate::{BoundInstall, Sandbox, body::EndSignal, stop, timed::thread_cpu};
 
 /// Where the guest's response appears; the one who drives the run looks here after each poll.
 pub(crate) type ResponseSlot = Arc<Mutex<Option<Result<Response<WasiBody>, String>>>>;
@@ -31,7 +31,6 @@ pub(crate) struct Run {
     install: Arc<BoundInstall>,
     sandbox: Option<Sandbox>,
     place: Option<OwnedSemaphorePermit>,
-    _permit: Permit,
     started: Instant,
     stopped: bool,
 }
@@ -41,14 +40,12 @@ impl Run {
         install: Arc<BoundInstall>,
         sandbox: Sandbox,
         place: OwnedSemaphorePermit,
-        permit: Permit,
         started: Instant,
     ) -> Self {
         Self {
             install,
             sandbox: Some(sandbox),
             place: Some(place),
-            _permit: permit,
             started,
             stopped: true,
         }

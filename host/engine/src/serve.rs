@@ -17,6 +17,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::{
     BoundInstall, GuestBody, Sandbox,
+    admission::Permit,
     body::{BoundedBody, Streaming},
     run::{ResponseSlot, Run, no_response},
     stop,
@@ -29,6 +30,8 @@ pub(crate) struct Conversation {
     call: TimedCall,
     slot: ResponseSlot,
     started: Instant,
+    /// Held until the answer is sent, so that what waits for a slow client counts as running.
+    pub(crate) permit: Option<Permit>,
 }
 
 impl BoundInstall {
@@ -66,19 +69,14 @@ impl BoundInstall {
         let request =
             request.map(|body| BoundedBody::new(body, Arc::clone(&progress), request_max));
         let slot = ResponseSlot::new(Mutex::new(None));
-        let run = Run::new(
-            Arc::clone(self),
-            sandbox,
-            admitted.place,
-            admitted.permit,
-            started,
-        );
+        let run = Run::new(Arc::clone(self), sandbox, admitted.place, started);
         let call = Box::pin(run.handle(request, Arc::clone(&slot)));
         let mut conversation = Some(Conversation {
             install: Arc::clone(self),
             call: TimedCall::new(call, progress, started, self.deadline()),
             slot,
             started,
+            permit: Some(admitted.permit),
         });
         poll_fn(move |cx| Conversation::poll_response(&mut conversation, cx)).await
     }
@@ -110,11 +108,7 @@ impl Conversation {
             }
             Some(Ok(response)) => {
                 let conversation = this.take().expect("it was there above");
-                Poll::Ready(Ok(conversation.answer(
-                    response,
-                    Progressing::from(ended),
-                    cx,
-                )))
+                Poll::Ready(conversation.answer(response, Progressing::from(ended), cx))
             }
             Some(Err(code)) => Poll::Ready(Err(conversation.fail(Some(code), ended.into()))),
             None if ended => Poll::Ready(Err(conversation.fail(None, Progressing::Ended))),
@@ -122,13 +116,16 @@ impl Conversation {
         }
     }
 
+    /// The answer, with as much of its body as is ready. A body that breaks off before anything was
+    /// sent is a failure that the client can still be told of.
     fn answer(
-        self,
+        mut self,
         response: Response<WasiBody>,
         progressing: Progressing,
         cx: &mut Context<'_>,
-    ) -> Response<GuestBody> {
-        let mut body = GuestBody::new(Arc::clone(&self.install));
+    ) -> Result<Response<GuestBody>, Box<Stop>> {
+        let mut body = GuestBody::new(Arc::clone(&self.install), self.permit.take());
+        let (install, started) = (Arc::clone(&self.install), self.started);
         let (parts, rest) = response.into_parts();
         let conversation = (progressing == Progressing::Still).then_some(self);
         body.fill(
@@ -138,7 +135,14 @@ impl Conversation {
             },
             cx,
         );
-        Response::from_parts(parts, body)
+        let Some(message) = body.take_broken() else {
+            return Ok(Response::from_parts(parts, body));
+        };
+        if progressing == Progressing::Ended {
+            install.count_stop();
+        }
+        let cause = StopCause::NoResponse { message };
+        Err(stop::stop(&install.identity, cause, started))
     }
 
     /// Polls the run once.

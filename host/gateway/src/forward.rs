@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
-    header::HOST,
+    header::{CONNECTION, HOST, TE},
     uri::{Parts, PathAndQuery},
 };
 use uuid::Uuid;
@@ -96,6 +96,18 @@ fn remove_reserved(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     headers.remove(FORWARDED);
+    headers.remove(TE);
+    // What `Connection` names is for this hop only (RFC 9110, 7.6.1).
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
 }
 
 #[cfg(test)]

@@ -9,10 +9,11 @@ pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
 pub(crate) const HEADERS_MAX: usize = 100;
 
 /// How long a client may take to send a request's head, and stay idle between requests.
-pub(crate) const HEAD_TIME_MAX: Duration = Duration::from_secs(60);
+pub(crate) const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Streams of one HTTP/2 connection at the same time.
-pub(crate) const STREAMS_MAX: u32 = 100;
+/// How long a client may take none of an answer before its connection is closed, and with it the
+/// sandbox that writes the answer.
+pub(crate) const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The longest request id that is taken over from a client.
 pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;

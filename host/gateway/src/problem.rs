@@ -46,6 +46,15 @@ impl Problem {
         )
     }
 
+    pub(crate) fn several_hosts() -> Self {
+        Self::new(
+            "several-hosts",
+            StatusCode::BAD_REQUEST,
+            "Several hosts",
+            "The request has several Host headers: send one (RFC 9112, 3.2).".to_owned(),
+        )
+    }
+
     pub(crate) fn unknown_site(name: &str) -> Self {
         let detail = format!("There is no site `{}`.", shorten(name));
         Self::new(

@@ -33,8 +33,8 @@ pub struct Site {
 pub struct Mount {
     /// The path prefix: `/`, or `/name` without a final slash.
     pub prefix: String,
-    /// The install that answers.
-    pub install: Arc<BoundInstall>,
+    /// The install that answers; `None` where it could not be bound, and visitors are told so.
+    pub install: Option<Arc<BoundInstall>>,
 }
 
 impl RouteTable {

@@ -1,19 +1,20 @@
-//! The listener: accepts connections, serves HTTP/1.1 and HTTP/2 on them, and drains them at the end.
+//! The listener: accepts connections, serves HTTP/1.1 on them, and drains them at the end.
 
 use std::{convert::Infallible, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{Full, combinators::UnsyncBoxBody};
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -77,7 +78,11 @@ impl Gateway {
                     request_id: &request_id,
                 };
                 forward::rewrite(&mut request, &hop);
-                let install = Arc::clone(&site.mounts[mount].install);
+                let mount = &site.mounts[mount];
+                let Some(install) = mount.install.clone() else {
+                    let problem = Problem::unavailable(&site, APP_BROKEN);
+                    return problem.into_response(text(&request_id));
+                };
                 match install.serve(request).await {
                     Ok(response) => response.map(GatewayBody::Guest),
                     Err(stop) => {
@@ -98,6 +103,9 @@ impl Gateway {
     }
 
     fn route<B>(&self, request: &Request<B>) -> Result<Route, Problem> {
+        if request.headers().get_all(header::HOST).iter().count() > 1 {
+            return Err(Problem::several_hosts());
+        }
         let path = request.uri().path();
         let (site, site_bytes) = match Address::of(request, &self.config.domains) {
             Address::Platform => return Ok(Route::Platform),
@@ -150,6 +158,9 @@ impl Gateway {
         })
     }
 }
+
+/// What a visitor is told of an app that could not be bound; the operator finds the reason in the log.
+const APP_BROKEN: &str = "the app can't be started; the operator's log says why";
 
 /// Who answers a request.
 enum Route {
@@ -246,21 +257,15 @@ impl Server {
                 Ok::<_, Infallible>(gateway.handle(request, client).await)
             }
         });
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = http1::Builder::new();
         builder
-            .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(limits::HEAD_TIME_MAX)
             .max_buf_size(limits::HEAD_BYTES_MAX)
             .max_headers(limits::HEADERS_MAX);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(limits::HEAD_BYTES_MAX as u32)
-            .max_concurrent_streams(limits::STREAMS_MAX);
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits::WRITE_TIME_MAX));
+        let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -88,7 +88,7 @@ pub(crate) const DISK_FREE_BYTES_MIN: u64 = 32 << 20;
 pub(crate) const FILE_LOCK_WAIT: Duration = Duration::from_secs(2);
 
 /// Time for one whole migration of an instance.
-pub(crate) const MIGRATION_TIME_MAX: Duration = Duration::from_secs(300);
+pub(crate) const MIGRATION_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Time for checking migrations on a scratch database, which is empty.
 pub(crate) const MIGRATION_CHECK_TIME_MAX: Duration = Duration::from_secs(10);

@@ -242,6 +242,13 @@ impl InstanceDbs {
     }
 
     /// One of 256 subdirectories by the last two digits of the id, which are random.
+    /// Whether the instance has a database file. One that an app's migrations made and that is gone has
+    /// been lost, and must not be taken for a new one.
+    #[must_use]
+    pub fn exists(&self, instance: InstanceId) -> bool {
+        self.path(instance).is_file()
+    }
+
     fn path(&self, instance: InstanceId) -> PathBuf {
         let id = instance.to_string();
         let directory = self.shared.config.dir.join(&id[id.len() - 2..]);

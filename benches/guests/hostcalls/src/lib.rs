@@ -25,8 +25,10 @@ fn handle(request: Request) -> Result<Response, Problem> {
     match run(&operation, count) {
         Ok(Some(done)) => Ok(Response::text(done.to_string())),
         Ok(None) => Err(refuse(format!("there is no operation `{operation}`"))),
-        Err(error) => Err(Problem::new(Status::INTERNAL_SERVER_ERROR, "failed")
-            .with_detail(error.to_string())),
+        Err(error) => {
+            Err(Problem::new(Status::INTERNAL_SERVER_ERROR, "failed")
+                .with_detail(error.to_string()))
+        }
     }
 }
 

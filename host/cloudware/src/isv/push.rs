@@ -33,6 +33,11 @@ pub(crate) struct PushArgs {
 }
 
 impl PushArgs {
+    /// The provider that is pushed for, where the command names one.
+    pub(crate) fn provider(&self) -> Option<&Slug> {
+        self.provider.as_ref()
+    }
+
     /// Runs the command.
     ///
     /// # Errors

@@ -153,6 +153,7 @@ async fn releases(
         ));
     }
     let from = store::release::get(db, install.release_id).await?;
+    let backward = matches!(aim, Aim::Previous);
     let to = match aim {
         Aim::Previous => match install.previous_release_id {
             Some(id) => store::release::get(db, id).await?,
@@ -182,6 +183,17 @@ async fn releases(
         return Err(Error::conflict(
             "already-so",
             format!("{} is at {} already", install.path(), to.version),
+        ));
+    }
+    // The release before a rollback is the one that was left: a second rollback must not bring it back.
+    if backward && to.version > from.version {
+        return Err(Error::conflict(
+            "rolled-back",
+            format!(
+                "{} was rolled back from {} already: `install upgrade` goes up again",
+                install.path(),
+                to.version
+            ),
         ));
     }
     refuse_yanked(&to)?;
