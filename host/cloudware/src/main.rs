@@ -26,6 +26,11 @@ use crate::{
     ready::Ready,
 };
 
+/// A request makes and frees many small pieces of memory on one thread; a whole request is some percent faster
+/// with this allocator than with the system's (see ARCHITECTURE.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Hosts SaaS applications as sandboxed WebAssembly components.
 #[derive(Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]

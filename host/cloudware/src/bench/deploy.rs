@@ -31,7 +31,7 @@ struct Changes {
 
 /// Runs the bench.
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
-    let guest = guests::build(guests::HELLO, &bench.work.kept, bench.context).await?;
+    let guest = guests::build(guests::HELLO, &bench.work, bench.context).await?;
     let data = bench.work.scratch(NAME);
     let platform = Platform::start(&data, None).await?;
     let empty = milliseconds(platform.ready_after);

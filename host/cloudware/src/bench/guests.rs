@@ -8,10 +8,8 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use cloudware_packages::Package;
 
-use crate::{
-    isv::{self, BuildRequest},
-    sources,
-};
+use super::work::Work;
+use crate::isv::{self, BuildRequest};
 
 /// Where the guests' sources are in the repository.
 const SOURCES: &str = "benches/guests";
@@ -51,10 +49,9 @@ pub(super) struct BuiltGuest {
     pub(super) package: Package,
 }
 
-/// Builds a guest in `work`. What has not changed is not compiled again.
-pub(super) async fn build(guest: Guest, work: &Path, context: &isv::Context) -> Result<BuiltGuest> {
-    let tree = work.join("source");
-    sources::extract(SOURCES, &tree)?;
+/// Builds a guest. What has not changed is not compiled again.
+pub(super) async fn build(guest: Guest, work: &Work, context: &isv::Context) -> Result<BuiltGuest> {
+    let (tree, _held) = work.sources(SOURCES)?;
     let folder = tree.join(SOURCES).join(guest.folder);
     let request = BuildRequest {
         folder: &folder,

@@ -66,8 +66,8 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
             "warning: this machine has one core; servers and load share it, and the figures say little",
         );
     }
-    let fresh = guests::build(guests::HELLO, &bench.work.kept, bench.context).await?;
-    let warm = guests::build(guests::HELLO_WARM, &bench.work.kept, bench.context).await?;
+    let fresh = guests::build(guests::HELLO, &bench.work, bench.context).await?;
+    let warm = guests::build(guests::HELLO_WARM, &bench.work, bench.context).await?;
     let component = bench.work.scratch("hello.wasm");
     fs::write(&component, &fresh.package.component)
         .with_context(|| format!("{} can't be written", component.display()))?;

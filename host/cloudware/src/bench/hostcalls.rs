@@ -93,7 +93,7 @@ struct Rounds {
 
 /// Runs the bench.
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
-    let guest = guests::build(guests::HOSTCALLS, &bench.work.kept, bench.context).await?;
+    let guest = guests::build(guests::HOSTCALLS, &bench.work, bench.context).await?;
     let step = bench.context.progress.step("measuring host calls");
     let host = Host::new(&bench.work.scratch(NAME))?;
     let install = host.bind(&guest.package, Reuse::Fresh).await?;

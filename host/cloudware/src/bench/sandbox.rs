@@ -35,7 +35,7 @@ struct Batches {
 
 /// Runs the bench.
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
-    let guest = guests::build(guests::HELLO, &bench.work.kept, bench.context).await?;
+    let guest = guests::build(guests::HELLO, &bench.work, bench.context).await?;
     let step = bench.context.progress.step("measuring sandboxes");
     let host = Host::new(&bench.work.scratch(NAME))?;
     let fresh = host.bind(&guest.package, Reuse::Fresh).await?;
