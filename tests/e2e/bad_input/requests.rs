@@ -52,6 +52,12 @@ async fn hosts_and_paths_that_lead_nowhere() {
         .problem(404, "unknown-path");
     let _ = base.get("/nothing/here").await.problem(404, "not-found");
     let _ = base.get("/api/v1/nothing").await.problem(404, "not-found");
+    let several = exchange(
+        platform.socket(),
+        "GET / HTTP/1.1\r\nHost: localhost\r\nHost: acme.localhost\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    assert_eq!(several.status, Some(400), "{}", several.text);
     let without = exchange(
         platform.socket(),
         "GET / HTTP/1.1\r\nConnection: close\r\n\r\n",

@@ -54,6 +54,9 @@ async fn goes_back(platform: &Platform, quantity: i64) {
     assert_eq!(back["version"], "1.0.0");
     assert_eq!(version(platform, "acme").await, "1.0.0");
     assert_eq!(acme.get("/alerts").await.status, 404);
+    let again = cli.run("install rollback acme/main inventory-stock").await;
+    let _ = again.refused(1, &["rolled back", "install upgrade"]);
+    assert_eq!(version(platform, "acme").await, "1.0.0");
     assert_eq!(
         stock::quantity(&acme, "MILK").await,
         quantity,
