@@ -11,8 +11,8 @@ use cloudware_capability::{
     Progress,
 };
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, Digest, Dimension, InstallId, InstanceId, Limits, ReleaseId,
-    Reuse, StopCause, TenantId,
+    Class, DesiredInstall, DesiredInstance, Digest, Dimension, InstallId, InstanceId, Limits,
+    ReleaseId, Reuse, StopCause, TenantId,
 };
 use wasmtime::{
     Engine, Store,
@@ -153,6 +153,7 @@ fn parts(
     InvocationParts {
         wasi: wasmtime_wasi::WasiCtx::builder().build(),
         http_hooks: Box::new(NoOutbound),
+        class: Class::Request,
         limits: Arc::clone(&install.limits),
         bindings: Arc::new(bindings),
         log: Arc::new(GuestLog::new(Arc::clone(&identity), sink, log_bytes_max)),

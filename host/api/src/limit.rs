@@ -1,7 +1,7 @@
 //! The table of limits: what can be limited, in which unit, with which default and bounds, and why.
 
 use axum::Json;
-use cloudware_types::Dimension;
+use cloudware_types::Limit;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,7 +15,11 @@ pub(crate) struct LimitView {
     /// `invocation` (one sandboxed run) or `instance` (all of it together).
     #[schema(value_type = String)]
     scope: cloudware_types::Scope,
-    /// The unit of its numbers: `fuel`, `bytes`, `milliseconds`, `count` or `per-second`.
+    /// Of which invocations: `request`, `hook` or `job`; says nothing where it bounds an instance.
+    #[schema(value_type = String)]
+    class: cloudware_types::Class,
+    /// The unit of its numbers: `fuel`, `bytes`, `bytes-per-second`, `milliseconds`, `count` or
+    /// `per-second`.
     #[schema(value_type = String)]
     unit: cloudware_types::Unit,
     /// The value where nobody sets one.
@@ -34,17 +38,18 @@ pub(crate) struct LimitView {
     responses((status = 200, body = Vec<LimitView>), Refusal)
 )]
 pub(crate) async fn limit_list(_caller: Caller) -> Json<Vec<LimitView>> {
-    let view = |dimension: &Dimension| {
-        let (min, max) = dimension.bounds();
+    let view = |limit: &Limit| {
+        let (min, max) = limit.bounds();
         LimitView {
-            name: dimension.name(),
-            scope: dimension.scope(),
-            unit: dimension.unit(),
-            default: dimension.default_value(),
+            name: limit.name(),
+            scope: limit.scope(),
+            class: limit.class(),
+            unit: limit.unit(),
+            default: limit.default_value(),
             min,
             max,
-            reason: dimension.reason(),
+            reason: limit.dimension().reason(),
         }
     };
-    Json(Dimension::ALL.iter().map(view).collect())
+    Json(Limit::all().iter().map(view).collect())
 }

@@ -8,7 +8,7 @@ use axum::{
     extract::{Path, State},
 };
 use cloudware_control::{EffectiveLimit, Error, QuotaChange, QuotaSetting, QuotaTarget, quota};
-use cloudware_types::{Dimension, format_quantity, parse_quantity};
+use cloudware_types::{Limit, format_quantity, parse_quantity};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,22 +23,22 @@ use crate::{
 /// The limits in force.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct QuotaView {
-    /// One for each dimension.
+    /// One for each limit.
     limits: Vec<EffectiveLimitView>,
 }
 
-/// The limit in force in one dimension.
+/// The value in force of one limit.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EffectiveLimitView {
-    /// The dimension.
+    /// The limit.
     name: &'static str,
-    /// The value in force, in the dimension's unit.
+    /// The value in force, in the limit's unit.
     value: u64,
     /// The value for people.
     text: String,
     /// The level that set it: `default`, `manifest`, `tenant`, `instance` or `install`.
     level: &'static str,
-    /// Every level that sets the dimension, weak to strong; the last one is in force.
+    /// Every level that sets it, weak to strong; the last one is in force.
     settings: Vec<SettingView>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct EffectiveLimitView {
 pub(crate) struct SettingView {
     /// The level.
     level: &'static str,
-    /// The value, in the dimension's unit.
+    /// The value, in the limit's unit.
     value: u64,
     /// Who set it.
     set_by: String,
@@ -59,7 +59,7 @@ pub(crate) struct SettingView {
     reason: Option<String>,
 }
 
-/// Limits by name, each a number in the dimension's unit, a quantity such as `"64MiB"`, `"500ms"` or
+/// Limits by name, each a number in the limit's unit, a quantity such as `"64MiB"`, `"500ms"` or
 /// `"50M"`, or null to unset it; and optionally why.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct QuotaPatch {
@@ -87,19 +87,17 @@ impl QuotaPatch {
         let mut values = BTreeMap::new();
         for (name, value) in self.limits {
             let field = || name.chars().take(64).collect::<String>();
-            let dimension: Dimension = name
+            let limit: Limit = name
                 .parse()
                 .map_err(|error| Error::invalid(field(), format!("is refused: {error}")))?;
             let value = match value {
                 Quantity::Unset => None,
                 Quantity::Number(number) => Some(number),
-                Quantity::Text(text) => {
-                    Some(parse_quantity(dimension, &text).map_err(|error| {
-                        Error::invalid(dimension.name(), format!("is refused: {error}"))
-                    })?)
-                }
+                Quantity::Text(text) => Some(parse_quantity(limit, &text).map_err(|error| {
+                    Error::invalid(limit.name(), format!("is refused: {error}"))
+                })?),
             };
-            values.insert(dimension, value);
+            values.insert(limit, value);
         }
         Ok(QuotaChange {
             values,
@@ -124,9 +122,9 @@ impl From<EffectiveLimit> for EffectiveLimitView {
     fn from(limit: EffectiveLimit) -> Self {
         let in_force = limit.in_force();
         Self {
-            name: limit.dimension.name(),
+            name: limit.limit.name(),
             value: in_force.value,
-            text: format_quantity(limit.dimension.unit(), in_force.value),
+            text: format_quantity(limit.limit.unit(), in_force.value),
             level: in_force.level.as_str(),
             settings: limit.settings.into_iter().map(SettingView::from).collect(),
         }

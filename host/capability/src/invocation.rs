@@ -4,7 +4,8 @@
 use std::{any::Any, sync::Arc, time::Duration};
 
 use cloudware_types::{
-    Dimension, InstallId, InstanceId, Limits, Meter, Meters, Slug, StopCause, TenantId,
+    Class, Dimension, InstallId, InstanceId, Limit, Limits, Meter, Meters, Slug, StopCause,
+    TenantId,
 };
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -39,6 +40,8 @@ pub struct InvocationParts {
     pub http_hooks: Box<dyn WasiHttpHooks>,
     /// Who runs.
     pub identity: Arc<Identity>,
+    /// Why it runs; says which limits hold.
+    pub class: Class,
     /// What it may use.
     pub limits: Arc<Limits>,
     /// The capabilities bound to the install, by name.
@@ -59,6 +62,7 @@ pub struct Invocation {
     /// Adds up memories and tables; the store's limiter.
     pub memory: MemoryMeter,
     identity: Arc<Identity>,
+    class: Class,
     limits: Arc<Limits>,
     bindings: Arc<[(&'static str, Arc<dyn Binding>)]>,
     opened: Vec<(&'static str, Box<dyn Any + Send>)>,
@@ -74,7 +78,7 @@ pub struct Invocation {
 #[error("the limit {limit} was reached: {used} of {max}")]
 pub struct LimitReached {
     /// The limit.
-    pub limit: Dimension,
+    pub limit: Limit,
     /// What was used or asked for.
     pub used: u64,
     /// The limit's value.
@@ -90,8 +94,12 @@ impl Invocation {
             http: WasiHttpCtx::new(),
             http_hooks: parts.http_hooks,
             table: ResourceTable::new(),
-            memory: MemoryMeter::new(parts.limits.get(Dimension::Memory)),
+            memory: MemoryMeter::new(
+                parts.class,
+                parts.limits.get(Dimension::Memory.of(parts.class)),
+            ),
             identity: parts.identity,
+            class: parts.class,
             limits: parts.limits,
             bindings: parts.bindings,
             opened: Vec::new(),
@@ -108,10 +116,16 @@ impl Invocation {
         &self.identity
     }
 
-    /// What the invocation may use.
+    /// Why the invocation runs.
     #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// What the invocation may use in one dimension.
+    #[must_use]
+    pub fn limit(&self, dimension: Dimension) -> u64 {
+        self.limits.get(dimension.of(self.class))
     }
 
     /// Where the guest's log text goes.
@@ -158,7 +172,7 @@ impl Invocation {
         amount: u64,
     ) -> Result<(), LimitReached> {
         self.meters[meter] = self.meters[meter].saturating_add(amount);
-        let (used, max) = (self.meters[meter], self.limits.get(limit));
+        let (used, max) = (self.meters[meter], self.limit(limit));
         if used > max {
             return Err(self.reached(limit, used, max));
         }
@@ -174,7 +188,7 @@ impl Invocation {
         self.meters[Meter::SqlNanoseconds] =
             self.meters[Meter::SqlNanoseconds].saturating_add(nanoseconds);
         let used = self.meters[Meter::SqlNanoseconds] / 1_000_000;
-        let max = self.limits.get(Dimension::SqlTime);
+        let max = self.limit(Dimension::SqlTime);
         if used > max {
             return Err(self.reached(Dimension::SqlTime, used, max));
         }
@@ -188,6 +202,7 @@ impl Invocation {
 
     /// Records that a limit ended the invocation. The first cause wins: what follows is its effect.
     pub fn reached(&mut self, limit: Dimension, used: u64, max: u64) -> LimitReached {
+        let limit = limit.of(self.class);
         self.stop
             .get_or_insert(StopCause::Limit { limit, used, max });
         LimitReached { limit, used, max }
@@ -204,8 +219,8 @@ impl Invocation {
     /// Makes the invocation ready for the next request of a warm sandbox: nothing is counted as used,
     /// and the state of capabilities is opened anew. What the guest keeps in its memory stays.
     pub fn renew(&mut self, limits: Arc<Limits>) {
-        self.memory.set_max(limits.get(Dimension::Memory));
         self.limits = limits;
+        self.memory.set_max(self.limit(Dimension::Memory));
         self.opened.clear();
         self.meters = Meters::default();
         self.stop = None;

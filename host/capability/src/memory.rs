@@ -1,7 +1,7 @@
 //! Memory of an invocation as the sum of all its linear memories and tables. The engine asks the
 //! limiter about each one alone, so the sum is kept here.
 
-use cloudware_types::{Dimension, StopCause};
+use cloudware_types::{Class, Dimension, StopCause};
 use wasmtime::ResourceLimiter;
 
 /// Bytes that the host keeps for one table element: a pointer.
@@ -18,17 +18,25 @@ pub struct MemoryMeter {
     used: u64,
     peak: u64,
     max: u64,
+    class: Class,
     stop: Option<StopCause>,
 }
 
 impl MemoryMeter {
-    pub(crate) fn new(max: u64) -> Self {
+    pub(crate) fn new(class: Class, max: u64) -> Self {
         Self {
             used: 0,
             peak: 0,
             max,
+            class,
             stop: None,
         }
+    }
+
+    /// The sum now, in bytes.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used
     }
 
     /// The largest sum so far, in bytes.
@@ -49,11 +57,12 @@ impl MemoryMeter {
     fn grow(&mut self, bytes: u64) -> wasmtime::Result<bool> {
         let wanted = self.used.saturating_add(bytes);
         if wanted > self.max {
-            self.stop.get_or_insert(StopCause::Limit {
-                limit: Dimension::Memory,
-                used: wanted,
-                max: self.max,
-            });
+            self.stop.get_or_insert(StopCause::limit(
+                Dimension::Memory,
+                self.class,
+                wanted,
+                self.max,
+            ));
             return Err(wasmtime::Error::msg("the memory limit was reached"));
         }
         self.used = wanted;

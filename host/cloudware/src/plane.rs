@@ -14,7 +14,7 @@ use cloudware_gateway::{Mount, RouteTable, Site};
 use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrations};
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, Digest, Dimension, InstanceId, Migration, UsageRecord,
+    DesiredInstall, DesiredInstance, Digest, Dimension, InstanceId, Limit, Migration, UsageRecord,
 };
 use dashmap::DashMap;
 use tokio::sync::Mutex;
@@ -198,7 +198,7 @@ impl DataPlane for Plane {
             .parse()
             .map_err(|error: NamespaceError| MigrateError(error.to_string()))?;
         let storage = self.storage.get(&instance).map(|bytes| *bytes);
-        let storage = storage.unwrap_or_else(|| Dimension::Storage.default_value());
+        let storage = storage.unwrap_or_else(|| Limit::from(Dimension::Storage).default_value());
         self.databases
             .migrate(instance, &namespace, migrations.to_vec(), target, storage)
             .await

@@ -123,7 +123,7 @@ async fn quotas_are_set_explained_and_unset() {
         .await;
     let text = set.ok().stdout;
     assert!(
-        text.contains("10,000,000 fuel  instance") && text.contains("16.0 MiB"),
+        text.contains("10,000,000 fuel  instance") && text.contains("16 MiB"),
         "{text}"
     );
     let _ = cli.run("quota set acme deadline=2s").await.ok();

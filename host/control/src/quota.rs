@@ -12,7 +12,7 @@ pub(crate) use effective::{Levels, base_limits, overlay, overlay_manifest};
 
 use std::collections::BTreeMap;
 
-use cloudware_types::{Dimension, InstanceId, Limits, Scope, TenantId};
+use cloudware_types::{InstanceId, Limit, Limits, Scope, TenantId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -39,8 +39,8 @@ pub struct QuotaTarget {
 /// What is to be set (`Some`) and unset (`None`).
 #[derive(Clone, Debug, Default)]
 pub struct QuotaChange {
-    /// The dimensions to change.
-    pub values: BTreeMap<Dimension, Option<u64>>,
+    /// The limits to change.
+    pub values: BTreeMap<Limit, Option<u64>>,
     /// Why, for the audit trail and for those who ask where a limit comes from.
     pub reason: Option<String>,
 }
@@ -74,15 +74,8 @@ pub async fn change(
     call.operator("set quotas")?;
     check(&before, &change)?;
     let reason = check_optional_text("reason", change.reason.as_deref(), REASON_CHARS_MAX)?;
-    for (&dimension, &value) in &change.values {
-        write(
-            &mut db,
-            call,
-            &before.id,
-            (dimension, value),
-            reason.as_deref(),
-        )
-        .await?;
+    for (&limit, &value) in &change.values {
+        write(&mut db, call, &before.id, (limit, value), reason.as_deref()).await?;
     }
     let after = find(&mut db, call, target).await?;
     Draft::new(call, "quota.change", &before.id, &before.name)
@@ -129,17 +122,17 @@ fn check(subject: &Subject, change: &QuotaChange) -> Result<(), Error> {
     if change.values.is_empty() {
         return Err(Error::invalid("quota", "must change at least one limit"));
     }
-    for (&dimension, &value) in &change.values {
-        if subject.level == QuotaLevel::Install && dimension.scope() == Scope::Instance {
+    for (&limit, &value) in &change.values {
+        if subject.level == QuotaLevel::Install && limit.scope() == Scope::Instance {
             return Err(Error::invalid(
-                dimension.name(),
+                limit.name(),
                 "bounds a whole instance: set it for the instance or the tenant",
             ));
         }
         if let Some(value) = value {
-            Limits::default().set(dimension, value).map_err(|error| {
-                Error::invalid(dimension.name(), format!("is refused: {error}"))
-            })?;
+            Limits::default()
+                .set(limit, value)
+                .map_err(|error| Error::invalid(limit.name(), format!("is refused: {error}")))?;
         }
     }
     Ok(())
@@ -149,15 +142,15 @@ async fn write(
     db: &mut Connection,
     call: &Call,
     subject: &str,
-    (dimension, value): (Dimension, Option<u64>),
+    (limit, value): (Limit, Option<u64>),
     reason: Option<&str>,
 ) -> Result<(), StoreError> {
     let Some(value) = value else {
-        return store::quota::unset(db, subject, dimension).await;
+        return store::quota::unset(db, subject, limit).await;
     };
     let row = QuotaRow {
         subject: subject.to_owned(),
-        dimension,
+        limit,
         value,
         reason: reason.map(ToOwned::to_owned),
         set_by: call.actor.clone(),
@@ -166,15 +159,15 @@ async fn write(
     store::quota::set(db, &row).await
 }
 
-/// The changed dimensions with their values in force and the levels that set them.
+/// The changed limits with their values in force and the levels that set them.
 fn describe(levels: &Levels, change: &QuotaChange) -> Value {
     let changed = levels.effective().into_iter();
-    let changed = changed.filter(|limit| change.values.contains_key(&limit.dimension));
+    let changed = changed.filter(|effective| change.values.contains_key(&effective.limit));
     changed
-        .map(|limit| {
-            let setting = limit.in_force();
+        .map(|effective| {
+            let setting = effective.in_force();
             let value = json!({ "value": setting.value, "level": setting.level });
-            (limit.dimension.name().to_owned(), value)
+            (effective.limit.name().to_owned(), value)
         })
         .collect::<serde_json::Map<_, _>>()
         .into()

@@ -11,7 +11,10 @@ use cloudware_control::{
     AuditQuery, Call, EffectiveLimit, Error, PageRequest, QuotaChange, QuotaLevel, QuotaTarget,
     audit, quota,
 };
-use cloudware_types::Dimension::{self, Concurrency, Deadline, Fuel, Memory, Storage};
+use cloudware_types::{
+    Dimension::{self, Concurrency, Deadline, Fuel, Memory, Storage},
+    Limit,
+};
 use support::{Package, STOCK, World};
 
 const TENANT: (&str, Option<&str>, Option<&str>) = ("acme", None, None);
@@ -33,7 +36,10 @@ async fn set(
     values: &[(Dimension, Option<u64>)],
 ) -> Result<Vec<EffectiveLimit>, Error> {
     let change = QuotaChange {
-        values: values.iter().copied().collect::<BTreeMap<_, _>>(),
+        values: values
+            .iter()
+            .map(|&(dimension, value)| (dimension.into(), value))
+            .collect::<BTreeMap<_, _>>(),
         reason: Some("a test".to_owned()),
     };
     quota::change(&world.control, call, &target(place), change).await
@@ -63,7 +69,7 @@ async fn served(world: &World, dimension: Dimension) -> (u64, u64) {
 #[tokio::test]
 async fn the_strongest_level_wins_and_is_served_at_once() {
     let (world, operator) = world().await;
-    let default = Fuel.default_value();
+    let default = Limit::from(Fuel).default_value();
     assert_eq!(served(&world, Fuel).await, (default, 500_000_000));
     set(&world, &operator, TENANT, &[(Fuel, Some(900))])
         .await
@@ -100,13 +106,16 @@ async fn a_limit_says_where_it_comes_from() {
     let limits = set(&world, &operator, INSTALL, &[(Fuel, Some(700))])
         .await
         .unwrap();
-    assert_eq!(limits.len(), Dimension::COUNT);
-    let fuel = limits.iter().find(|limit| limit.dimension == Fuel).unwrap();
+    assert_eq!(limits.len(), Limit::all().len());
+    let fuel = limits
+        .iter()
+        .find(|limit| limit.limit == Fuel.into())
+        .unwrap();
     let chain: Vec<_> = fuel.settings.iter().map(|s| (s.level, s.value)).collect();
     assert_eq!(
         chain,
         [
-            (QuotaLevel::Default, Fuel.default_value()),
+            (QuotaLevel::Default, Limit::from(Fuel).default_value()),
             (QuotaLevel::Manifest, 500_000_000),
             (QuotaLevel::Tenant, 900),
             (QuotaLevel::Install, 700),
@@ -170,7 +179,10 @@ async fn values_out_of_bounds_change_nothing() {
             "{values:?}: {outcome:?}"
         );
     }
-    assert_eq!(served(&world, Fuel).await.0, Fuel.default_value());
+    assert_eq!(
+        served(&world, Fuel).await.0,
+        Limit::from(Fuel).default_value()
+    );
     assert_eq!(world.plane.applied(), applied);
 }
 
@@ -186,7 +198,7 @@ async fn a_tenants_quota_reaches_all_of_its_instances_and_no_other() {
     assert_eq!(world.plane.served(second).limits.get(Storage), 1 << 20);
     assert_eq!(
         world.plane.served(birch).limits.get(Storage),
-        Storage.default_value()
+        Limit::from(Storage).default_value()
     );
     let all = world.control.desired_all().await.unwrap();
     for desired in all {
@@ -217,7 +229,7 @@ async fn concurrent_changes_end_with_what_is_recorded() {
         .unwrap();
     let recorded = recorded
         .iter()
-        .find(|limit| limit.dimension == Fuel)
+        .find(|limit| limit.limit == Fuel.into())
         .unwrap();
     assert_eq!(served(&world, Fuel).await.0, recorded.in_force().value);
 }

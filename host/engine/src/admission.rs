@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use cloudware_types::{Dimension, Limits, StopCause};
+use cloudware_types::{Class, Dimension, Limits, StopCause};
 
 /// The two limits of [`Admission`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,11 +77,12 @@ impl Admission {
         let before = self.running.fetch_add(1, Ordering::Relaxed);
         let permit = Permit(Arc::clone(self));
         if before >= max {
-            return Err(StopCause::Limit {
-                limit: Dimension::Concurrency,
-                used: before + 1,
+            return Err(StopCause::limit(
+                Dimension::Concurrency,
+                Class::Request,
+                before + 1,
                 max,
-            });
+            ));
         }
         let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.arrive(now)?;
@@ -107,11 +108,12 @@ impl Admission {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update)
         {
             Ok(_) => Ok(()),
-            Err(_) => Err(StopCause::Limit {
-                limit: Dimension::RequestRate,
-                used: rate + 1,
-                max: rate,
-            }),
+            Err(_) => Err(StopCause::limit(
+                Dimension::RequestRate,
+                Class::Request,
+                rate + 1,
+                rate,
+            )),
         }
     }
 }
@@ -135,14 +137,10 @@ mod tests {
         let admission = admission(2, 1_000_000);
         let first = admission.admit().unwrap();
         let _second = admission.admit().unwrap();
-        assert!(matches!(
-            admission.admit(),
-            Err(StopCause::Limit {
-                limit: Dimension::Concurrency,
-                used: 3,
-                max: 2
-            })
-        ));
+        assert_eq!(
+            admission.admit().unwrap_err(),
+            StopCause::limit(Dimension::Concurrency, Class::Request, 3, 2)
+        );
         drop(first);
         assert!(admission.admit().is_ok());
         assert_eq!(admission.running(), 1);

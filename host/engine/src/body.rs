@@ -10,7 +10,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use cloudware_capability::Progress;
-use cloudware_types::{Dimension, Meter, Meters, Stop, StopCause};
+use cloudware_types::{Class, Dimension, Meter, Meters, Stop, StopCause};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::{Error, WasiBody};
@@ -53,11 +53,12 @@ where
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         let used = self.progress.add_request_bytes(length);
         if used > self.max {
-            self.progress.stop(StopCause::Limit {
-                limit: Dimension::RequestBytes,
+            self.progress.stop(StopCause::limit(
+                Dimension::RequestBytes,
+                Class::Request,
                 used,
-                max: self.max,
-            });
+                self.max,
+            ));
             return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(self.max)))));
         }
         Poll::Ready(Some(Ok(frame)))
@@ -200,11 +201,12 @@ impl GuestBody {
         if self.sent <= self.max {
             return Ok(frame);
         }
-        let cause = StopCause::Limit {
-            limit: Dimension::ResponseBytes,
-            used: self.sent,
-            max: self.max,
-        };
+        let cause = StopCause::limit(
+            Dimension::ResponseBytes,
+            Class::Request,
+            self.sent,
+            self.max,
+        );
         self.rest = None;
         self.ready.clear();
         Err(self.stopped(cause))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cloudware_capability::{GuestLog, Invocation, InvocationParts, LogLevel, Progress};
-use cloudware_types::{Dimension, Limits};
+use cloudware_types::{Class, Dimension, Limits};
 use wasmtime::Store;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi_http::{WasiHttpView, handler::Proxy};
@@ -47,6 +47,7 @@ impl Sandbox {
             wasi,
             http_hooks: Box::new(OutboundDenied),
             identity: Arc::clone(&install.identity),
+            class: Class::Request,
             limits: Arc::clone(limits),
             bindings: Arc::clone(&install.bindings),
             log,

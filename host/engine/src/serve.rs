@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cloudware_types::{Dimension, Stop, StopCause};
+use cloudware_types::{Class, Dimension, Stop, StopCause};
 use http::{Request, Response, header};
 use http_body::Body;
 use parking_lot::Mutex;
@@ -50,11 +50,8 @@ impl BoundInstall {
         let admitted = self.admit(started)?;
         let request_max = self.limits.get(Dimension::RequestBytes);
         if let Some(length) = content_length(&request).filter(|&length| length > request_max) {
-            let cause = StopCause::Limit {
-                limit: Dimension::RequestBytes,
-                used: length,
-                max: request_max,
-            };
+            let cause =
+                StopCause::limit(Dimension::RequestBytes, Class::Request, length, request_max);
             return Err(self.refuse(cause, started));
         }
         let sandbox = match admitted.sandbox {

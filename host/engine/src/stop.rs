@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use cloudware_capability::{Identity, Invocation};
-use cloudware_types::{Dimension, Stop, StopCause};
+use cloudware_types::{Class, Dimension, Stop, StopCause};
 use wasmtime::{
     Error, PoolConcurrencyLimitError, Store, Trap, WasmBacktrace, component::ResourceTableError,
 };
@@ -44,6 +44,10 @@ pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> B
         function: None,
         host_call: None,
         elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        class: Class::Request,
+        resets_in_ms: None,
+        fits: Vec::new(),
+        consumers: Vec::new(),
     })
 }
 
@@ -60,12 +64,8 @@ pub(crate) fn explain(error: &Error, store: &mut Store<Invocation>, started: Ins
 
 fn from_error(error: &Error, data: &Invocation) -> StopCause {
     if handles_exhausted(error) {
-        let max = data.limits().get(Dimension::Handles);
-        return StopCause::Limit {
-            limit: Dimension::Handles,
-            used: max + 1,
-            max,
-        };
+        let max = data.limit(Dimension::Handles);
+        return StopCause::limit(Dimension::Handles, Class::Request, max + 1, max);
     }
     if error.is::<PoolConcurrencyLimitError>() {
         return StopCause::Overloaded {
@@ -74,12 +74,8 @@ fn from_error(error: &Error, data: &Invocation) -> StopCause {
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => {
-            let max = data.limits().get(Dimension::Fuel);
-            StopCause::Limit {
-                limit: Dimension::Fuel,
-                used: max,
-                max,
-            }
+            let max = data.limit(Dimension::Fuel);
+            StopCause::limit(Dimension::Fuel, Class::Request, max, max)
         }
         Some(trap) => StopCause::Trap {
             message: trap.to_string(),

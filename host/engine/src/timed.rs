@@ -10,7 +10,7 @@ use std::{
 };
 
 use cloudware_capability::Progress;
-use cloudware_types::{Dimension, Stop, StopCause};
+use cloudware_types::{Class, Dimension, Stop, StopCause};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Sleep, sleep_until};
 
@@ -79,11 +79,12 @@ impl TimedCall {
     fn deadline(&self) -> Interruption {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Interruption::Deadline {
-            cause: StopCause::Limit {
-                limit: Dimension::Deadline,
-                used: millis(self.started.elapsed()),
-                max: millis(self.limit),
-            },
+            cause: StopCause::limit(
+                Dimension::Deadline,
+                Class::Request,
+                millis(self.started.elapsed()),
+                millis(self.limit),
+            ),
             host_call: self.progress.host_call(),
         }
     }

@@ -51,9 +51,12 @@ pub enum Error {
     /// The time that the call may take is used up.
     #[error("the statement took longer than it may")]
     TimeExceeded,
-    /// The call gave or changed more rows than it may.
-    #[error("the statement gave or changed more rows than it may")]
-    RowsExceeded,
+    /// The call gave more rows than it may.
+    #[error("the statement gave more rows than it may")]
+    RowsReadExceeded,
+    /// The call changed more rows than it may.
+    #[error("the statement changed more rows than it may")]
+    RowsWrittenExceeded,
     /// Others held the lock, or all databases that may be open are in use.
     #[error("the database is busy; trying again may succeed")]
     Busy,

@@ -122,9 +122,9 @@ pub(crate) fn query(
     }
     Parameters::of(&statement)?.bind(&mut statement, &request.parameters)?;
     let changes = !statement.readonly();
-    let mut set = collect(conn, &mut statement, request.rows_max)?;
+    let mut set = collect(conn, &mut statement, request.rows_read_max)?;
     if changes {
-        set.affected = affected(conn, request.rows_max)?;
+        set.affected = affected(conn, request.rows_written_max)?;
     }
     Ok(set)
 }
@@ -145,7 +145,7 @@ pub(crate) fn execute(
         .raw_execute()
         .map_err(|error| conn.explain(&error))?;
     drop(statement);
-    let affected = affected(conn, request.rows_max)?;
+    let affected = affected(conn, request.rows_written_max)?;
     let inserted = verb == Verb::Insert && conn.has_inserted();
     Ok(Outcome {
         affected,
@@ -160,7 +160,7 @@ pub(crate) fn execute(
 fn affected(conn: &Conn, rows_max: u64) -> Result<u64, Error> {
     let affected = conn.platform().changes();
     if affected > rows_max {
-        return Err(Error::RowsExceeded);
+        return Err(Error::RowsWrittenExceeded);
     }
     Ok(affected)
 }
@@ -254,7 +254,7 @@ fn collect(conn: &Conn, statement: &mut Statement<'_>, rows_max: u64) -> Result<
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(|error| conn.explain(&error))? {
         if set.rows.len() as u64 >= rows_max {
-            return Err(Error::RowsExceeded);
+            return Err(Error::RowsReadExceeded);
         }
         let mut cells = Vec::with_capacity(booleans.len());
         for (index, boolean) in booleans.iter().enumerate() {

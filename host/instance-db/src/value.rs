@@ -55,8 +55,10 @@ pub struct Request {
     pub statement: Arc<str>,
     /// The parameters in order.
     pub parameters: Vec<Value>,
-    /// Rows that it may give or change; more is [`crate::Error::RowsExceeded`].
-    pub rows_max: u64,
+    /// Rows that it may give; more is [`crate::Error::RowsReadExceeded`].
+    pub rows_read_max: u64,
+    /// Rows that it may insert, update or delete; more is [`crate::Error::RowsWrittenExceeded`].
+    pub rows_written_max: u64,
     /// Time that the database may work; more is [`crate::Error::TimeExceeded`].
     pub time_max: std::time::Duration,
 }

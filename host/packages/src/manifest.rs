@@ -6,7 +6,7 @@ mod rules;
 
 use std::collections::BTreeMap;
 
-use cloudware_types::{Dimension, HttpRoute, Reuse, Slug};
+use cloudware_types::{HttpRoute, Limit, Reuse, Slug};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub struct Manifest {
     /// Configuration keys that a tenant may set and the guest reads through `wasi:config`.
     pub config: BTreeMap<String, ConfigKey>,
     /// Limits that the app asks for, each at most the default of its dimension.
-    pub limits: BTreeMap<Dimension, u64>,
+    pub limits: BTreeMap<Limit, u64>,
 }
 
 /// What a package is.

@@ -37,8 +37,8 @@ fn a_packed_folder_reads_back_whole() {
         ("/hello", Reuse::Warm { requests_max: 100 })
     );
     assert_eq!(manifest.config["greeting"].default, "Hello");
-    assert_eq!(manifest.limits[&Dimension::Fuel], 500_000_000);
-    assert_eq!(manifest.limits[&Dimension::Memory], 1 << 20);
+    assert_eq!(manifest.limits[&Dimension::Fuel.into()], 500_000_000);
+    assert_eq!(manifest.limits[&Dimension::Memory.into()], 1 << 20);
     assert_eq!(package.manifest_text, MANIFEST);
     assert_eq!(package.component, wasm(COMPONENT));
     assert_eq!(package.component_digest, Digest::of(&package.component));

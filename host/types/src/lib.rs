@@ -5,19 +5,23 @@
 
 mod desired;
 mod digest;
+mod dimension;
 mod id;
 mod limits;
+mod quantity;
 mod slug;
 mod stop;
 mod usage;
 
 pub use desired::{DesiredInstall, DesiredInstance, HttpRoute, Migration, Reuse};
 pub use digest::{Digest, DigestError};
+pub use dimension::{Class, Dimension, Limit, Scope, Unit};
 pub use id::{
     AppId, AuditId, Id, IdError, IdKind, InstallId, InstanceId, ProductId, ProviderId, ReleaseId,
     TenantId, TokenId,
 };
-pub use limits::{Dimension, Limits, LimitsError, Scope, Unit, format_quantity, parse_quantity};
+pub use limits::{Limits, LimitsError};
+pub use quantity::{format_quantity, parse_quantity};
 pub use slug::{Slug, SlugError};
-pub use stop::{Stop, StopCause};
+pub use stop::{Consumer, Stop, StopCause};
 pub use usage::{Meter, Meters, UsageRecord};

@@ -1,18 +1,18 @@
 //! Stops: why the host ended or refused an invocation, in one typed record that goes from the
 //! engine to the caller, the tenant and the ledger.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{Dimension, Unit, format_quantity};
+use crate::{Class, Dimension, Limit, Unit, format_quantity};
 
 /// What ended or refused an invocation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum StopCause {
     /// A limit was reached.
     Limit {
         /// The limit.
-        limit: Dimension,
+        limit: Limit,
         /// How much had been used, or was asked for, when the host stopped it; in the limit's unit.
         used: u64,
         /// The limit's value.
@@ -35,8 +35,31 @@ pub enum StopCause {
     },
 }
 
+impl StopCause {
+    /// A limit of a run of `class`, or of the instance, was reached.
+    #[must_use]
+    pub fn limit(dimension: Dimension, class: Class, used: u64, max: u64) -> Self {
+        Self::Limit {
+            limit: dimension.of(class),
+            used,
+            max,
+        }
+    }
+}
+
+/// What an invocation spent on one kind of host call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consumer {
+    /// The host call, for example `sql.query`.
+    pub host_call: String,
+    /// How often it was called.
+    pub calls: u64,
+    /// How long the calls took together, in microseconds of wall time.
+    pub microseconds: u64,
+}
+
 /// A stopped invocation, explained.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stop {
     /// What ended it.
     #[serde(flatten)]
@@ -51,9 +74,22 @@ pub struct Stop {
     pub host_call: Option<String>,
     /// How long the invocation had run, in milliseconds of wall time.
     pub elapsed_ms: u64,
+    /// Why the code ran.
+    pub class: Class,
+    /// After how many milliseconds the same request may find room again, where time makes room.
+    pub resets_in_ms: Option<u64>,
+    /// Plans under which the limit would not have been reached, by name, the smallest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fits: Vec<String>,
+    /// The host calls that took the most time, the longest first; at most [`Self::CONSUMERS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumers: Vec<Consumer>,
 }
 
 impl Stop {
+    /// Host calls that a stop lists.
+    pub const CONSUMERS_MAX: usize = 5;
+
     /// One sentence for people: what happened, used against max, where.
     #[must_use]
     pub fn explanation(&self) -> String {
@@ -93,19 +129,28 @@ impl Stop {
     #[must_use]
     pub fn http_status(&self) -> u16 {
         match &self.cause {
-            StopCause::Limit { limit, .. } => match limit {
+            StopCause::Limit { limit, .. } => match limit.dimension() {
                 Dimension::Deadline | Dimension::SqlTime => 504,
                 Dimension::RequestBytes => 413,
-                Dimension::Concurrency | Dimension::RequestRate => 429,
+                Dimension::Concurrency
+                | Dimension::RequestRate
+                | Dimension::FuelPerMinute
+                | Dimension::FuelPerDay
+                | Dimension::CpuWeight
+                | Dimension::QueueTime
+                | Dimension::EgressRate => 429,
                 Dimension::Storage => 507,
                 Dimension::Fuel
+                | Dimension::CpuTime
                 | Dimension::Memory
+                | Dimension::Stack
                 | Dimension::Handles
                 | Dimension::HostCalls
                 | Dimension::ResponseBytes
                 | Dimension::LogBytes
                 | Dimension::SqlStatements
-                | Dimension::SqlRows
+                | Dimension::SqlRowsRead
+                | Dimension::SqlRowsWritten
                 | Dimension::KvOperations => 503,
             },
             StopCause::Trap { .. } | StopCause::NoResponse { .. } => 502,
@@ -141,16 +186,16 @@ mod tests {
     #[test]
     fn an_explanation_names_limit_used_max_and_place() {
         let stop = Stop {
-            cause: StopCause::Limit {
-                limit: Dimension::Fuel,
-                used: 1_000,
-                max: 1_000,
-            },
+            cause: StopCause::limit(Dimension::Fuel, Class::Request, 1_000, 1_000),
             app: "inventory-stock".into(),
             version: "1.0.0".into(),
             function: Some("stock::pick".into()),
             host_call: None,
             elapsed_ms: 3,
+            class: Class::Request,
+            resets_in_ms: None,
+            fits: Vec::new(),
+            consumers: Vec::new(),
         };
         assert_eq!(
             stop.explanation(),

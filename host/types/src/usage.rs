@@ -49,12 +49,15 @@ meters! {
     Fuel "fuel" sum: "Fuel consumed.";
     CpuNanoseconds "cpu-ns" sum: "Nanoseconds of CPU inside the sandbox, host waits not counted.";
     MemoryPeakBytes "memory-peak-bytes" peak: "The largest memory of one invocation.";
+    MemoryByteMilliseconds "memory-byte-ms" sum: "Memory of invocations times their wall time: byte-milliseconds.";
+    StorageBytes "storage-bytes" peak: "The largest size of the private database; read once a minute while the instance is used.";
     RequestBytes "request-bytes" sum: "Bytes of request bodies read by the guest.";
     ResponseBytes "response-bytes" sum: "Bytes of response bodies sent.";
     LogBytes "log-bytes" sum: "Bytes of log text kept.";
     HostCalls "host-calls" sum: "Calls of capability functions.";
     SqlStatements "sql-statements" sum: "SQL statements run.";
-    SqlRows "sql-rows" sum: "Rows returned or changed by SQL.";
+    SqlRowsRead "sql-rows-read" sum: "Rows returned by SQL.";
+    SqlRowsWritten "sql-rows-written" sum: "Rows inserted, updated or deleted by SQL.";
     SqlNanoseconds "sql-ns" sum: "Nanoseconds that the database worked.";
     KvOperations "kv-operations" sum: "Key-value operations.";
 }

@@ -84,7 +84,7 @@ const CASES: &[Case] = &[
         },
     },
     Case {
-        dimension: Dimension::SqlRows,
+        dimension: Dimension::SqlRowsRead,
         max: 10,
         status: 503,
         app: "state",

@@ -29,7 +29,9 @@ pub(crate) async fn during_writes(platform: &mut Platform) {
     for tenant in TENANTS {
         stock::prepare(&platform.site(tenant, "/stock"), "BOLT").await;
     }
-    platform.limit("acme", json!({ "sql-rows": 77_777 })).await;
+    platform
+        .limit("acme", json!({ "sql-rows-read": 77_777 }))
+        .await;
     let token = platform.tenant_token("birch").await;
     let before = Surroundings::of(platform, &token).await;
     let acknowledged = write_until_killed(platform).await;

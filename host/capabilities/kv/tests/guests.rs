@@ -4,7 +4,7 @@
 
 use cloudware_instance_db::{Config, InstanceDbs};
 use cloudware_kv::Kv;
-use cloudware_types::{Dimension, StopCause};
+use cloudware_types::{Class, Dimension, StopCause};
 use guest::{Guest, install, instance, limits, run};
 
 #[path = "../../guest.rs"]
@@ -193,10 +193,6 @@ async fn a_guest_that_makes_too_many_operations_is_stopped() {
     install.limits = limits(Dimension::KvOperations, 2);
     let ended = run(&bench.kv, &instance(), &install, &guest).await;
     assert!(ended.result.is_err());
-    let stop = StopCause::Limit {
-        limit: Dimension::KvOperations,
-        used: 3,
-        max: 2,
-    };
+    let stop = StopCause::limit(Dimension::KvOperations, Class::Request, 3, 2);
     assert_eq!(ended.stop, Some(stop));
 }

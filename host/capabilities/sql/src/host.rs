@@ -9,7 +9,8 @@ use wasmtime::component::{HasData, Resource};
 use crate::{
     SqlError,
     session::{
-        Failure, StatementHandle, TransactionHandle, charge_statement, session, settle, time_left,
+        Failure, Rows, StatementHandle, TransactionHandle, charge_statement, session, settle,
+        time_left,
     },
 };
 
@@ -70,7 +71,7 @@ impl Host for Invocation {
         let state = session(self)?;
         state.check_room()?;
         let begun = state.store.begin(&state.scope, mode).await;
-        let transaction = settle(self, begun, |_| 0)?;
+        let transaction = settle(self, begun, |_| Rows::default())?;
         let handle = session(self)?.keep(transaction);
         Ok(self.table.push(handle)?)
     }
@@ -84,7 +85,7 @@ impl Host for Invocation {
             .store
             .describe(&state.scope, Arc::clone(&text), time_max)
             .await;
-        let description = settle(self, described, |_| 0)?;
+        let description = settle(self, described, |_| Rows::default())?;
         Ok(self.table.push(StatementHandle {
             text,
             columns: description.columns,
@@ -118,8 +119,8 @@ impl Host for Invocation {
             SqlError::Busy => database::Error::Storage(StorageFailure::Busy),
             SqlError::Full => database::Error::Storage(StorageFailure::Full),
             SqlError::Unavailable(_) => database::Error::Storage(StorageFailure::Unavailable),
-            // Both end the invocation where they occur.
-            SqlError::RowsExceeded | SqlError::TimeExceeded => {
+            // These end the invocation where they occur.
+            SqlError::RowsReadExceeded | SqlError::RowsWrittenExceeded | SqlError::TimeExceeded => {
                 return Err(wasmtime::Error::from(refusal));
             }
         })
@@ -152,7 +153,7 @@ impl HostTransaction for Invocation {
         let number = self.table.get(&transaction)?.number();
         let open = session(self)?.take(number).ok_or(SqlError::Closed)?;
         let committed = open.commit().await;
-        settle(self, committed, |()| 0)
+        settle(self, committed, |()| Rows::default())
     }
 
     async fn rollback(&mut self, transaction: Resource<TransactionHandle>) -> Result<(), Failure> {
@@ -160,7 +161,7 @@ impl HostTransaction for Invocation {
         let number = self.table.get(&transaction)?.number();
         let open = session(self)?.take(number).ok_or(SqlError::Closed)?;
         let undone = open.rollback().await;
-        settle(self, undone, |()| 0)
+        settle(self, undone, |()| Rows::default())
     }
 
     async fn drop(&mut self, transaction: Resource<TransactionHandle>) -> wasmtime::Result<()> {
@@ -238,8 +239,9 @@ async fn query(
             transaction.query(request).await
         }
     };
-    let set = settle(invocation, worked, |set: &RowSet| {
-        set.affected.max(set.rows.len() as u64)
+    let set = settle(invocation, worked, |set: &RowSet| Rows {
+        read: set.rows.len() as u64,
+        written: set.affected,
     })?;
     let cells = |row: Vec<Value>| row.into_iter().map(Into::into).collect();
     Ok(database::RowSet {
@@ -267,7 +269,10 @@ async fn execute(
             transaction.execute(request).await
         }
     };
-    let outcome = settle(invocation, worked, |outcome: &Outcome| outcome.affected)?;
+    let outcome = settle(invocation, worked, |outcome: &Outcome| Rows {
+        read: 0,
+        written: outcome.affected,
+    })?;
     Ok(database::Outcome {
         affected: outcome.affected,
         last_insert_id: outcome.last_insert_id,

@@ -122,12 +122,15 @@ pub(crate) fn charge_statement(
 ) -> Result<Request, Failure> {
     invocation.enter(call)?;
     invocation.charge(Meter::SqlStatements, Dimension::SqlStatements, 1)?;
-    let rows_used = invocation.meters()[Meter::SqlRows];
-    let rows_max = invocation.limits().get(Dimension::SqlRows);
+    let left = |meter, dimension| {
+        let max = invocation.limit(dimension);
+        max.saturating_sub(invocation.meters()[meter])
+    };
     Ok(Request {
         statement,
         parameters,
-        rows_max: rows_max.saturating_sub(rows_used),
+        rows_read_max: left(Meter::SqlRowsRead, Dimension::SqlRowsRead),
+        rows_written_max: left(Meter::SqlRowsWritten, Dimension::SqlRowsWritten),
         time_max: time_left(invocation),
     })
 }
@@ -136,31 +139,41 @@ pub(crate) fn charge_statement(
 /// the statement that exceeds the limit is seen to exceed it.
 pub(crate) fn time_left(invocation: &Invocation) -> Duration {
     let used = Duration::from_nanos(invocation.meters()[Meter::SqlNanoseconds]);
-    let max = Duration::from_millis(invocation.limits().get(Dimension::SqlTime));
+    let max = Duration::from_millis(invocation.limit(Dimension::SqlTime));
     max.saturating_sub(used) + Duration::from_millis(1)
+}
+
+/// Rows that a call gave and changed.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Rows {
+    pub(crate) read: u64,
+    pub(crate) written: u64,
 }
 
 /// Charges what a call used: its time, and the rows it gave or changed.
 pub(crate) fn settle<T>(
     invocation: &mut Invocation,
     worked: Worked<T>,
-    rows: impl FnOnce(&T) -> u64,
+    rows: impl FnOnce(&T) -> Rows,
 ) -> Result<T, Failure> {
     invocation.charge_sql_time(worked.worked)?;
     match worked.result {
         Ok(value) => {
-            invocation.charge(Meter::SqlRows, Dimension::SqlRows, rows(&value))?;
+            let Rows { read, written } = rows(&value);
+            invocation.charge(Meter::SqlRowsRead, Dimension::SqlRowsRead, read)?;
+            invocation.charge(Meter::SqlRowsWritten, Dimension::SqlRowsWritten, written)?;
             invocation.leave();
             Ok(value)
         }
-        Err(SqlError::RowsExceeded) => {
-            let max = invocation.limits().get(Dimension::SqlRows);
-            Err(invocation.reached(Dimension::SqlRows, max + 1, max).into())
-        }
-        Err(SqlError::TimeExceeded) => {
-            let max = invocation.limits().get(Dimension::SqlTime);
-            Err(invocation.reached(Dimension::SqlTime, max + 1, max).into())
-        }
+        Err(SqlError::RowsReadExceeded) => Err(exceeded(invocation, Dimension::SqlRowsRead)),
+        Err(SqlError::RowsWrittenExceeded) => Err(exceeded(invocation, Dimension::SqlRowsWritten)),
+        Err(SqlError::TimeExceeded) => Err(exceeded(invocation, Dimension::SqlTime)),
         Err(other) => Err(other.into()),
     }
+}
+
+/// The database ended a call at the limit, so that how far it would have gone is not known.
+fn exceeded(invocation: &mut Invocation, dimension: Dimension) -> Failure {
+    let max = invocation.limit(dimension);
+    invocation.reached(dimension, max + 1, max).into()
 }

@@ -92,7 +92,8 @@ fn request(statement: &str, parameters: &[Value]) -> Request {
     Request {
         statement: statement.into(),
         parameters: parameters.to_vec(),
-        rows_max: 10_000,
+        rows_read_max: 10_000,
+        rows_written_max: 10_000,
         time_max: Duration::from_secs(10),
     }
 }
@@ -455,19 +456,19 @@ async fn bounds_of_a_call_hold<F: Fixture>(bench: &Bench<'_, F>) {
         )
     };
     let mut few = request(&numbers(100), &[]);
-    few.rows_max = 99;
+    few.rows_read_max = 99;
     assert_eq!(
         refused(store.query(&scope, few).await),
-        SqlError::RowsExceeded
+        SqlError::RowsReadExceeded
     );
     let mut insert = request(
         &format!("INSERT INTO stock_items (sku) {}", numbers(100)),
         &[],
     );
-    insert.rows_max = 99;
+    insert.rows_written_max = 99;
     assert_eq!(
         refused(store.execute(&scope, insert).await),
-        SqlError::RowsExceeded
+        SqlError::RowsWrittenExceeded
     );
     assert_eq!(
         number(store, &scope, "SELECT count(*) FROM stock_items").await,

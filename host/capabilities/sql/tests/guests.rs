@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cloudware_instance_db::{Config, InstanceDbs};
 use cloudware_sql::Sql;
-use cloudware_types::{DesiredInstance, Dimension, Migration, StopCause};
+use cloudware_types::{Class, DesiredInstance, Dimension, Migration, StopCause};
 use guest::{Ended, Guest, install, instance, limits, run};
 
 #[path = "../../guest.rs"]
@@ -177,26 +177,18 @@ async fn limits_of_time_rows_and_statements_stop_the_guest() {
         .await;
     assert!(ended.result.is_err());
     assert!(
-        matches!(ended.stop, Some(StopCause::Limit { limit: Dimension::SqlTime, used, max: 50 }) if used > 50),
+        matches!(ended.stop, Some(StopCause::Limit { limit, used, max: 50 }) if used > 50 && limit.dimension() == Dimension::SqlTime),
         "{ended:?}"
     );
     let ended = bench
-        .run(&one_query(384, 80), Some((Dimension::SqlRows, 10)))
+        .run(&one_query(384, 80), Some((Dimension::SqlRowsRead, 10)))
         .await;
-    let stop = StopCause::Limit {
-        limit: Dimension::SqlRows,
-        used: 11,
-        max: 10,
-    };
+    let stop = StopCause::limit(Dimension::SqlRowsRead, Class::Request, 11, 10);
     assert_eq!(ended.stop, Some(stop));
     let ended = bench
         .run(&one_query(128, 30), Some((Dimension::SqlStatements, 0)))
         .await;
-    let stop = StopCause::Limit {
-        limit: Dimension::SqlStatements,
-        used: 1,
-        max: 0,
-    };
+    let stop = StopCause::limit(Dimension::SqlStatements, Class::Request, 1, 0);
     assert_eq!(ended.stop, Some(stop));
 }
 

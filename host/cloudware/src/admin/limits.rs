@@ -1,7 +1,7 @@
 //! `cloudware limits`: everything that can be limited.
 
 use anyhow::Result;
-use cloudware_types::{Dimension, format_quantity};
+use cloudware_types::{Limit, format_quantity};
 use serde_json::Value;
 
 use super::print::{self, Column, text};
@@ -26,9 +26,9 @@ pub(super) async fn run(client: &Client) -> Result<()> {
 fn quantity(limit: &Value, field: &str) -> String {
     let known = limit["name"]
         .as_str()
-        .and_then(|name| name.parse::<Dimension>().ok());
+        .and_then(|name| name.parse::<Limit>().ok());
     match (known, limit[field].as_u64()) {
-        (Some(dimension), Some(value)) => format_quantity(dimension.unit(), value),
+        (Some(known), Some(value)) => format_quantity(known.unit(), value),
         _ => text(&limit[field]),
     }
 }

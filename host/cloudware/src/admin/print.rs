@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, Write};
 
 use anyhow::Result;
+use cloudware_types::{Unit, format_quantity};
 use serde_json::Value;
 
 use crate::{Output, client::Client};
@@ -134,13 +135,7 @@ pub(crate) fn number(value: &Value) -> String {
 
 /// Bytes as people say them.
 pub(crate) fn bytes(value: &Value) -> String {
-    let bytes = value.as_u64().unwrap_or(0);
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
-    }
+    format_quantity(Unit::Bytes, value.as_u64().unwrap_or(0))
 }
 
 /// Nanoseconds as people say them.
@@ -228,7 +223,7 @@ mod tests {
 
     #[test]
     fn quantities_for_people() {
-        assert_eq!(bytes(&20_971_520.into()), "20.0 MiB");
+        assert_eq!(bytes(&20_971_520.into()), "20 MiB");
         assert_eq!(nanoseconds(&1_500_000.into()), "1.5 ms");
         assert_eq!(
             time(&"2026-01-01T00:00:00.123Z".into()),

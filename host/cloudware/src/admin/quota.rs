@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use cloudware_types::Dimension;
+use cloudware_types::Limit;
 use serde_json::{Map, Value};
 
 use super::{
@@ -189,12 +189,12 @@ fn assignment(text: &str) -> Result<(String, String)> {
     let Some((name, value)) = text.split_once('=') else {
         bail!("write LIMIT=VALUE, such as fuel=10M");
     };
-    let known: Dimension = name.parse()?;
+    let known: Limit = name.parse()?;
     cloudware_types::parse_quantity(known, value)?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 fn dimension(text: &str) -> Result<String> {
-    let known: Dimension = text.parse()?;
+    let known: Limit = text.parse()?;
     Ok(known.name().to_owned())
 }

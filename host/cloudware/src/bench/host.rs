@@ -12,7 +12,7 @@ use cloudware_engine::{BoundInstall, Engine, EngineConfig};
 use cloudware_instance_db::InstanceDbs;
 use cloudware_packages::Package;
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, Dimension, Id, InstanceId, Limits, Reuse, Slug,
+    DesiredInstall, DesiredInstance, Dimension, Id, InstanceId, Limit, Limits, Reuse, Slug,
 };
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
@@ -111,9 +111,9 @@ impl Host {
 
 fn largest_limits() -> Arc<Limits> {
     let mut limits = Limits::default();
-    for &dimension in Dimension::ALL {
+    for &limit in Limit::all() {
         limits
-            .set(dimension, dimension.bounds().1)
+            .set(limit, limit.bounds().1)
             .expect("the bound lies within the bounds");
     }
     Arc::new(limits)

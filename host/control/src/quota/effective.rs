@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cloudware_types::{Dimension, Limits, Scope};
+use cloudware_types::{Limit, Limits, Scope};
 use serde::Serialize;
 
 use crate::{Release, Timestamp, store::quota::QuotaRow};
@@ -11,7 +11,7 @@ use crate::{Release, Timestamp, store::quota::QuotaRow};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QuotaLevel {
-    /// The table of dimensions.
+    /// The table of limits.
     Default,
     /// The app's manifest.
     Manifest,
@@ -42,7 +42,7 @@ impl QuotaLevel {
 pub struct QuotaSetting {
     /// The level.
     pub level: QuotaLevel,
-    /// The value, in the dimension's unit.
+    /// The value, in the limit's unit.
     pub value: u64,
     /// Who set it; `platform` for the default and the release for a manifest.
     pub set_by: String,
@@ -52,11 +52,11 @@ pub struct QuotaSetting {
     pub reason: Option<String>,
 }
 
-/// The limit in force in one dimension.
+/// The value in force of one limit.
 #[derive(Clone, Debug)]
 pub struct EffectiveLimit {
-    /// The dimension.
-    pub dimension: Dimension,
+    /// The limit.
+    pub limit: Limit,
     /// Every level that sets it, weak to strong; never empty. The last one is in force.
     pub settings: Vec<QuotaSetting>,
 }
@@ -67,19 +67,19 @@ impl EffectiveLimit {
     pub fn in_force(&self) -> &QuotaSetting {
         self.settings
             .last()
-            .expect("the default level sets every dimension")
+            .expect("the default level sets every limit")
     }
 }
 
 /// The values of every level of one target.
 #[derive(Default)]
-pub(crate) struct Levels(BTreeMap<Dimension, Vec<QuotaSetting>>);
+pub(crate) struct Levels(BTreeMap<Limit, Vec<QuotaSetting>>);
 
 impl Levels {
     /// Adds the stored values of a level.
     pub(crate) fn push(&mut self, level: QuotaLevel, rows: Vec<QuotaRow>) {
         for row in rows {
-            self.0.entry(row.dimension).or_default().push(QuotaSetting {
+            self.0.entry(row.limit).or_default().push(QuotaSetting {
                 level,
                 value: row.value,
                 set_by: row.set_by,
@@ -91,9 +91,9 @@ impl Levels {
 
     /// Adds what a release's manifest asks for.
     pub(crate) fn manifest(&mut self, release: &Release) {
-        for (&dimension, &value) in &release.manifest.limits {
-            if lowers(dimension, value) {
-                self.0.entry(dimension).or_default().push(QuotaSetting {
+        for (&limit, &value) in &release.manifest.limits {
+            if lowers(limit, value) {
+                self.0.entry(limit).or_default().push(QuotaSetting {
                     level: QuotaLevel::Manifest,
                     value,
                     set_by: format!("{} {}", release.app, release.version),
@@ -104,34 +104,28 @@ impl Levels {
         }
     }
 
-    /// Every dimension with its settings from weak to strong.
+    /// Every limit with its settings from weak to strong.
     pub(crate) fn effective(&self) -> Vec<EffectiveLimit> {
-        let of = |dimension: Dimension| {
+        let of = |limit: Limit| {
             let mut settings = vec![QuotaSetting {
                 level: QuotaLevel::Default,
-                value: dimension.default_value(),
+                value: limit.default_value(),
                 set_by: "platform".to_owned(),
                 set_at: None,
                 reason: None,
             }];
-            settings.extend(self.0.get(&dimension).into_iter().flatten().cloned());
+            settings.extend(self.0.get(&limit).into_iter().flatten().cloned());
             settings.sort_by_key(|setting| setting.level);
-            EffectiveLimit {
-                dimension,
-                settings,
-            }
+            EffectiveLimit { limit, settings }
         };
-        Dimension::ALL
-            .iter()
-            .map(|&dimension| of(dimension))
-            .collect()
+        Limit::all().iter().map(|&limit| of(limit)).collect()
     }
 }
 
 /// A manifest bounds its own invocations and may only lower what the platform gives.
-fn lowers(dimension: Dimension, value: u64) -> bool {
-    let (min, _) = dimension.bounds();
-    dimension.scope() == Scope::Invocation && value >= min && value < dimension.default_value()
+fn lowers(limit: Limit, value: u64) -> bool {
+    let (min, _) = limit.bounds();
+    limit.scope() == Scope::Invocation && value >= min && value < limit.default_value()
 }
 
 /// The limits where no level but the default sets anything.
@@ -140,10 +134,10 @@ pub(crate) fn base_limits() -> Limits {
 }
 
 /// Lays a manifest's values over limits.
-pub(crate) fn overlay_manifest(limits: &mut Limits, values: &BTreeMap<Dimension, u64>) {
-    for (&dimension, &value) in values {
-        if lowers(dimension, value) {
-            put(limits, dimension, value);
+pub(crate) fn overlay_manifest(limits: &mut Limits, values: &BTreeMap<Limit, u64>) {
+    for (&limit, &value) in values {
+        if lowers(limit, value) {
+            put(limits, limit, value);
         }
     }
 }
@@ -151,15 +145,15 @@ pub(crate) fn overlay_manifest(limits: &mut Limits, values: &BTreeMap<Dimension,
 /// Lays the stored values of a level over limits.
 pub(crate) fn overlay(limits: &mut Limits, rows: &[QuotaRow]) {
     for row in rows {
-        put(limits, row.dimension, row.value);
+        put(limits, row.limit, row.value);
     }
 }
 
 /// Values were checked when they were set. One that is out of bounds by now, because the bounds of a
 /// newer release of the platform are narrower, is brought to the nearest that is allowed.
-fn put(limits: &mut Limits, dimension: Dimension, value: u64) {
-    let (min, max) = dimension.bounds();
+fn put(limits: &mut Limits, limit: Limit, value: u64) {
+    let (min, max) = limit.bounds();
     limits
-        .set(dimension, value.clamp(min, max))
+        .set(limit, value.clamp(min, max))
         .expect("a clamped value is within its bounds");
 }

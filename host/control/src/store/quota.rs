@@ -1,6 +1,6 @@
-//! Rows of quotas: one value for one dimension of one tenant, instance or install.
+//! Rows of quotas: one value for one limit of one tenant, instance or install.
 
-use cloudware_types::Dimension;
+use cloudware_types::Limit;
 use sqlx::Row as _;
 
 use super::{Connection, Result, Row, all, integer, natural, parsed, time};
@@ -11,7 +11,7 @@ use crate::Timestamp;
 pub(crate) struct QuotaRow {
     /// Tenant, instance or install, as an id.
     pub subject: String,
-    pub dimension: Dimension,
+    pub limit: Limit,
     pub value: u64,
     pub reason: Option<String>,
     pub set_by: String,
@@ -27,7 +27,7 @@ pub(crate) async fn set(db: &mut Connection, quota: &QuotaRow) -> Result<()> {
          DO UPDATE SET value = $3, reason = $4, set_by = $5, set_at = $6",
     )
     .bind(&quota.subject)
-    .bind(quota.dimension.name())
+    .bind(quota.limit.name())
     .bind(integer(quota.value))
     .bind(&quota.reason)
     .bind(&quota.set_by)
@@ -38,10 +38,10 @@ pub(crate) async fn set(db: &mut Connection, quota: &QuotaRow) -> Result<()> {
 }
 
 /// Removes a value, if there is one.
-pub(crate) async fn unset(db: &mut Connection, subject: &str, dimension: Dimension) -> Result<()> {
+pub(crate) async fn unset(db: &mut Connection, subject: &str, limit: Limit) -> Result<()> {
     sqlx::query("DELETE FROM quotas WHERE subject_id = $1 AND dimension = $2")
         .bind(subject)
-        .bind(dimension.name())
+        .bind(limit.name())
         .execute(db)
         .await?;
     Ok(())
@@ -65,7 +65,7 @@ pub(crate) async fn list(db: &mut Connection) -> Result<Vec<QuotaRow>> {
 fn quota(row: &Row) -> Result<QuotaRow> {
     Ok(QuotaRow {
         subject: row.try_get("subject_id")?,
-        dimension: parsed(row, "dimension")?,
+        limit: parsed(row, "dimension")?,
         value: natural(row, "value")?,
         reason: row.try_get("reason")?,
         set_by: row.try_get("set_by")?,

@@ -129,7 +129,8 @@ pub fn request(statement: &str) -> Request {
     Request {
         statement: statement.into(),
         parameters: Vec::new(),
-        rows_max: 100_000,
+        rows_read_max: 100_000,
+        rows_written_max: 100_000,
         time_max: Duration::from_secs(20),
     }
 }

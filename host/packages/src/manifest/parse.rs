@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cloudware_types::{Dimension, Reuse, Scope, parse_quantity};
+use cloudware_types::{Limit, Reuse, Scope, parse_quantity};
 use semver::Version;
 use toml::{Table, Value};
 
@@ -253,7 +253,7 @@ fn config_key(mut section: Section, problems: &mut Problems) -> Option<ConfigKey
     })
 }
 
-fn limits(table: Table, problems: &mut Problems) -> BTreeMap<Dimension, u64> {
+fn limits(table: Table, problems: &mut Problems) -> BTreeMap<Limit, u64> {
     table
         .into_iter()
         .filter_map(|(name, value)| {
@@ -269,11 +269,11 @@ fn limits(table: Table, problems: &mut Problems) -> BTreeMap<Dimension, u64> {
         .collect()
 }
 
-fn limit(name: &str, value: &Value) -> Result<(Dimension, u64), (String, &'static str)> {
-    let dimension: Dimension = name
+fn limit(name: &str, value: &Value) -> Result<(Limit, u64), (String, &'static str)> {
+    let limit: Limit = name
         .parse()
         .map_err(|error| (format!("{error}."), "Use one of these names."))?;
-    if dimension.scope() != Scope::Invocation {
+    if limit.scope() != Scope::Invocation {
         let message = format!("`{name}` limits a whole instance, which an app can't lower.");
         return Err((message, "Remove it; an admin sets it as a quota."));
     }
@@ -281,17 +281,17 @@ fn limit(name: &str, value: &Value) -> Result<(Dimension, u64), (String, &'stati
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let quantity = parse_quantity(dimension, &text)
+    let quantity = parse_quantity(limit, &text)
         .map_err(|error| (format!("{error}."), "Correct the quantity."))?;
-    if quantity > dimension.default_value() {
+    if quantity > limit.default_value() {
         let message = format!(
             "{quantity} is more than the default {}.",
-            dimension.default_value()
+            limit.default_value()
         );
         return Err((
             message,
             "An app can only ask for less; an admin raises a quota.",
         ));
     }
-    Ok((dimension, quantity))
+    Ok((limit, quantity))
 }
