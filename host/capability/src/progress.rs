@@ -1,12 +1,16 @@
-//! What can be seen of a running invocation from outside its store: the host call it waits in, the
-//! CPU it has used, the request body it was given. Shared between the run and whoever drives it.
+//! What can be seen of a running invocation from outside its store: the host call it waits in and what its
+//! host calls took, the CPU it has used, the request body it was given. Shared between the run and
+//! whoever drives it.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
-use cloudware_types::StopCause;
+use cloudware_types::{Consumer, Stop, StopCause};
 
 /// Shared, cheap to update, never a point of contention: one invocation writes.
 #[derive(Debug)]
@@ -15,8 +19,56 @@ pub struct Progress {
     /// The thread's CPU clock when it last entered the sandbox.
     entered: AtomicU64,
     request_bytes: AtomicU64,
-    host_call: Mutex<Option<&'static str>>,
+    host_calls: Mutex<HostCalls>,
     stop: Mutex<Option<StopCause>>,
+}
+
+/// The host calls of one invocation.
+#[derive(Debug, Default)]
+struct HostCalls {
+    /// Index of the call that the guest is in, and since when.
+    current: Option<(usize, Instant)>,
+    /// A host has some dozens of functions, and a guest uses a few.
+    made: Vec<HostCall>,
+}
+
+/// All calls of one function.
+#[derive(Debug)]
+struct HostCall {
+    name: &'static str,
+    calls: u64,
+    nanoseconds: u64,
+}
+
+impl HostCalls {
+    fn enter(&mut self, name: &'static str) {
+        let now = Instant::now();
+        self.leave(now);
+        let index = match self
+            .made
+            .iter()
+            .position(|made| std::ptr::eq(made.name, name))
+        {
+            Some(index) => index,
+            None => {
+                self.made.push(HostCall {
+                    name,
+                    calls: 0,
+                    nanoseconds: 0,
+                });
+                self.made.len() - 1
+            }
+        };
+        self.made[index].calls += 1;
+        self.current = Some((index, now));
+    }
+
+    fn leave(&mut self, now: Instant) {
+        if let Some((index, since)) = self.current.take() {
+            let took = u64::try_from((now - since).as_nanos()).unwrap_or(u64::MAX);
+            self.made[index].nanoseconds += took;
+        }
+    }
 }
 
 impl Default for Progress {
@@ -25,7 +77,7 @@ impl Default for Progress {
             cpu_nanoseconds: AtomicU64::new(0),
             entered: AtomicU64::new(u64::MAX),
             request_bytes: AtomicU64::new(0),
-            host_call: Mutex::new(None),
+            host_calls: Mutex::default(),
             stop: Mutex::new(None),
         }
     }
@@ -34,18 +86,42 @@ impl Default for Progress {
 impl Progress {
     /// Notes the host call that the guest is in.
     pub(crate) fn enter(&self, name: &'static str) {
-        *lock(&self.host_call) = Some(name);
+        lock(&self.host_calls).enter(name);
     }
 
     /// Notes that the guest is back in its own code.
     pub(crate) fn leave(&self) {
-        *lock(&self.host_call) = None;
+        lock(&self.host_calls).leave(Instant::now());
     }
 
     /// The host call that the guest is in, for example `sql.query`.
     #[must_use]
     pub fn host_call(&self) -> Option<&'static str> {
-        *lock(&self.host_call)
+        let calls = lock(&self.host_calls);
+        calls.current.map(|(index, _)| calls.made[index].name)
+    }
+
+    /// The host calls that took the most time so far, the longest first; the one that has not ended
+    /// counts up to now.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<Consumer> {
+        let calls = lock(&self.host_calls);
+        let current = calls
+            .current
+            .map(|(index, since)| (index, since.elapsed().as_nanos() as u64));
+        let took = |(index, call): (usize, &HostCall)| {
+            let now = current.filter(|(at, _)| *at == index);
+            let nanoseconds = call.nanoseconds + now.map_or(0, |(_, nanoseconds)| nanoseconds);
+            Consumer {
+                host_call: call.name.to_owned(),
+                calls: call.calls,
+                microseconds: nanoseconds / 1_000,
+            }
+        };
+        let mut consumers: Vec<_> = calls.made.iter().enumerate().map(took).collect();
+        consumers.sort_by_key(|consumer| std::cmp::Reverse(consumer.microseconds));
+        consumers.truncate(Stop::CONSUMERS_MAX);
+        consumers
     }
 
     /// Notes that a thread enters the sandbox; `clock` is its CPU clock in nanoseconds.
@@ -53,18 +129,17 @@ impl Progress {
         self.entered.store(clock, Ordering::Relaxed);
     }
 
-    /// Notes that the thread leaves the sandbox, and adds the CPU time that it spent there.
+    /// Notes that the thread leaves the sandbox, and adds the CPU time that it spent there. Does nothing
+    /// where no thread is in it.
     pub fn cpu_leave(&self, clock: u64) {
         let spent = clock.saturating_sub(self.entered.swap(u64::MAX, Ordering::Relaxed));
         self.cpu_nanoseconds.fetch_add(spent, Ordering::Relaxed);
     }
 
-    /// CPU time used inside the sandbox so far, in nanoseconds. Where called from inside, `clock`
-    /// is this thread's CPU clock, so that the stay that has not ended counts too.
+    /// CPU time used inside the sandbox in the stays that have ended, in nanoseconds.
     #[must_use]
-    pub fn cpu_nanoseconds(&self, clock: u64) -> u64 {
-        let stay = clock.saturating_sub(self.entered.load(Ordering::Relaxed));
-        self.cpu_nanoseconds.load(Ordering::Relaxed) + stay
+    pub fn cpu_spent(&self) -> u64 {
+        self.cpu_nanoseconds.load(Ordering::Relaxed)
     }
 
     /// Adds bytes of the request body that were handed to the guest, and returns the new sum.
@@ -94,7 +169,7 @@ impl Progress {
         self.cpu_nanoseconds.store(0, Ordering::Relaxed);
         self.entered.store(u64::MAX, Ordering::Relaxed);
         self.request_bytes.store(0, Ordering::Relaxed);
-        *lock(&self.host_call) = None;
+        *lock(&self.host_calls) = HostCalls::default();
         *lock(&self.stop) = None;
     }
 }

@@ -6,87 +6,158 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use cloudware_types::{Class, Dimension, Limits, StopCause};
+use cloudware_types::{Class, Dimension, Limits, Scope, StopCause};
+use parking_lot::Mutex;
 
-/// The two limits of [`Admission`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AdmissionLimits {
-    /// Runs at the same time.
-    pub concurrency: u64,
-    /// Requests a second; the burst is one second's worth.
-    pub rate: u64,
-}
+use crate::{
+    near::{Near, is_near},
+    rate::Rate,
+    schedule::Share,
+    window::{Exhausted, FuelMax, FuelWindows},
+};
 
-impl From<&Limits> for AdmissionLimits {
-    fn from(limits: &Limits) -> Self {
-        Self {
-            concurrency: limits.get(Dimension::Concurrency),
-            rate: limits.get(Dimension::RequestRate),
-        }
-    }
-}
-
-/// Counts what an instance runs and how often it is asked; shared by all of its installs and kept
-/// when they change.
+/// Counts what an instance runs, how often it is asked, and what it burns; shared by all of its
+/// installs and kept when they change.
 #[derive(Debug)]
 pub struct Admission {
     started: Instant,
-    concurrency_max: AtomicU64,
-    rate: AtomicU64,
+    /// The values of the limits that bound a whole instance; those of invocations are not used.
+    limits: [AtomicU64; Dimension::COUNT],
     running: AtomicU64,
-    /// Theoretical arrival time of the next request in nanoseconds since `started`, as in the
-    /// generic cell rate algorithm (ITU-T I.371).
-    arrival: AtomicU64,
+    requests: Rate,
+    egress: Rate,
+    fuel: Mutex<FuelWindows>,
+    share: Arc<Share>,
 }
 
 /// The right to run once; gives it back when dropped.
 #[derive(Debug)]
 pub struct Permit(Arc<Admission>);
 
-const SECOND: u64 = 1_000_000_000;
+/// Why a request is not admitted.
+#[derive(Debug, PartialEq)]
+pub struct Refusal {
+    /// The limit.
+    pub cause: StopCause,
+    /// After how long there may be room, where time makes room.
+    pub resets_in: Option<Duration>,
+}
+
+impl From<Exhausted> for Refusal {
+    fn from(exhausted: Exhausted) -> Self {
+        Self {
+            cause: exhausted.cause,
+            resets_in: Some(exhausted.resets_in),
+        }
+    }
+}
 
 impl Admission {
     /// An instance that runs nothing.
     #[must_use]
-    pub fn new(limits: AdmissionLimits) -> Self {
-        Self {
+    pub fn new(limits: &Limits) -> Self {
+        let admission = Self {
             started: Instant::now(),
-            concurrency_max: AtomicU64::new(limits.concurrency),
-            rate: AtomicU64::new(limits.rate),
+            limits: [const { AtomicU64::new(0) }; Dimension::COUNT],
             running: AtomicU64::new(0),
-            arrival: AtomicU64::new(0),
-        }
+            requests: Rate::default(),
+            egress: Rate::default(),
+            fuel: Mutex::default(),
+            share: Arc::default(),
+        };
+        admission.set_limits(limits);
+        admission
     }
 
     /// Changes the limits; what runs already goes on.
-    pub fn set_limits(&self, limits: AdmissionLimits) {
-        self.concurrency_max
-            .store(limits.concurrency, Ordering::Relaxed);
-        self.rate.store(limits.rate, Ordering::Relaxed);
+    pub fn set_limits(&self, limits: &Limits) {
+        let of_instances = Dimension::ALL
+            .iter()
+            .filter(|d| d.scope() == Scope::Instance);
+        for &dimension in of_instances {
+            self.limits[dimension as usize].store(limits.get(dimension), Ordering::Relaxed);
+        }
+        self.share.set_weight(limits.get(Dimension::CpuWeight));
+    }
+
+    fn limit(&self, dimension: Dimension) -> u64 {
+        self.limits[dimension as usize].load(Ordering::Relaxed)
+    }
+
+    fn refusal(&self, dimension: Dimension, used: u64) -> Refusal {
+        let max = self.limit(dimension);
+        Refusal {
+            cause: StopCause::limit(dimension, Class::Request, used, max),
+            resets_in: None,
+        }
     }
 
     /// Takes a permit.
     ///
     /// # Errors
     /// The limit that is reached. A request refused for concurrency does not count against the rate.
-    pub fn admit(self: &Arc<Self>) -> Result<Permit, StopCause> {
-        let max = self.concurrency_max.load(Ordering::Relaxed);
+    pub fn admit(self: &Arc<Self>) -> Result<Permit, Refusal> {
         let before = self.running.fetch_add(1, Ordering::Relaxed);
         let permit = Permit(Arc::clone(self));
-        if before >= max {
-            return Err(StopCause::limit(
-                Dimension::Concurrency,
-                Class::Request,
-                before + 1,
-                max,
-            ));
+        if before >= self.limit(Dimension::Concurrency) {
+            return Err(self.refusal(Dimension::Concurrency, before + 1));
         }
-        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.arrive(now)?;
+        self.burn(0)?;
+        let waited = self.share.waited_ms();
+        if waited > self.limit(Dimension::QueueTime) {
+            let resets_in = Some(Duration::from_millis(waited));
+            return Err(Refusal {
+                resets_in,
+                ..self.refusal(Dimension::QueueTime, waited)
+            });
+        }
+        let rate = self.limit(Dimension::RequestRate);
+        self.requests
+            .take(self.now(), rate)
+            .map_err(|wait| Refusal {
+                resets_in: Some(Duration::from_nanos(wait)),
+                ..self.refusal(Dimension::RequestRate, rate + 1)
+            })?;
         Ok(permit)
+    }
+
+    /// Counts fuel that a run of the instance has burned.
+    ///
+    /// # Errors
+    /// The window in which nothing is left.
+    pub(crate) fn burn(&self, fuel: u64) -> Result<(), Exhausted> {
+        let max = FuelMax {
+            minute: self.limit(Dimension::FuelPerMinute),
+            day: self.limit(Dimension::FuelPerDay),
+        };
+        self.fuel.lock().add(fuel, max)
+    }
+
+    /// Counts bytes of an answer, and says how long the next ones must wait.
+    pub(crate) fn send(&self, bytes: u64) -> Option<Duration> {
+        let rate = self.limit(Dimension::EgressRate);
+        match self.egress.charge(self.now(), bytes, rate) {
+            0 => None,
+            wait => Some(Duration::from_nanos(wait)),
+        }
+    }
+
+    /// The limits of the whole instance that are nearly used up.
+    pub(crate) fn near(&self) -> impl Iterator<Item = Near> + '_ {
+        let (minute, day) = self.fuel.lock().used();
+        let used = [
+            (Dimension::FuelPerMinute, minute),
+            (Dimension::FuelPerDay, day),
+            (Dimension::Concurrency, self.running()),
+        ];
+        used.into_iter().filter_map(|(dimension, used)| {
+            let max = self.limit(dimension);
+            let limit = dimension.into();
+            is_near(used, max).then_some(Near { limit, used, max })
+        })
     }
 
     /// Runs at the moment.
@@ -95,26 +166,19 @@ impl Admission {
         self.running.load(Ordering::Relaxed)
     }
 
-    fn arrive(&self, now: u64) -> Result<(), StopCause> {
-        let rate = self.rate.load(Ordering::Relaxed).max(1);
-        let interval = SECOND / rate;
-        let burst = SECOND;
-        let update = |arrival: u64| {
-            let earliest = arrival.max(now);
-            (earliest + interval <= now + burst).then_some(earliest + interval)
-        };
-        match self
-            .arrival
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update)
-        {
-            Ok(_) => Ok(()),
-            Err(_) => Err(StopCause::limit(
-                Dimension::RequestRate,
-                Class::Request,
-                rate + 1,
-                rate,
-            )),
-        }
+    /// The instance's place in the queue for processors.
+    pub(crate) fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Permit {
+    pub(crate) fn admission(&self) -> &Arc<Admission> {
+        &self.0
     }
 }
 
@@ -129,7 +193,10 @@ mod tests {
     use super::*;
 
     fn admission(concurrency: u64, rate: u64) -> Arc<Admission> {
-        Arc::new(Admission::new(AdmissionLimits { concurrency, rate }))
+        let mut limits = Limits::default();
+        limits.set(Dimension::Concurrency, concurrency).unwrap();
+        limits.set(Dimension::RequestRate, rate).unwrap();
+        Arc::new(Admission::new(&limits))
     }
 
     #[test]
@@ -138,7 +205,7 @@ mod tests {
         let first = admission.admit().unwrap();
         let _second = admission.admit().unwrap();
         assert_eq!(
-            admission.admit().unwrap_err(),
+            admission.admit().unwrap_err().cause,
             StopCause::limit(Dimension::Concurrency, Class::Request, 3, 2)
         );
         drop(first);
@@ -147,29 +214,15 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_one_second_and_refills_evenly() {
-        let admission = admission(100, 10);
-        let admitted = (0..50).filter(|_| admission.arrive(0).is_ok()).count();
-        assert_eq!(admitted, 10);
-        assert!(admission.arrive(SECOND / 10 - 1).is_err());
-        assert!(admission.arrive(SECOND / 10).is_ok());
-        let admitted = (0..50)
-            .filter(|_| admission.arrive(10 * SECOND).is_ok())
-            .count();
-        assert_eq!(admitted, 10);
-    }
-
-    #[test]
-    fn a_changed_rate_holds_from_the_next_request() {
+    fn a_refusal_for_the_rate_says_when_to_come_again() {
         let admission = admission(100, 1);
-        assert!(admission.arrive(0).is_ok());
-        assert!(admission.arrive(1).is_err());
-        admission.set_limits(AdmissionLimits {
-            concurrency: 100,
-            rate: 1_000_000,
-        });
-        // One request at the old rate has used up the second already begun.
-        assert!(admission.arrive(SECOND).is_ok());
-        assert!(admission.arrive(SECOND + 1).is_ok());
+        assert!(admission.admit().is_ok());
+        let refusal = admission.admit().unwrap_err();
+        assert_eq!(
+            refusal.cause,
+            StopCause::limit(Dimension::RequestRate, Class::Request, 2, 1)
+        );
+        assert!(refusal.resets_in.unwrap() <= Duration::from_secs(1));
+        assert_eq!(admission.running(), 0);
     }
 }

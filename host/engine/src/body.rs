@@ -12,7 +12,10 @@ use bytes::{Bytes, BytesMut};
 use cloudware_capability::Progress;
 use cloudware_types::{Class, Dimension, Meter, Meters, Stop, StopCause};
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{Sleep, sleep},
+};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::{BoundInstall, admission::Permit, serve::Conversation};
@@ -121,6 +124,8 @@ pub struct GuestBody {
     install: Arc<BoundInstall>,
     /// The run counts as running until its answer is sent.
     permit: Option<Permit>,
+    /// The instance has sent more than its rate allows: nothing leaves before then.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 /// A body that is still being written.
@@ -132,6 +137,7 @@ pub(crate) struct Streaming {
 
 impl GuestBody {
     pub(crate) fn new(install: Arc<BoundInstall>, permit: Option<Permit>) -> Self {
+        let wait = install.admission.send(0);
         Self {
             ready: VecDeque::new(),
             rest: None,
@@ -140,6 +146,7 @@ impl GuestBody {
             max: install.limits.get(Dimension::ResponseBytes),
             install,
             permit,
+            pause: wait.map(|wait| Box::pin(sleep(wait))),
         }
     }
 
@@ -197,8 +204,11 @@ impl GuestBody {
     }
 
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Box<Stop>> {
-        self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.sent += bytes;
         if self.sent <= self.max {
+            let wait = self.install.admission.send(bytes);
+            self.pause = wait.map(|wait| Box::pin(sleep(wait)));
             return Ok(frame);
         }
         let cause = StopCause::limit(
@@ -274,6 +284,10 @@ impl Body for GuestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Box<Stop>>>> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
         if let Some(frame) = self.ready.pop_front() {
             return Poll::Ready(Some(self.count(frame)));
         }

@@ -12,7 +12,10 @@ use cloudware_types::{
     DesiredInstall, DesiredInstance, Digest, InstallId, InstanceId, UsageRecord,
 };
 use dashmap::DashMap;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, Semaphore},
+};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
@@ -24,6 +27,7 @@ use crate::{
     code::{Code, Wasi},
     install::BindParts,
     limits,
+    schedule::Scheduler,
     usage::UsageMeters,
 };
 
@@ -36,7 +40,9 @@ pub struct Engine {
     codes: DashMap<Digest, Weak<Code>>,
     compilations: Semaphore,
     loading: Mutex<()>,
+    scheduler: Scheduler,
     sandboxes: Arc<Semaphore>,
+    warm_places: Arc<Semaphore>,
     instances: DashMap<InstanceId, Arc<Admission>>,
     installs: DashMap<InstallId, Weak<BoundInstall>>,
     usage: UsageMeters,
@@ -70,6 +76,9 @@ pub enum EngineError {
         /// The engine's words.
         source: wasmtime::Error,
     },
+    /// No threads can be started.
+    #[error("the compute threads can't be started: {0}")]
+    Threads(io::Error),
     /// The cache folder can't be used.
     #[error("the folder of compiled code can't be used: {0}")]
     Cache(#[from] io::Error),
@@ -101,7 +110,8 @@ pub enum CodeError {
 }
 
 impl Engine {
-    /// Creates the engine and links every capability.
+    /// Creates the engine and links every capability. Called inside a tokio runtime, whose timers and
+    /// blocking threads host functions use.
     ///
     /// # Errors
     /// [`EngineError`] in words for the operator.
@@ -123,7 +133,11 @@ impl Engine {
             codes: DashMap::new(),
             compilations: Semaphore::new(limits::COMPILATIONS_MAX),
             loading: Mutex::new(()),
+            scheduler: Scheduler::start(&Handle::current()).map_err(EngineError::Threads)?,
             sandboxes: Arc::new(Semaphore::new(config.sandboxes_max as usize)),
+            warm_places: Arc::new(Semaphore::new(
+                (config.sandboxes_max / limits::WARM_POOL_SHARE).max(1) as usize,
+            )),
             instances: DashMap::new(),
             installs: DashMap::new(),
             usage: UsageMeters::new(),
@@ -237,7 +251,9 @@ impl Engine {
             code,
             bindings: bindings.into(),
             admission: self.admission(instance),
+            queue: Arc::clone(self.scheduler.queue()),
             sandboxes: Arc::clone(&self.sandboxes),
+            warm_places: Arc::clone(&self.warm_places),
             usage: self.usage.of(instance.id, install.id, &install.app),
             log: Arc::clone(&self.log),
         }));
@@ -257,7 +273,7 @@ impl Engine {
     }
 
     fn admission(&self, instance: &DesiredInstance) -> Arc<Admission> {
-        let limits = (&*instance.limits).into();
+        let limits = &instance.limits;
         let admission = self
             .instances
             .entry(instance.id)

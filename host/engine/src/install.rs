@@ -8,7 +8,8 @@ use std::{
 
 use cloudware_capability::{Binding, Identity, LogSink};
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, Dimension, Limits, Meter, Meters, Reuse, Slug, Stop, StopCause,
+    Class, DesiredInstall, DesiredInstance, Dimension, Limits, Meter, Meters, Reuse, Slug, Stop,
+    StopCause,
 };
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,7 +19,9 @@ use crate::{
     admission::Permit,
     code::Code,
     limits::{OVERLOAD_RETRY_SECONDS, WARM_IDLE_MAX},
-    stop::stop,
+    schedule::Queue,
+    stop::{Attach as _, stop},
+    task::Bounds,
 };
 
 /// One install as the engine serves it.
@@ -30,8 +33,10 @@ pub struct BoundInstall {
     pub(crate) log: Arc<dyn LogSink>,
     pub(crate) usage: Arc<UsageMeter>,
     reuse: Reuse,
-    admission: Arc<Admission>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) queue: Arc<Queue>,
     sandboxes: Arc<Semaphore>,
+    warm_places: Arc<Semaphore>,
     warm: Mutex<Vec<Warm>>,
 }
 
@@ -39,6 +44,8 @@ pub struct BoundInstall {
 struct Warm {
     sandbox: Sandbox,
     place: OwnedSemaphorePermit,
+    /// Its share of what all idle warm sandboxes may take.
+    _warm: OwnedSemaphorePermit,
     since: Instant,
 }
 
@@ -57,7 +64,9 @@ pub(crate) struct BindParts<'a> {
     pub(crate) code: Arc<Code>,
     pub(crate) bindings: Arc<[(&'static str, Arc<dyn Binding>)]>,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) queue: Arc<Queue>,
     pub(crate) sandboxes: Arc<Semaphore>,
+    pub(crate) warm_places: Arc<Semaphore>,
     pub(crate) usage: Arc<UsageMeter>,
     pub(crate) log: Arc<dyn LogSink>,
 }
@@ -84,7 +93,9 @@ impl BoundInstall {
             usage: parts.usage,
             reuse: install.reuse,
             admission: parts.admission,
+            queue: parts.queue,
             sandboxes: parts.sandboxes,
+            warm_places: parts.warm_places,
             warm: Mutex::new(Vec::new()),
         }
     }
@@ -100,10 +111,10 @@ impl BoundInstall {
     /// # Errors
     /// The stop that the caller sees; it is counted.
     pub(crate) fn admit(&self, started: Instant) -> Result<Admitted, Box<Stop>> {
-        let permit = self
-            .admission
-            .admit()
-            .map_err(|cause| self.refuse(cause, started))?;
+        let permit = self.admission.admit().map_err(|refusal| {
+            self.refuse(refusal.cause, started)
+                .resetting(refusal.resets_in)
+        })?;
         if let Some(warm) = self.warm.lock().pop() {
             return Ok(Admitted {
                 permit,
@@ -111,19 +122,28 @@ impl BoundInstall {
                 sandbox: Some(warm.sandbox),
             });
         }
-        let place = Arc::clone(&self.sandboxes)
-            .try_acquire_owned()
-            .map_err(|_| {
-                let cause = StopCause::Overloaded {
-                    retry_after_seconds: OVERLOAD_RETRY_SECONDS,
-                };
-                self.refuse(cause, started)
-            })?;
+        let place = self.place().ok_or_else(|| {
+            let cause = StopCause::Overloaded {
+                retry_after_seconds: OVERLOAD_RETRY_SECONDS,
+            };
+            self.refuse(cause, started)
+        })?;
         Ok(Admitted {
             permit,
             place,
             sandbox: None,
         })
+    }
+
+    /// A place in the pool. An instance may run as many as are still free, so that however many there are that
+    /// want everything, each leaves as much as it takes for the next one (dynamic thresholds: Choudhury and
+    /// Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let free = self.sandboxes.available_permits() as u64;
+        if self.admission.running() > free {
+            return None;
+        }
+        Arc::clone(&self.sandboxes).try_acquire_owned().ok()
     }
 
     /// A stop for a request that was refused before it ran, counted in the ledger.
@@ -150,11 +170,15 @@ impl BoundInstall {
         if sandbox.served() >= requests_max {
             return;
         }
+        let Ok(warm_place) = Arc::clone(&self.warm_places).try_acquire_owned() else {
+            return;
+        };
         let mut warm = self.warm.lock();
         if warm.len() < WARM_IDLE_MAX {
             warm.push(Warm {
                 sandbox,
                 place,
+                _warm: warm_place,
                 since: Instant::now(),
             });
         }
@@ -167,8 +191,14 @@ impl BoundInstall {
             .retain(|warm| warm.since.elapsed() < idle_for);
     }
 
-    /// How long one run may take.
-    pub(crate) fn deadline(&self) -> Duration {
-        Duration::from_millis(self.limits.get(Dimension::Deadline))
+    /// What bounds a run of `class` from outside its sandbox.
+    pub(crate) fn bounds(&self, class: Class) -> Bounds {
+        let millis =
+            |dimension: Dimension| Duration::from_millis(self.limits.get(dimension.of(class)));
+        Bounds {
+            class,
+            deadline: millis(Dimension::Deadline),
+            cpu: millis(Dimension::CpuTime),
+        }
     }
 }

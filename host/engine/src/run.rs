@@ -5,23 +5,24 @@ use std::{pin::Pin, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use cloudware_types::{Meter, Stop, StopCause};
-use http::{Request, Response};
+use http::Request;
 use http_body::Body;
 use http_body_util::BodyExt;
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use wasmtime::Store;
 use wasmtime_wasi_http::{
-    Error, WasiBody, WasiHttpView,
+    Error, WasiHttpView,
     handler::Proxy,
     p2::bindings::http::types::{ErrorCode, Scheme},
     p3,
 };
 
-use crate::{BoundInstall, Sandbox, body::EndSignal, stop, timed::thread_cpu};
-
-/// Where the guest's response appears; the one who drives the run looks here after each poll.
-pub(crate) type ResponseSlot = Arc<Mutex<Option<Result<Response<WasiBody>, String>>>>;
+use crate::{
+    BoundInstall, Sandbox,
+    body::EndSignal,
+    near, stop,
+    task::{Task, thread_cpu},
+};
 
 /// Becomes ready when a request's body has been taken to its end.
 type Transmitted = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -29,6 +30,7 @@ type Transmitted = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 /// A run that has not ended.
 pub(crate) struct Run {
     install: Arc<BoundInstall>,
+    task: Arc<Task>,
     sandbox: Option<Sandbox>,
     place: Option<OwnedSemaphorePermit>,
     started: Instant,
@@ -38,12 +40,14 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(
         install: Arc<BoundInstall>,
+        task: Arc<Task>,
         sandbox: Sandbox,
         place: OwnedSemaphorePermit,
         started: Instant,
     ) -> Self {
         Self {
             install,
+            task,
             sandbox: Some(sandbox),
             place: Some(place),
             started,
@@ -51,15 +55,11 @@ impl Run {
         }
     }
 
-    /// Calls the handler and waits for its end. The response appears in `slot` before that.
+    /// Calls the handler and waits for its end. The task has the response before that.
     ///
     /// # Errors
     /// The stop, explained.
-    pub(crate) async fn handle<B>(
-        mut self,
-        request: Request<B>,
-        slot: ResponseSlot,
-    ) -> Result<(), Box<Stop>>
+    pub(crate) async fn handle<B>(mut self, request: Request<B>) -> Result<(), Box<Stop>>
     where
         B: Body<Data = Bytes, Error = Error> + Send + 'static,
     {
@@ -67,8 +67,8 @@ impl Run {
         sandbox.count_request();
         let called = match sandbox.start(&self.install).await {
             Ok(proxy) => match &*proxy {
-                Proxy::P2(_) => call_p2(&mut sandbox.store, &proxy, request, &slot).await,
-                Proxy::P3(_) => call_p3(&mut sandbox.store, &proxy, request, &slot).await,
+                Proxy::P2(_) => call_p2(&mut sandbox.store, &proxy, request, &self.task).await,
+                Proxy::P3(_) => call_p3(&mut sandbox.store, &proxy, request, &self.task).await,
             },
             Err(error) => Err(error),
         };
@@ -105,11 +105,19 @@ impl Run {
         meters[Meter::Requests] = 1;
         meters[Meter::Stops] = u64::from(self.stopped);
         meters[Meter::Fuel] = sandbox.fuel_used();
-        meters[Meter::CpuNanoseconds] = invocation.progress().cpu_nanoseconds(thread_cpu());
+        let progress = invocation.progress();
+        progress.cpu_leave(thread_cpu());
+        meters[Meter::CpuNanoseconds] = progress.cpu_spent();
         meters[Meter::MemoryPeakBytes] = invocation.memory.peak();
         meters[Meter::RequestBytes] = invocation.progress().request_bytes();
         meters[Meter::LogBytes] = invocation.log().bytes();
         self.install.usage.add(&meters);
+        let class = invocation.class();
+        self.task
+            .note_near(near::of_run(&meters, &self.install.limits, class));
+        // Nobody is stopped any more by a window that this run has emptied; the next one is.
+        let rest = meters[Meter::Fuel].saturating_sub(self.task.fuel_counted());
+        let _ = self.install.admission.burn(rest);
     }
 }
 
@@ -129,7 +137,7 @@ async fn call_p2<B>(
     store: &mut Store<cloudware_capability::Invocation>,
     proxy: &Proxy,
     request: Request<B>,
-    slot: &ResponseSlot,
+    task: &Arc<Task>,
 ) -> wasmtime::Result<()>
 where
     B: Body<Data = Bytes, Error = Error> + Send + 'static,
@@ -139,9 +147,9 @@ where
     };
     let mut http = store.data_mut().http();
     let request = http.new_incoming_request(Scheme::Http, request)?;
-    let slot = Arc::clone(slot);
+    let task = Arc::clone(task);
     let outparam = http.new_response_outparam_from_callback(move |result| {
-        *slot.lock() = Some(result.map_err(|code: ErrorCode| format!("{code:?}")));
+        task.answer(result.map_err(|code: ErrorCode| format!("{code:?}")));
     })?;
     proxy
         .wasi_http_incoming_handler()
@@ -153,7 +161,7 @@ async fn call_p3<B>(
     store: &mut Store<cloudware_capability::Invocation>,
     proxy: &Proxy,
     request: Request<B>,
-    slot: &ResponseSlot,
+    task: &Arc<Task>,
 ) -> wasmtime::Result<()>
 where
     B: Body<Data = Bytes, Error = Error> + Send + 'static,
@@ -171,7 +179,7 @@ where
             let response = match service.handle(accessor, request).await? {
                 Ok(response) => response,
                 Err(code) => {
-                    *slot.lock() = Some(Err(format!("{code:?}")));
+                    task.answer(Err(format!("{code:?}")));
                     return Ok(());
                 }
             };
@@ -180,7 +188,7 @@ where
             // The guest's tasks write the body for as long as this future is polled.
             let (ended, end) = oneshot::channel();
             let response = response.map(|body| EndSignal::new(body, ended).boxed_unsync());
-            *slot.lock() = Some(Ok(response));
+            task.answer(Ok(response));
             let _ = end.await;
             Ok(())
         })

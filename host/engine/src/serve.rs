@@ -2,9 +2,10 @@
 //! connection, so that a short answer costs no switch between threads.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
@@ -12,23 +13,24 @@ use bytes::Bytes;
 use cloudware_types::{Class, Dimension, Stop, StopCause};
 use http::{Request, Response, header};
 use http_body::Body;
-use parking_lot::Mutex;
+use tokio::time::{Sleep, sleep_until};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::{
     BoundInstall, GuestBody, Sandbox,
     admission::Permit,
     body::{BoundedBody, Streaming},
-    run::{ResponseSlot, Run, no_response},
-    stop,
-    timed::{Interruption, TimedCall},
+    near,
+    run::{Run, no_response},
+    stop::{self, Attach as _},
+    task::{Interruption, Task},
 };
 
 /// A run in progress, from its caller's side.
 pub(crate) struct Conversation {
     install: Arc<BoundInstall>,
-    call: TimedCall,
-    slot: ResponseSlot,
+    task: Arc<Task>,
+    timer: Option<Pin<Box<Sleep>>>,
     started: Instant,
     /// Held until the answer is sent, so that what waits for a slow client counts as running.
     pub(crate) permit: Option<Permit>,
@@ -65,13 +67,25 @@ impl BoundInstall {
         let progress = Arc::clone(sandbox.store.data().progress());
         let request =
             request.map(|body| BoundedBody::new(body, Arc::clone(&progress), request_max));
-        let slot = ResponseSlot::new(Mutex::new(None));
-        let run = Run::new(Arc::clone(self), sandbox, admitted.place, started);
-        let call = Box::pin(run.handle(request, Arc::clone(&slot)));
+        let task = Task::new(
+            progress,
+            Arc::clone(admitted.permit.admission()),
+            Arc::clone(&self.queue),
+            started,
+            self.bounds(Class::Request),
+        );
+        let run = Run::new(
+            Arc::clone(self),
+            Arc::clone(&task),
+            sandbox,
+            admitted.place,
+            started,
+        );
+        task.begin(Box::pin(run.handle(request)));
         let mut conversation = Some(Conversation {
             install: Arc::clone(self),
-            call: TimedCall::new(call, progress, started, self.deadline()),
-            slot,
+            task,
+            timer: None,
             started,
             permit: Some(admitted.permit),
         });
@@ -96,7 +110,7 @@ impl Conversation {
             Poll::Ready(Ok(())) => true,
             Poll::Pending => false,
         };
-        let response = conversation.slot.lock().take();
+        let response = conversation.task.take_answer();
         match response {
             // An interim status would leave the client waiting for the real one.
             Some(Ok(response)) if response.status().is_informational() => {
@@ -123,7 +137,8 @@ impl Conversation {
     ) -> Result<Response<GuestBody>, Box<Stop>> {
         let mut body = GuestBody::new(Arc::clone(&self.install), self.permit.take());
         let (install, started) = (Arc::clone(&self.install), self.started);
-        let (parts, rest) = response.into_parts();
+        let (mut parts, rest) = response.into_parts();
+        let near_of_run = self.task.take_near();
         let conversation = (progressing == Progressing::Still).then_some(self);
         body.fill(
             Streaming {
@@ -133,6 +148,8 @@ impl Conversation {
             cx,
         );
         let Some(message) = body.take_broken() else {
+            let near = install.admission.near().chain(near_of_run);
+            near::announce(&mut parts.headers, near);
             return Ok(Response::from_parts(parts, body));
         };
         if progressing == Progressing::Ended {
@@ -144,16 +161,26 @@ impl Conversation {
 
     /// Polls the run once.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Stop>>> {
-        self.call
-            .poll(cx)
-            .map_err(|interruption| match interruption {
-                Interruption::Stopped(stop) => stop,
-                Interruption::Deadline { cause, host_call } => {
-                    let mut stop = self.stop(cause);
-                    stop.host_call = host_call.map(str::to_owned);
-                    stop
-                }
-            })
+        if let Poll::Ready(ended) = self.task.poll(cx) {
+            return Poll::Ready(ended.map_err(|interruption| self.interrupted(interruption)));
+        }
+        let deadline = self.task.deadline();
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+        ready!(timer.as_mut().poll(cx));
+        self.task.cancel();
+        Poll::Ready(Err(self.interrupted(self.task.expired())))
+    }
+
+    fn interrupted(&self, interruption: Interruption) -> Box<Stop> {
+        match interruption {
+            Interruption::Stopped(stop) => stop,
+            Interruption::Ended { cause, resets_in } => self
+                .stop(cause)
+                .seen_in(self.task.progress())
+                .resetting(resets_in),
+        }
     }
 
     /// Polls the run to its end; what it still says goes nowhere.
@@ -174,6 +201,13 @@ impl Conversation {
 
     fn stop(&self, cause: StopCause) -> Box<Stop> {
         stop::stop(&self.install.identity, cause, self.started)
+    }
+}
+
+/// Who goes away ends the run where it stands.
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.task.cancel();
     }
 }
 

@@ -1,8 +1,8 @@
 //! From an engine error to the reason that people see: which limit, or which trap, in which function.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use cloudware_capability::{Identity, Invocation};
+use cloudware_capability::{Identity, Invocation, Progress};
 use cloudware_types::{Class, Dimension, Stop, StopCause};
 use wasmtime::{
     Error, PoolConcurrencyLimitError, Store, Trap, WasmBacktrace, component::ResourceTableError,
@@ -37,6 +37,10 @@ const MESSAGE_CHARS_MAX: usize = 300;
 
 /// A stop of `identity`'s code with the given cause.
 pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> Box<Stop> {
+    let class = match &cause {
+        StopCause::Limit { limit, .. } => limit.class(),
+        _ => Class::Request,
+    };
     Box::new(Stop {
         cause,
         app: identity.app.to_string(),
@@ -44,28 +48,46 @@ pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> B
         function: None,
         host_call: None,
         elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        class: Class::Request,
+        class,
         resets_in_ms: None,
         fits: Vec::new(),
         consumers: Vec::new(),
     })
 }
 
+impl Attach for Box<Stop> {}
+
+/// What is added to a stop where it is known.
+pub(crate) trait Attach: Sized + std::ops::DerefMut<Target = Stop> {
+    /// When there may be room again.
+    fn resetting(mut self, after: Option<Duration>) -> Self {
+        let millis = |after: Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        self.resets_in_ms = after.map(millis);
+        self
+    }
+
+    /// Where the run was and what it spent its time on.
+    fn seen_in(mut self, progress: &Progress) -> Self {
+        self.host_call = progress.host_call().map(str::to_owned);
+        self.consumers = progress.consumers();
+        self
+    }
+}
+
 /// Explains why a call ended with `error`.
 pub(crate) fn explain(error: &Error, store: &mut Store<Invocation>, started: Instant) -> Box<Stop> {
     let data = store.data_mut();
-    let host_call = data.progress().host_call();
     let cause = data.take_stop().unwrap_or_else(|| from_error(error, data));
-    let mut stop = stop(data.identity(), cause, started);
+    let mut stop = stop(data.identity(), cause, started).seen_in(data.progress());
+    stop.class = data.class();
     stop.function = function(error);
-    stop.host_call = host_call.map(str::to_owned);
     stop
 }
 
 fn from_error(error: &Error, data: &Invocation) -> StopCause {
     if handles_exhausted(error) {
         let max = data.limit(Dimension::Handles);
-        return StopCause::limit(Dimension::Handles, Class::Request, max + 1, max);
+        return StopCause::limit(Dimension::Handles, data.class(), max + 1, max);
     }
     if error.is::<PoolConcurrencyLimitError>() {
         return StopCause::Overloaded {
@@ -75,7 +97,11 @@ fn from_error(error: &Error, data: &Invocation) -> StopCause {
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => {
             let max = data.limit(Dimension::Fuel);
-            StopCause::limit(Dimension::Fuel, Class::Request, max, max)
+            StopCause::limit(Dimension::Fuel, data.class(), max, max)
+        }
+        Some(Trap::StackOverflow) => {
+            let max = data.limit(Dimension::Stack);
+            StopCause::limit(Dimension::Stack, data.class(), max, max)
         }
         Some(trap) => StopCause::Trap {
             message: trap.to_string(),

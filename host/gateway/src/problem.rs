@@ -92,10 +92,7 @@ impl Problem {
         let status = StatusCode::from_u16(stop.http_status())
             .expect("the table of statuses holds valid ones");
         let (title, retry_after_seconds) = match &stop.cause {
-            StopCause::Limit { .. } if status == StatusCode::TOO_MANY_REQUESTS => {
-                ("A limit was reached", Some(1))
-            }
-            StopCause::Limit { .. } => ("A limit was reached", None),
+            StopCause::Limit { .. } => ("A limit was reached", retry_after(stop)),
             StopCause::Trap { .. } => ("The app failed", None),
             StopCause::NoResponse { .. } => ("The app gave no valid response", None),
             StopCause::Overloaded {
@@ -138,6 +135,15 @@ impl Problem {
         }
         response
     }
+}
+
+/// Whole seconds until there may be room again; one where it is not known how soon others make room.
+fn retry_after(stop: &Stop) -> Option<u32> {
+    let resets = stop.resets_in_ms.map(|ms| ms.div_ceil(1_000).max(1));
+    let waits = stop.http_status() == 429;
+    resets
+        .map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX))
+        .or(waits.then_some(1))
 }
 
 /// What a stranger sent, short enough to be repeated in an answer.

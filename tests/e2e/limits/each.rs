@@ -1,5 +1,7 @@
 //! Each limit in turn: the answer names it, what was used, the maximum and the place.
 
+use std::time::{Duration, Instant};
+
 use cloudware_tests::{Answer, Http, Platform, eventually};
 use cloudware_types::Dimension;
 use http::Method;
@@ -28,6 +30,14 @@ const CASES: &[Case] = &[
         request: |site| site.request(Method::GET, "/adversary/loop"),
     },
     Case {
+        dimension: Dimension::CpuTime,
+        max: 20,
+        status: 503,
+        app: "adversary",
+        place: None,
+        request: |site| site.request(Method::GET, "/adversary/loop"),
+    },
+    Case {
         dimension: Dimension::Deadline,
         max: 200,
         status: 504,
@@ -42,6 +52,14 @@ const CASES: &[Case] = &[
         app: "adversary",
         place: Some(("function", "touch")),
         request: |site| site.request(Method::GET, "/adversary/touch?bytes=16777216"),
+    },
+    Case {
+        dimension: Dimension::Stack,
+        max: 512 << 10,
+        status: 503,
+        app: "adversary",
+        place: Some(("function", "descend")),
+        request: |site| site.request(Method::GET, "/adversary/deep-recursion"),
     },
     Case {
         dimension: Dimension::Handles,
@@ -92,6 +110,17 @@ const CASES: &[Case] = &[
         request: |site| statement(site, &counting_to(11)),
     },
     Case {
+        dimension: Dimension::SqlRowsWritten,
+        max: 10,
+        status: 503,
+        app: "state",
+        place: Some(("host_call", "sql.")),
+        request: |site| {
+            let insert = format!("INSERT INTO probe_rows (number) {} RETURNING id", counting_to(11));
+            statement(site, &insert)
+        },
+    },
+    Case {
         dimension: Dimension::SqlTime,
         max: 20,
         status: 504,
@@ -109,6 +138,22 @@ const CASES: &[Case] = &[
         app: "state",
         place: Some(("host_call", "kv.")),
         request: |site| site.request(Method::POST, "/state/kv/many/flood?count=20&bytes=1"),
+    },
+    Case {
+        dimension: Dimension::FuelPerMinute,
+        max: 5_000_000,
+        status: 429,
+        app: "adversary",
+        place: None,
+        request: |site| site.request(Method::GET, "/adversary/loop"),
+    },
+    Case {
+        dimension: Dimension::FuelPerDay,
+        max: 5_000_000,
+        status: 429,
+        app: "adversary",
+        place: None,
+        request: |site| site.request(Method::GET, "/adversary/loop"),
     },
 ];
 
@@ -178,6 +223,9 @@ async fn every_limit_is_enforced_and_explained() {
     covered.push(concurrency(&platform).await);
     covered.push(request_rate(&platform).await);
     covered.push(storage(&platform).await);
+    covered.push(egress_rate(&platform).await);
+    covered.push(queue_time(&platform).await);
+    covered.push(cpu_weight(&platform).await);
     covered.sort_unstable();
     assert_eq!(covered, Dimension::ALL, "each dimension has its case here");
 }
@@ -307,4 +355,102 @@ async fn storage(platform: &Platform) -> Dimension {
     platform.limit("acme", json!({ "storage": null })).await;
     let _ = site.put("/kv/full/more", &json!("fits")).await.expect(200);
     Dimension::Storage
+}
+
+/// An answer that is faster than the rate is slowed down, and whole.
+async fn egress_rate(platform: &Platform) -> Dimension {
+    platform
+        .limit("acme", json!({ "egress-rate": 100_000 }))
+        .await;
+    let site = platform.site("acme", "/adversary");
+    let begun = Instant::now();
+    let answer = site.get("/big-response?bytes=300000").await.expect(200);
+    assert_eq!(answer.body.len(), 300_000);
+    // One second's worth may leave at once, and the last piece is not waited for.
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert_others_are_well(platform).await;
+    platform.limit("acme", json!({ "egress-rate": null })).await;
+    Dimension::EgressRate
+}
+
+/// Where an instance's own runs wait for a processor for too long, new ones are refused.
+async fn queue_time(platform: &Platform) -> Dimension {
+    platform
+        .limit(
+            "acme",
+            json!({ "queue-time": 1, "fuel": "1000G", "cpu-time": "1min" }),
+        )
+        .await;
+    let site = platform.site("acme", "/adversary");
+    let loops: Vec<_> = (0..64)
+        .map(|_| {
+            let site = site.clone();
+            tokio::spawn(async move { site.try_send(site.request(Method::GET, "/loop")).await })
+        })
+        .collect();
+    let refused = eventually("a run waits for longer than a millisecond", async || {
+        let answer = site.get("/counter").await;
+        (answer.status == 429).then_some(answer)
+    })
+    .await;
+    let problem = refused.problem(429, "limit-reached");
+    assert_eq!(problem["limit"], "queue-time");
+    assert_eq!(problem["max"], 1);
+    assert!(problem["resets_in_ms"].is_u64(), "{problem}");
+    assert_others_are_well(platform).await;
+    for running in loops {
+        running.abort();
+    }
+    platform
+        .limit(
+            "acme",
+            json!({ "queue-time": null, "fuel": null, "cpu-time": null }),
+        )
+        .await;
+    eventually("the instance is served again", async || {
+        (site.get("/counter").await.status == 200).then_some(())
+    })
+    .await;
+    Dimension::QueueTime
+}
+
+/// Two instances that compute without end share the processors as their weights say.
+async fn cpu_weight(platform: &Platform) -> Dimension {
+    platform.tenants(&["cedar"], &["adversary"]).await;
+    let weights = [("acme", 400), ("cedar", 100)];
+    let mut loops = Vec::new();
+    for (tenant, weight) in weights {
+        let limits =
+            json!({ "cpu-weight": weight, "fuel": "1000G", "cpu-time": "1min", "deadline": "2s" });
+        platform.limit(tenant, limits).await;
+        for _ in 0..8 {
+            let site = platform.site(tenant, "/adversary");
+            loops.push(tokio::spawn(async move {
+                site.try_send(site.request(Method::GET, "/loop")).await
+            }));
+        }
+    }
+    let mut before = Vec::new();
+    for (tenant, _) in weights {
+        before.push(platform.usage(tenant, "adversary").await["fuel"].as_u64());
+    }
+    for running in loops {
+        let _ = running.await;
+    }
+    let mut burned = Vec::new();
+    for ((tenant, _), before) in weights.into_iter().zip(before) {
+        let after = platform.usage(tenant, "adversary").await["fuel"].as_u64();
+        burned.push(after.unwrap_or_default() - before.unwrap_or_default());
+        let limits =
+            json!({ "cpu-weight": null, "fuel": null, "cpu-time": null, "deadline": null });
+        platform.limit(tenant, limits).await;
+    }
+    let [heavy, light] = burned[..] else {
+        panic!("two tenants were asked");
+    };
+    assert!(
+        heavy > 2 * light,
+        "{heavy} and {light} at weights of 4 to 1"
+    );
+    Dimension::CpuWeight
 }

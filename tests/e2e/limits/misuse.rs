@@ -16,7 +16,6 @@ async fn whatever_a_guest_does_it_is_answered_for() {
         ("/trap", "trap", "trap"),
         ("/panic", "trap", "panic"),
         ("/exit", "trap", ""),
-        ("/deep-recursion", "trap", "descend"),
         ("/no-response", "no-response", ""),
         ("/error-response", "no-response", ""),
     ] {

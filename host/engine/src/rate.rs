@@ -1,0 +1,79 @@
+//! Rates, by the generic cell rate algorithm (ITU-T I.371): one number says when the next unit is due, so
+//! that taking is one atomic operation and nothing refills in the background.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// What has been taken of a rate whose burst is one second's worth. Times are nanoseconds from a moment
+/// that the caller chooses and keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Rate {
+    /// When everything taken so far would have arrived at an even pace.
+    due: AtomicU64,
+}
+
+impl Rate {
+    /// Takes one unit, if the burst allows it.
+    ///
+    /// # Errors
+    /// Nanoseconds after which one unit can be had.
+    pub(crate) fn take(&self, now: u64, per_second: u64) -> Result<(), u64> {
+        let interval = SECOND / per_second.max(1);
+        let latest = now + SECOND;
+        let update = |due: u64| {
+            let next = due.max(now) + interval;
+            (next <= latest).then_some(next)
+        };
+        self.due
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update)
+            .map(|_| ())
+            .map_err(|due| (due + interval).saturating_sub(latest))
+    }
+
+    /// Takes `amount` units in any case, and gives the nanoseconds that the caller must wait so that the
+    /// rate and its burst are kept.
+    pub(crate) fn charge(&self, now: u64, amount: u64, per_second: u64) -> u64 {
+        let taken = u128::from(amount) * u128::from(SECOND) / u128::from(per_second.max(1));
+        let taken = u64::try_from(taken).unwrap_or(u64::MAX / 2);
+        let update = |due: u64| Some(due.max(now).saturating_add(taken));
+        let due = self
+            .due
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update)
+            .map_or(now, |due| due.max(now).saturating_add(taken));
+        due.saturating_sub(now + SECOND)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_one_second_and_refills_evenly() {
+        let rate = Rate::default();
+        let taken = |now| (0..50).filter(|_| rate.take(now, 10).is_ok()).count();
+        assert_eq!(taken(0), 10);
+        assert_eq!(rate.take(SECOND / 10 - 1, 10), Err(1));
+        assert!(rate.take(SECOND / 10, 10).is_ok());
+        assert_eq!(taken(10 * SECOND), 10);
+    }
+
+    #[test]
+    fn a_changed_rate_holds_at_once() {
+        let rate = Rate::default();
+        assert!(rate.take(0, 1).is_ok());
+        assert!(rate.take(1, 1).is_err());
+        // One unit at the old rate has used up the second already begun.
+        assert!(rate.take(SECOND, 1_000_000).is_ok());
+        assert!(rate.take(SECOND + 1, 1_000_000).is_ok());
+    }
+
+    #[test]
+    fn what_is_charged_beyond_the_burst_is_waited_for() {
+        let rate = Rate::default();
+        assert_eq!(rate.charge(0, 1_000, 1_000), 0);
+        assert_eq!(rate.charge(0, 500, 1_000), SECOND / 2);
+        assert_eq!(rate.charge(2 * SECOND, 1_000, 1_000), 0);
+    }
+}

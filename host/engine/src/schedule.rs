@@ -1,0 +1,271 @@
+//! Fair shares of the processors. Runs that compute for longer than a first short slice leave the threads that
+//! serve sockets and wait here for a compute thread. Each instance has a queue of its own, and the instances
+//! are served by start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996) on the processor time that they
+//! have had, divided by their weight: who has had the least is next. One that was idle begins where the others
+//! are, so that nothing is saved up; what was used while nobody waited is forgotten.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::runtime::Handle;
+
+use crate::{limits::COMPUTE_NICENESS, task::Task};
+
+/// The weight at which a nanosecond of processor time is a unit of virtual time.
+const WEIGHT_UNIT: u64 = 100;
+
+/// How far an instance may be ahead of the others and still run on the thread of its connection, in units of
+/// virtual time. A few pages' worth.
+const AHEAD_MAX: u64 = 2_000_000;
+
+/// How much of what an instance used while nobody waited is held against it once somebody does.
+const REMEMBERED_MAX: u64 = 5_000_000;
+
+/// The compute threads of a host and the queue before them; dropping it ends the threads.
+pub(crate) struct Scheduler(Arc<Queue>);
+
+/// Where runs wait for a compute thread.
+pub(crate) struct Queue {
+    ready: Mutex<Ready>,
+    work: Condvar,
+    /// Runs that wait.
+    waiting: AtomicUsize,
+    /// The virtual time of the instance that was served last.
+    now: AtomicU64,
+}
+
+#[derive(Default)]
+struct Ready {
+    /// Instances with waiting runs, the one that has had the least first. An entry whose time is older than
+    /// its instance's is put right when it is met.
+    instances: BinaryHeap<Reverse<Entry>>,
+    entries: u64,
+    idle_threads: usize,
+    is_closed: bool,
+}
+
+struct Entry {
+    time: u64,
+    /// Breaks ties in the order of arrival.
+    number: u64,
+    share: Arc<Share>,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.time, self.number).cmp(&(other.time, other.number))
+    }
+}
+
+/// One instance's place in the queue.
+#[derive(Default)]
+pub(crate) struct Share {
+    weight: AtomicU64,
+    /// Processor time had, divided by the weight.
+    time: AtomicU64,
+    /// Runs that wait, and since when.
+    runs: Mutex<VecDeque<(Arc<Task>, Instant)>>,
+    is_listed: AtomicBool,
+}
+
+impl std::fmt::Debug for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Share")
+            .field("weight", &self.weight)
+            .field("time", &self.time)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Share {
+    pub(crate) fn set_weight(&self, weight: u64) {
+        self.weight.store(weight, Ordering::Relaxed);
+    }
+
+    /// How long the run that has waited longest has waited, in milliseconds.
+    pub(crate) fn waited_ms(&self) -> u64 {
+        if !self.is_listed.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let longest = self.runs.lock().front().map(|(_, since)| since.elapsed());
+        longest.map_or(0, |waited| {
+            u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)
+        })
+    }
+
+    fn weighed(&self, cpu_nanoseconds: u64) -> u64 {
+        cpu_nanoseconds * WEIGHT_UNIT / self.weight.load(Ordering::Relaxed).max(1)
+    }
+}
+
+impl Scheduler {
+    /// Starts the compute threads: as many as there are processors.
+    pub(crate) fn start(runtime: &Handle) -> std::io::Result<Self> {
+        let queue = Arc::new(Queue {
+            ready: Mutex::default(),
+            work: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            now: AtomicU64::new(0),
+        });
+        let scheduler = Self(queue);
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        for number in 0..threads {
+            let queue = Arc::clone(&scheduler.0);
+            let runtime = runtime.clone();
+            thread::Builder::new()
+                .name(format!("compute-{number}"))
+                .spawn(move || {
+                    // What guests call expects the runtime's timers.
+                    let _entered = runtime.enter();
+                    queue.compute();
+                })?;
+        }
+        Ok(scheduler)
+    }
+
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.0
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.0.ready.lock().is_closed = true;
+        self.0.work.notify_all();
+    }
+}
+
+impl Queue {
+    /// Whether a run of the instance may have a slice on the thread of its connection: nobody waits for a
+    /// processor, or the instance has not had more than its share.
+    pub(crate) fn may_run_at_once(&self, share: &Share) -> bool {
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            return true;
+        }
+        let ahead = share.time.load(Ordering::Relaxed);
+        ahead <= self.now.load(Ordering::Relaxed) + AHEAD_MAX
+            && !share.is_listed.load(Ordering::Relaxed)
+    }
+
+    /// Counts processor time that a run has had on any thread.
+    pub(crate) fn charge(&self, share: &Share, cpu_nanoseconds: u64) {
+        let spent = share.weighed(cpu_nanoseconds);
+        let now = self.now.load(Ordering::Relaxed);
+        let contended = self.waiting.load(Ordering::Relaxed) > 0;
+        let update = |time: u64| {
+            let time = time.max(now).saturating_add(spent);
+            Some(if contended {
+                time
+            } else {
+                time.min(now + REMEMBERED_MAX)
+            })
+        };
+        let _ = share
+            .time
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+    }
+
+    /// Puts a run behind the others of its instance.
+    pub(crate) fn push(&self, share: &Arc<Share>, task: Arc<Task>) {
+        let mut ready = self.ready.lock();
+        share.runs.lock().push_back((task, Instant::now()));
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if !share.is_listed.swap(true, Ordering::Relaxed) {
+            let now = self.now.load(Ordering::Relaxed);
+            share.time.fetch_max(now, Ordering::Relaxed);
+            ready.list(share);
+        }
+        if ready.idle_threads > 0 {
+            self.work.notify_one();
+        }
+    }
+
+    /// The next run that gets a slice; waits for one. `None` when the host ends.
+    fn next(&self) -> Option<Arc<Task>> {
+        let mut ready = self.ready.lock();
+        loop {
+            if ready.is_closed {
+                return None;
+            }
+            match ready.take() {
+                Some((task, time)) => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    self.now.fetch_max(time, Ordering::Relaxed);
+                    return Some(task);
+                }
+                None => {
+                    ready.idle_threads += 1;
+                    self.work.wait(&mut ready);
+                    ready.idle_threads -= 1;
+                }
+            }
+        }
+    }
+
+    /// Gives slices until the host ends.
+    fn compute(&self) {
+        // Threads that serve sockets go first; without the right to be nice it is as good as equal.
+        let _ = rustix::process::nice(COMPUTE_NICENESS);
+        while let Some(task) = self.next() {
+            task.compute();
+            // On kernels that let a thread finish its slice, this is when a woken socket thread gets on.
+            thread::yield_now();
+        }
+    }
+}
+
+impl Ready {
+    fn list(&mut self, share: &Arc<Share>) {
+        self.entries += 1;
+        self.instances.push(Reverse(Entry {
+            time: share.time.load(Ordering::Relaxed),
+            number: self.entries,
+            share: Arc::clone(share),
+        }));
+    }
+
+    /// The first run of the instance that has had the least, and the instance's time.
+    fn take(&mut self) -> Option<(Arc<Task>, u64)> {
+        loop {
+            let Reverse(Entry { time, share, .. }) = self.instances.pop()?;
+            if share.time.load(Ordering::Relaxed) > time {
+                self.list(&share);
+                continue;
+            }
+            let mut runs = share.runs.lock();
+            let task = runs.pop_front().map(|(task, _)| task);
+            if runs.is_empty() {
+                share.is_listed.store(false, Ordering::Relaxed);
+            } else {
+                drop(runs);
+                self.list(&share);
+            }
+            if let Some(task) = task {
+                return Some((task, time));
+            }
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! A run as it is driven: its call is polled in slices, first on the thread of its connection and, where it
+//! computes for longer, on compute threads in fair turns. Each slice's processor time is measured, so that host
+//! waits are not billed, and what bounds a run from outside is checked between slices. A guest that computes
+//! yields by fuel, so a slice is short.
+
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
+};
+
+use cloudware_capability::Progress;
+use cloudware_types::{Class, Dimension, Stop, StopCause};
+use futures_util::task::AtomicWaker;
+use http::Response;
+use parking_lot::{Mutex, MutexGuard};
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime_wasi_http::WasiBody;
+
+use crate::{
+    admission::Admission,
+    limits::{FIRST_SLICE, FUEL_YIELD_INTERVAL},
+    near::Near,
+    schedule::Queue,
+};
+
+/// The call of one invocation, whole: it owns the sandbox.
+pub(crate) type Call = Pin<Box<dyn Future<Output = Result<(), Box<Stop>>> + Send>>;
+
+/// What the guest answered with: a response, or the error that it set instead.
+pub(crate) type Answer = Result<Response<WasiBody>, String>;
+
+/// A run that is driven.
+pub(crate) struct Task {
+    state: Mutex<State>,
+    /// The guest's response; it may appear while the call still goes on.
+    answer: Mutex<Option<Answer>>,
+    /// The task of the connection, which waits for the answer.
+    driver: AtomicWaker,
+    progress: Arc<Progress>,
+    admission: Arc<Admission>,
+    queue: Arc<Queue>,
+    started: Instant,
+    bounds: Bounds,
+}
+
+/// What bounds a run from outside its sandbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) class: Class,
+    pub(crate) deadline: Duration,
+    pub(crate) cpu: Duration,
+}
+
+/// Why a run ended before its call did.
+pub(crate) enum Interruption {
+    /// The call itself ended with a stop.
+    Stopped(Box<Stop>),
+    /// It was ended from outside; its sandbox is gone.
+    Ended {
+        /// The limit.
+        cause: StopCause,
+        /// When there may be room again.
+        resets_in: Option<Duration>,
+    },
+}
+
+struct State {
+    place: Place,
+    call: Option<Call>,
+    /// Woken while it ran: it can go on at once.
+    is_woken: bool,
+    outcome: Option<Result<(), Interruption>>,
+    /// Processor time that has been charged to the instance, in nanoseconds.
+    cpu_charged: u64,
+    /// Fuel that has been counted for the instance.
+    fuel_counted: u64,
+    /// Limits that the run had nearly used up when it ended.
+    near: Vec<Near>,
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// It waits for something, or for its first slice.
+    Idle,
+    /// It waits for a compute thread.
+    Queued,
+    /// A thread runs it.
+    Running,
+    /// It has ended, or nobody wants it any more.
+    Ended,
+}
+
+/// How a slice ended.
+enum Slice {
+    Ended(Result<(), Interruption>),
+    Pending(Call),
+}
+
+impl Task {
+    /// A run whose call is still to be given ([`Self::begin`]).
+    pub(crate) fn new(
+        progress: Arc<Progress>,
+        admission: Arc<Admission>,
+        queue: Arc<Queue>,
+        started: Instant,
+        bounds: Bounds,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                place: Place::Idle,
+                call: None,
+                is_woken: false,
+                outcome: None,
+                cpu_charged: 0,
+                fuel_counted: 0,
+                near: Vec::new(),
+            }),
+            answer: Mutex::new(None),
+            driver: AtomicWaker::new(),
+            progress,
+            admission,
+            queue,
+            started,
+            bounds,
+        })
+    }
+
+    /// Gives the call, which may set the answer through this very task.
+    pub(crate) fn begin(&self, call: Call) {
+        self.state.lock().call = Some(call);
+    }
+
+    /// Sets the answer.
+    pub(crate) fn answer(&self, answer: Answer) {
+        *self.answer.lock() = Some(answer);
+    }
+
+    /// Takes the answer, if there is one.
+    pub(crate) fn take_answer(&self) -> Option<Answer> {
+        self.answer.lock().take()
+    }
+
+    /// What can be seen of the run from outside.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// When the run must have ended.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.started + self.bounds.deadline
+    }
+
+    /// Drives the run from the task of its connection. After `Ready` it must not be polled again.
+    pub(crate) fn poll(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), Interruption>> {
+        let mut state = self.state.lock();
+        if state.place == Place::Idle {
+            if self.queue.may_run_at_once(self.admission.share()) {
+                return self.run_here(state, cx);
+            }
+            self.enqueue(&mut state);
+        }
+        self.driver.register(cx.waker());
+        match state.outcome.take() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The first slices, on the thread of the connection.
+    fn run_here<'a>(
+        self: &'a Arc<Self>,
+        mut state: MutexGuard<'a, State>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Interruption>> {
+        let began = self.progress.cpu_spent();
+        loop {
+            let Some(call) = state.call.take() else {
+                return Poll::Pending;
+            };
+            state.place = Place::Running;
+            state.is_woken = false;
+            drop(state);
+            let slice = self.slice(call);
+            state = self.state.lock();
+            match slice {
+                Slice::Ended(outcome) => {
+                    state.place = Place::Ended;
+                    return Poll::Ready(outcome);
+                }
+                Slice::Pending(call) => state.call = Some(call),
+            }
+            let had = self.progress.cpu_spent() - began;
+            if !state.is_woken || had >= FIRST_SLICE.as_nanos() as u64 {
+                break;
+            }
+        }
+        self.driver.register(cx.waker());
+        if state.is_woken {
+            self.enqueue(&mut state);
+        } else {
+            state.place = Place::Idle;
+        }
+        Poll::Pending
+    }
+
+    /// One slice on a compute thread.
+    pub(crate) fn compute(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        let (Place::Queued, Some(call)) = (state.place, state.call.take()) else {
+            return;
+        };
+        state.place = Place::Running;
+        state.is_woken = false;
+        drop(state);
+        let slice = self.slice(call);
+        let mut state = self.state.lock();
+        match slice {
+            Slice::Ended(outcome) => {
+                state.place = Place::Ended;
+                state.outcome = Some(outcome);
+                drop(state);
+                self.driver.wake();
+            }
+            Slice::Pending(call) if state.place == Place::Ended => {
+                // Nobody wants it any more.
+                drop(state);
+                drop(call);
+            }
+            Slice::Pending(call) => {
+                state.call = Some(call);
+                if state.is_woken {
+                    self.enqueue(&mut state);
+                } else {
+                    state.place = Place::Idle;
+                }
+                drop(state);
+                if self.answer.lock().is_some() {
+                    self.driver.wake();
+                }
+            }
+        }
+    }
+
+    fn enqueue(self: &Arc<Self>, state: &mut State) {
+        state.place = Place::Queued;
+        self.queue.push(self.admission.share(), Arc::clone(self));
+    }
+
+    /// Polls the call once, measures it, and checks what bounds it.
+    fn slice(self: &Arc<Self>, mut call: Call) -> Slice {
+        if let Some(interruption) = self.overdue() {
+            drop(call);
+            return Slice::Ended(Err(interruption));
+        }
+        let waker = Waker::from(Arc::clone(self));
+        let mut cx = Context::from_waker(&waker);
+        self.progress.cpu_enter(thread_cpu());
+        // A bug in a host function costs its run and not the thread.
+        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut cx)));
+        match polled {
+            // A call that ends has metered itself, this last stay included.
+            Ok(Poll::Ready(result)) => {
+                self.settle(None);
+                Slice::Ended(result.map_err(Interruption::Stopped))
+            }
+            Ok(Poll::Pending) => {
+                self.progress.cpu_leave(thread_cpu());
+                let is_woken = self.state.lock().is_woken;
+                match self.settle(is_woken.then_some(FUEL_YIELD_INTERVAL)) {
+                    Some(interruption) => {
+                        drop(call);
+                        Slice::Ended(Err(interruption))
+                    }
+                    None => Slice::Pending(call),
+                }
+            }
+            Err(_) => {
+                self.progress.cpu_leave(thread_cpu());
+                drop(call);
+                Slice::Ended(Err(Interruption::Ended {
+                    cause: StopCause::Trap {
+                        message: "a host function failed; the operator's log says more".to_owned(),
+                    },
+                    resets_in: None,
+                }))
+            }
+        }
+    }
+
+    /// Counts what the last slice used for the whole instance. `fuel` is what a slice that ended by
+    /// yielding has burned; a call that ended says itself what it burned in all.
+    fn settle(&self, fuel: Option<u64>) -> Option<Interruption> {
+        let cpu = self.progress.cpu_spent();
+        let mut state = self.state.lock();
+        let spent = cpu.saturating_sub(state.cpu_charged);
+        state.cpu_charged = cpu;
+        state.fuel_counted += fuel.unwrap_or(0);
+        drop(state);
+        self.queue.charge(self.admission.share(), spent);
+        let fuel = fuel?;
+        if let Err(exhausted) = self.admission.burn(fuel) {
+            return Some(Interruption::Ended {
+                cause: exhausted.cause,
+                resets_in: Some(exhausted.resets_in),
+            });
+        }
+        let (used, max) = (cpu / 1_000_000, millis(self.bounds.cpu));
+        (used > max).then(|| self.ended(Dimension::CpuTime, used, max))
+    }
+
+    /// Notes limits that the run had nearly used up when it ended.
+    pub(crate) fn note_near(&self, near: impl Iterator<Item = Near>) {
+        let mut near = near.peekable();
+        if near.peek().is_some() {
+            self.state.lock().near = near.collect();
+        }
+    }
+
+    /// Limits that the run had nearly used up when it ended.
+    pub(crate) fn take_near(&self) -> Vec<Near> {
+        std::mem::take(&mut self.state.lock().near)
+    }
+
+    /// Fuel that has been counted for the instance while the call went on.
+    pub(crate) fn fuel_counted(&self) -> u64 {
+        self.state.lock().fuel_counted
+    }
+
+    fn overdue(&self) -> Option<Interruption> {
+        (self.started.elapsed() >= self.bounds.deadline).then(|| self.expired())
+    }
+
+    /// The interruption of a run whose deadline has passed.
+    pub(crate) fn expired(&self) -> Interruption {
+        let max = millis(self.bounds.deadline);
+        let used = millis(self.started.elapsed()).max(max);
+        self.ended(Dimension::Deadline, used, max)
+    }
+
+    fn ended(&self, dimension: Dimension, used: u64, max: u64) -> Interruption {
+        Interruption::Ended {
+            cause: StopCause::limit(dimension, self.bounds.class, used, max),
+            resets_in: None,
+        }
+    }
+
+    /// Ends the run where it stands; a slice that is running is the last one.
+    pub(crate) fn cancel(&self) {
+        let mut state = self.state.lock();
+        state.place = Place::Ended;
+        let call = state.call.take();
+        drop(state);
+        drop(call);
+    }
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        match state.place {
+            Place::Running => state.is_woken = true,
+            Place::Idle => {
+                drop(state);
+                self.driver.wake();
+            }
+            Place::Queued | Place::Ended => {}
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// CPU time of this thread in nanoseconds. A slice never moves between threads.
+pub(crate) fn thread_cpu() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
