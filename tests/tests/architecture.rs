@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cloudware-capability", &["types"]),
     ("cloudware-instance-db", &["types"]),
     ("cloudware-config", &["types", "capability"]),
+    ("cloudware-limits", &["types", "capability"]),
     ("cloudware-logging", &["types", "capability"]),
     ("cloudware-kv", &["types", "capability", "instance-db"]),
     ("cloudware-sql", &["types", "capability", "instance-db"]),

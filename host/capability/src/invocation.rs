@@ -1,7 +1,11 @@
 //! The store data of an invocation: WASI contexts that grant nothing, the identity that the host
 //! vouches for, the limits and what has been used of them, and the state of opened capabilities.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use cloudware_types::{
     Class, Dimension, InstallId, InstanceId, Limit, Limits, Meter, Meters, Slug, StopCause,
@@ -69,6 +73,7 @@ pub struct Invocation {
     log: Arc<GuestLog>,
     progress: Arc<Progress>,
     meters: Meters,
+    began: Instant,
     stop: Option<StopCause>,
 }
 
@@ -106,6 +111,7 @@ impl Invocation {
             log: parts.log,
             progress: parts.progress,
             meters: Meters::default(),
+            began: Instant::now(),
             stop: None,
         }
     }
@@ -126,6 +132,12 @@ impl Invocation {
     #[must_use]
     pub fn limit(&self, dimension: Dimension) -> u64 {
         self.limits.get(dimension.of(self.class))
+    }
+
+    /// How long the invocation has run.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// Where the guest's log text goes.
@@ -223,6 +235,7 @@ impl Invocation {
         self.memory.set_max(self.limit(Dimension::Memory));
         self.opened.clear();
         self.meters = Meters::default();
+        self.began = Instant::now();
         self.stop = None;
         self.log.reset();
         self.progress.reset();

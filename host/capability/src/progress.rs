@@ -142,6 +142,13 @@ impl Progress {
         self.cpu_nanoseconds.load(Ordering::Relaxed)
     }
 
+    /// The same with the stay that has not ended, for who asks from inside it; `clock` is this thread's CPU
+    /// clock.
+    #[must_use]
+    pub fn cpu_until(&self, clock: u64) -> u64 {
+        self.cpu_spent() + clock.saturating_sub(self.entered.load(Ordering::Relaxed))
+    }
+
     /// Adds bytes of the request body that were handed to the guest, and returns the new sum.
     pub fn add_request_bytes(&self, bytes: u64) -> u64 {
         self.request_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes

@@ -202,6 +202,7 @@ pub(crate) fn capabilities(databases: &Arc<InstanceDbs>) -> Vec<Arc<dyn Capabili
         Arc::new(cloudware_kv::Kv::new(Arc::clone(databases))),
         Arc::new(cloudware_sql::Sql::new(Arc::clone(databases))),
         Arc::new(cloudware_config::Config::new()),
+        Arc::new(cloudware_limits::Limits::new()),
         Arc::new(cloudware_logging::Logging::new()),
     ]
 }
@@ -215,6 +216,11 @@ pub(crate) fn host_interfaces() -> HostInterfaces {
         ProvidedCapability::new(
             cloudware_config::NAME,
             &cloudware_config::INTERFACES,
+            Always,
+        ),
+        ProvidedCapability::new(
+            cloudware_limits::NAME,
+            &cloudware_limits::INTERFACES,
             Always,
         ),
         ProvidedCapability::new(

@@ -23,6 +23,7 @@ pub struct Binding {
 const WORLDS: &[(&str, &str, &[&str])] = &[
     ("config", "wasi:config/imports", &["deps/config"]),
     ("kv", "cloudware:kv/imports", &["types", "kv"]),
+    ("limits", "cloudware:limits/imports", &["limits"]),
     ("logging", "wasi:logging/imports", &["deps/logging"]),
     ("sql", "cloudware:sql/imports", &["types", "sql"]),
 ];

@@ -24,6 +24,7 @@ pub mod clock;
 pub mod config;
 pub mod http;
 pub mod kv;
+pub mod limits;
 pub mod logging;
 pub mod random;
 pub mod sql;

@@ -116,7 +116,10 @@ const CASES: &[Case] = &[
         app: "state",
         place: Some(("host_call", "sql.")),
         request: |site| {
-            let insert = format!("INSERT INTO probe_rows (number) {} RETURNING id", counting_to(11));
+            let insert = format!(
+                "INSERT INTO probe_rows (number) {} RETURNING id",
+                counting_to(11)
+            );
             statement(site, &insert)
         },
     },

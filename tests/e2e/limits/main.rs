@@ -3,6 +3,7 @@
 
 mod each;
 mod misuse;
+mod seen;
 
 use cloudware_tests::{Http, Platform, Source, eventually};
 use http::Method;

@@ -3,5 +3,6 @@
 
 pub mod config;
 pub mod kv;
+pub mod limits;
 pub mod logging;
 pub mod sql;

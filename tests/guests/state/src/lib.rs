@@ -14,6 +14,7 @@
 //! | `POST /kv/{bucket}/flood?count=N&bytes=N` | writes so many keys, each so large |
 //! | `GET /host-calls?count=N` | looks for a key so many times (without a count: for ever) |
 //! | `GET /config`, `GET /config/{key}` | answers the configuration |
+//! | `GET /limits`, `GET /limits/{name}` | answers what the run may still use |
 //! | `POST /logs?lines=N` | writes so many log messages, levels in turn |
 
 mod keys;
@@ -22,6 +23,7 @@ mod statements;
 use cloudware_sdk::{
     config,
     http::{IntoResponse, Problem, Request, Response, Router, Status},
+    limits,
     logging::{self, Level},
 };
 use serde_json::json;
@@ -44,6 +46,8 @@ fn handle(request: Request) -> Response {
         .get("/host-calls", keys::host_calls)
         .get("/config", config_all)
         .get("/config/{key}", config_get)
+        .get("/limits", limits_all)
+        .get("/limits/{name}", limits_get)
         .post("/logs", logs)
         .handle(request)
 }
@@ -73,6 +77,29 @@ fn config_get(request: Request) -> Result<Response, Problem> {
     match config::get(request.param("key")).map_err(unreadable)? {
         Some(value) => Ok(Response::text(value)),
         None => Ok(Problem::new(Status::NOT_FOUND, "no-such-key").into_response()),
+    }
+}
+
+fn seen(limit: &limits::Limit) -> serde_json::Value {
+    json!({
+        "name": limit.name, "unit": limit.unit,
+        "used": limit.used, "max": limit.max, "remaining": limit.remaining(),
+    })
+}
+
+/// Every limit, read twice with work between.
+fn limits_all(request: Request) -> Response {
+    let all = || limits::all().iter().map(seen).collect::<Vec<_>>();
+    let before = all();
+    let rounds = number(&request, "rounds").unwrap_or(100_000);
+    std::hint::black_box((0..rounds).fold(1_u64, |sum, n| std::hint::black_box(sum ^ n)));
+    Response::json(&json!({ "before": before, "after": all() }))
+}
+
+fn limits_get(request: Request) -> Result<Response, Problem> {
+    match limits::get(request.param("name")) {
+        Some(limit) => Ok(Response::json(&seen(&limit))),
+        None => Ok(Problem::new(Status::NOT_FOUND, "no-such-limit").into_response()),
     }
 }
 

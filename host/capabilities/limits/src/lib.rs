@@ -1,0 +1,153 @@
+//! The capability `limits`: what the present run has used of what it may, by `cloudware:limits/limits`, so
+//! that an app can do less before the host stops it. Every app has it: it says nothing of others.
+
+use std::{any::Any, sync::Arc};
+
+use cloudware_capability::{BindError, Binding, Capability, CapabilityLinker, Consent, Invocation};
+use cloudware_types::{DesiredInstall, DesiredInstance, Dimension, Limit, Meter};
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{
+    StoreContextMut,
+    component::{ComponentType, Lower},
+};
+
+/// The name in grants; every app has it.
+pub const NAME: &str = "limits";
+
+/// The WIT interfaces that it provides.
+pub const INTERFACES: [&str; 1] = ["cloudware:limits/limits@0.1.0"];
+
+/// The limits of a run that are counted while it goes on, in the order in which people see them.
+const COUNTED: &[Dimension] = &[
+    Dimension::Fuel,
+    Dimension::CpuTime,
+    Dimension::Deadline,
+    Dimension::Memory,
+    Dimension::HostCalls,
+    Dimension::RequestBytes,
+    Dimension::LogBytes,
+    Dimension::SqlStatements,
+    Dimension::SqlRowsRead,
+    Dimension::SqlRowsWritten,
+    Dimension::SqlTime,
+    Dimension::KvOperations,
+];
+
+/// One limit as guests see it; the record of the WIT.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct Remaining {
+    name: &'static str,
+    unit: &'static str,
+    used: u64,
+    max: u64,
+}
+
+/// The capability; one per process.
+#[derive(Default)]
+pub struct Limits;
+
+impl Limits {
+    /// Reads the meters of each invocation.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl Capability for Limits {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn interfaces(&self) -> &'static [&'static str] {
+        &INTERFACES
+    }
+
+    fn consent(&self) -> Consent {
+        Consent::Always
+    }
+
+    fn link(&self, linker: &mut CapabilityLinker) -> wasmtime::Result<()> {
+        let mut interface = linker.instance(INTERFACES[0])?;
+        interface.func_wrap("get", |mut store, (name,): (String,)| {
+            in_host_call(&mut store, "limits.get", |store| {
+                // A stranger's text is only compared.
+                let limit = name.parse::<Limit>().ok();
+                let class = store.data().class();
+                let limit = limit.filter(|limit| limit.dimension().of(class) == *limit);
+                let dimension = limit.map(Limit::dimension);
+                dimension.and_then(|dimension| remaining(store, dimension))
+            })
+        })?;
+        interface.func_wrap("all", |mut store, (): ()| {
+            in_host_call(&mut store, "limits.all", |store| {
+                let counted = COUNTED.iter();
+                counted
+                    .filter_map(|&dimension| remaining(store, dimension))
+                    .collect::<Vec<_>>()
+            })
+        })
+    }
+
+    fn bind(&self, _: &DesiredInstance, _: &DesiredInstall) -> Result<Arc<dyn Binding>, BindError> {
+        Ok(Arc::new(Stateless))
+    }
+}
+
+/// The meters belong to the invocation already.
+struct Stateless;
+
+impl Binding for Stateless {
+    fn open(&self) -> Box<dyn Any + Send> {
+        Box::new(())
+    }
+}
+
+/// Runs a host function that gives one result, counted like every other.
+fn in_host_call<R>(
+    store: &mut StoreContextMut<'_, Invocation>,
+    name: &'static str,
+    run: impl FnOnce(&StoreContextMut<'_, Invocation>) -> R,
+) -> wasmtime::Result<(R,)> {
+    store.data_mut().enter(name)?;
+    let result = run(store);
+    store.data_mut().leave();
+    Ok((result,))
+}
+
+/// What the run has used in one dimension; `None` where that is not counted while it goes on.
+fn remaining(store: &StoreContextMut<'_, Invocation>, dimension: Dimension) -> Option<Remaining> {
+    let invocation = store.data();
+    let limit = dimension.of(invocation.class());
+    let max = invocation.limit(dimension);
+    let meter = |meter| invocation.meters()[meter];
+    let used = match dimension {
+        Dimension::Fuel => max.saturating_sub(store.get_fuel().unwrap_or(0)),
+        Dimension::CpuTime => invocation.progress().cpu_until(thread_cpu()) / 1_000_000,
+        Dimension::Deadline => u64::try_from(invocation.elapsed().as_millis()).unwrap_or(u64::MAX),
+        Dimension::Memory => invocation.memory.used(),
+        Dimension::HostCalls => meter(Meter::HostCalls),
+        Dimension::RequestBytes => invocation.progress().request_bytes(),
+        Dimension::LogBytes => invocation.log().bytes(),
+        Dimension::SqlStatements => meter(Meter::SqlStatements),
+        Dimension::SqlRowsRead => meter(Meter::SqlRowsRead),
+        Dimension::SqlRowsWritten => meter(Meter::SqlRowsWritten),
+        Dimension::SqlTime => meter(Meter::SqlNanoseconds) / 1_000_000,
+        Dimension::KvOperations => meter(Meter::KvOperations),
+        _ => return None,
+    };
+    Some(Remaining {
+        name: limit.name(),
+        unit: limit.unit().word(),
+        used,
+        max,
+    })
+}
+
+/// Processor time of the thread that runs the guest, in nanoseconds.
+fn thread_cpu() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(time.tv_nsec).unwrap_or(0)
+}

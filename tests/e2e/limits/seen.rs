@@ -1,0 +1,56 @@
+//! What a guest sees of its own limits, and what callers are told before one is reached.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::platform;
+
+fn of<'a>(limits: &'a Value, name: &str) -> &'a Value {
+    let limits = limits.as_array().map(Vec::as_slice).unwrap_or_default();
+    let found = limits.iter().find(|limit| limit["name"] == name);
+    found.unwrap_or(&Value::Null)
+}
+
+#[tokio::test]
+async fn a_guest_can_ask_what_remains() {
+    let platform = platform().await;
+    let limits = json!({ "fuel": 500_000_000, "kv-operations": 7, "storage": 1 << 30 });
+    platform.limit("acme", limits).await;
+    let site = platform.site("acme", "/state");
+    let seen = site.get("/limits").await.expect(200).json();
+    let (before, after) = (of(&seen["before"], "fuel"), of(&seen["after"], "fuel"));
+    assert_eq!(before["max"], 500_000_000);
+    assert_eq!(before["unit"], "fuel");
+    let used = |limit: &Value| limit["used"].as_u64().unwrap_or_default();
+    assert!(used(before) > 0, "{seen}");
+    // A hundred thousand rounds are at least as many instructions.
+    assert!(used(after) >= used(before) + 100_000, "{seen}");
+    assert!(used(of(&seen["after"], "memory")) >= 65_536, "{seen}");
+    // The second reading is one more host call.
+    let calls = |when: &str| used(of(&seen[when], "host-calls"));
+    assert_eq!(calls("after"), calls("before") + 1);
+    let kv = site.get("/limits/kv-operations").await.expect(200).json();
+    assert_eq!((&kv["used"], &kv["max"]), (&json!(0), &json!(7)));
+    for unknown in ["storage", "hook-fuel", "nonsense", "concurrency"] {
+        let answer = site.get(&format!("/limits/{unknown}")).await;
+        assert_eq!(answer.status, 404, "{unknown}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn callers_are_told_when_most_of_a_limit_is_used() {
+    let platform = platform().await;
+    let site = platform.site("acme", "/state");
+    let flood = |count: u32| {
+        let path = format!("/kv/near/flood?count={count}&bytes=1");
+        site.request(Method::POST, &path)
+    };
+    platform.limit("acme", json!({ "kv-operations": 10 })).await;
+    let calm = site.send(flood(7)).await.expect(200);
+    assert!(!calm.headers.contains_key("cloudware-near-limit"));
+    let near = site.send(flood(8)).await.expect(200);
+    assert_eq!(
+        near.header("cloudware-near-limit"),
+        "kv-operations; used=8; max=10"
+    );
+}
