@@ -269,3 +269,106 @@ impl Ready {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cloudware_types::{Class, Dimension, Limits};
+
+    use super::*;
+    use crate::{Admission, task::Bounds};
+
+    const SLICE: u64 = 100_000;
+
+    fn queue() -> Arc<Queue> {
+        Arc::new(Queue {
+            ready: Mutex::default(),
+            work: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            now: AtomicU64::new(0),
+        })
+    }
+
+    fn instance(weight: u64) -> Arc<Admission> {
+        let mut limits = Limits::default();
+        limits.set(Dimension::CpuWeight, weight).unwrap();
+        Arc::new(Admission::new(&limits))
+    }
+
+    fn run_of(queue: &Arc<Queue>, admission: &Arc<Admission>) -> Arc<Task> {
+        let bounds = Bounds {
+            class: Class::Request,
+            deadline: std::time::Duration::MAX,
+            cpu: std::time::Duration::MAX,
+        };
+        Task::new(
+            Arc::default(),
+            Arc::clone(admission),
+            Arc::clone(queue),
+            Instant::now(),
+            bounds,
+        )
+    }
+
+    /// Gives `slices` slices among instances whose runs never end, and counts who got them.
+    fn serve(queue: &Arc<Queue>, instances: &[Arc<Admission>], slices: usize) -> Vec<usize> {
+        let mut had = vec![0; instances.len()];
+        for _ in 0..slices {
+            let task = queue.next().unwrap();
+            let whose = instances.iter().position(|i| task.is_of(i)).unwrap();
+            had[whose] += 1;
+            queue.charge(instances[whose].share(), SLICE);
+            queue.push(instances[whose].share(), task);
+        }
+        had
+    }
+
+    #[test]
+    fn weights_share_the_time_however_many_runs_wait() {
+        let queue = queue();
+        let instances = [instance(100), instance(300), instance(100)];
+        // The first has ten runs, the others one each.
+        for (instance, runs) in instances.iter().zip([10, 1, 1]) {
+            for _ in 0..runs {
+                queue.push(instance.share(), run_of(&queue, instance));
+            }
+        }
+        let had = serve(&queue, &instances, 500);
+        for (had, share) in had.into_iter().zip([100, 300, 100]) {
+            assert!(had.abs_diff(share) <= 3, "{had} of {share}");
+        }
+    }
+
+    #[test]
+    fn one_that_comes_late_saves_nothing_up_and_owes_nothing() {
+        let queue = queue();
+        let instances = [instance(100), instance(100)];
+        // Alone for long: what it had while nobody waited is forgotten but for a little.
+        for _ in 0..1_000 {
+            queue.charge(instances[0].share(), SLICE);
+        }
+        queue.push(instances[0].share(), run_of(&queue, &instances[0]));
+        let _ = serve(&queue, &instances, 100);
+        queue.push(instances[1].share(), run_of(&queue, &instances[1]));
+        let had = serve(&queue, &instances, 200);
+        assert!(had[0].abs_diff(had[1]) <= 60, "{had:?}");
+        let had = serve(&queue, &instances, 200);
+        assert!(had[0].abs_diff(had[1]) <= 3, "{had:?}");
+    }
+
+    #[test]
+    fn who_has_had_more_than_its_share_waits_in_turn() {
+        let queue = queue();
+        let [hungry, modest, waiting] = [instance(100), instance(100), instance(100)];
+        assert!(queue.may_run_at_once(hungry.share()));
+        queue.push(waiting.share(), run_of(&queue, &waiting));
+        for _ in 0..100 {
+            queue.charge(hungry.share(), SLICE);
+        }
+        assert!(!queue.may_run_at_once(hungry.share()));
+        assert!(queue.may_run_at_once(modest.share()));
+        assert!(
+            !queue.may_run_at_once(waiting.share()),
+            "its own runs come first"
+        );
+    }
+}

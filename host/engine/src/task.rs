@@ -145,6 +145,12 @@ impl Task {
         self.answer.lock().take()
     }
 
+    /// Whether it is a run of this instance.
+    #[cfg(test)]
+    pub(crate) fn is_of(&self, admission: &Arc<Admission>) -> bool {
+        Arc::ptr_eq(&self.admission, admission)
+    }
+
     /// What can be seen of the run from outside.
     pub(crate) fn progress(&self) -> &Arc<Progress> {
         &self.progress
