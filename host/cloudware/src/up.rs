@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, bail};
@@ -135,8 +135,14 @@ impl Platform {
             interfaces: host_interfaces(),
             data_plane: Arc::clone(&plane) as Arc<dyn DataPlane>,
         }));
-        for desired in control.start().await? {
+        let desired = control.start().await?;
+        let burned = plane.ledger.fuel_since(today()).await?;
+        for desired in desired {
+            let instance = desired.id;
             plane.start(desired).await;
+            plane
+                .engine
+                .resume_fuel(instance, burned.get(&instance).copied().unwrap_or(0));
         }
         let shutdown = CancellationToken::new();
         let gateway = Arc::new(Gateway::new(config.gateway.clone(), routes, api(&control)));
@@ -292,6 +298,15 @@ fn open_data(data: &PathBuf) -> Result<File> {
             Err(error).with_context(|| format!("can't lock {}", path.display()))
         }
     }
+}
+
+/// The minute of the Unix epoch in which this day (UTC) has begun.
+fn today() -> u64 {
+    const MINUTES: u64 = 24 * 60;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    now.as_secs() / 60 / MINUTES * MINUTES
 }
 
 /// The address under which this machine reaches a listener on all interfaces.

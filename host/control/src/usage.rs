@@ -1,6 +1,8 @@
 //! Usage: what installs consumed. The data plane appends to the [`Ledger`]; people ask for totals.
 
-use cloudware_types::{Meters, Slug, UsageRecord};
+use std::collections::HashMap;
+
+use cloudware_types::{InstanceId, Meters, Slug, UsageRecord};
 
 use crate::{
     Call, Caller, Control, Error, Store, Timestamp, instance,
@@ -37,6 +39,15 @@ impl Ledger {
             store::usage::insert(&mut db, record).await?;
         }
         Ok(db.commit().await?)
+    }
+
+    /// Fuel that each instance has burned since a minute of the Unix epoch.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the control database cannot be read.
+    pub async fn fuel_since(&self, minute: u64) -> Result<HashMap<InstanceId, u64>, StoreError> {
+        let mut db = self.store.read().await?;
+        store::usage::fuel_since(&mut db, minute).await
     }
 }
 

@@ -4,15 +4,16 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use cloudware_types::{Class, Dimension, Limits, Scope, StopCause};
 use parking_lot::Mutex;
 
 use crate::{
+    clock::coarse,
     near::{Near, is_near},
     rate::Rate,
     schedule::Share,
@@ -23,13 +24,14 @@ use crate::{
 /// installs and kept when they change.
 #[derive(Debug)]
 pub struct Admission {
-    started: Instant,
     /// The values of the limits that bound a whole instance; those of invocations are not used.
     limits: [AtomicU64; Dimension::COUNT],
     running: AtomicU64,
     requests: Rate,
     egress: Rate,
     fuel: Mutex<FuelWindows>,
+    /// Whether most of the fuel of a window is burned.
+    is_fuel_near: AtomicBool,
     share: Arc<Share>,
 }
 
@@ -60,12 +62,12 @@ impl Admission {
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         let admission = Self {
-            started: Instant::now(),
             limits: [const { AtomicU64::new(0) }; Dimension::COUNT],
             running: AtomicU64::new(0),
             requests: Rate::default(),
             egress: Rate::default(),
             fuel: Mutex::default(),
+            is_fuel_near: AtomicBool::new(false),
             share: Arc::default(),
         };
         admission.set_limits(limits);
@@ -115,12 +117,10 @@ impl Admission {
             });
         }
         let rate = self.limit(Dimension::RequestRate);
-        self.requests
-            .take(self.now(), rate)
-            .map_err(|wait| Refusal {
-                resets_in: Some(Duration::from_nanos(wait)),
-                ..self.refusal(Dimension::RequestRate, rate + 1)
-            })?;
+        self.requests.take(coarse(), rate).map_err(|wait| Refusal {
+            resets_in: Some(Duration::from_nanos(wait)),
+            ..self.refusal(Dimension::RequestRate, rate + 1)
+        })?;
         Ok(permit)
     }
 
@@ -133,13 +133,24 @@ impl Admission {
             minute: self.limit(Dimension::FuelPerMinute),
             day: self.limit(Dimension::FuelPerDay),
         };
-        self.fuel.lock().add(fuel, max)
+        let mut windows = self.fuel.lock();
+        let outcome = windows.add(fuel, max);
+        let (minute, day) = windows.used();
+        drop(windows);
+        let is_near = is_near(minute, max.minute) || is_near(day, max.day);
+        self.is_fuel_near.store(is_near, Ordering::Relaxed);
+        outcome
+    }
+
+    /// Counts fuel that was burned earlier today, before the host started.
+    pub(crate) fn resume(&self, fuel: u64) {
+        self.fuel.lock().resume(fuel);
     }
 
     /// Counts bytes of an answer, and says how long the next ones must wait.
     pub(crate) fn send(&self, bytes: u64) -> Option<Duration> {
         let rate = self.limit(Dimension::EgressRate);
-        match self.egress.charge(self.now(), bytes, rate) {
+        match self.egress.charge(coarse(), bytes, rate) {
             0 => None,
             wait => Some(Duration::from_nanos(wait)),
         }
@@ -147,13 +158,16 @@ impl Admission {
 
     /// The limits of the whole instance that are nearly used up.
     pub(crate) fn near(&self) -> impl Iterator<Item = Near> + '_ {
-        let (minute, day) = self.fuel.lock().used();
-        let used = [
-            (Dimension::FuelPerMinute, minute),
-            (Dimension::FuelPerDay, day),
-            (Dimension::Concurrency, self.running()),
-        ];
-        used.into_iter().filter_map(|(dimension, used)| {
+        let fuel = self.is_fuel_near.load(Ordering::Relaxed).then(|| {
+            let (minute, day) = self.fuel.lock().used();
+            [
+                (Dimension::FuelPerMinute, minute),
+                (Dimension::FuelPerDay, day),
+            ]
+        });
+        let running = (Dimension::Concurrency, self.running());
+        let used = fuel.into_iter().flatten().chain([running]);
+        used.filter_map(|(dimension, used)| {
             let max = self.limit(dimension);
             let limit = dimension.into();
             is_near(used, max).then_some(Near { limit, used, max })
@@ -169,10 +183,6 @@ impl Admission {
     /// The instance's place in the queue for processors.
     pub(crate) fn share(&self) -> &Arc<Share> {
         &self.share
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

@@ -282,6 +282,14 @@ impl Engine {
         Arc::clone(&admission)
     }
 
+    /// Counts fuel that an instance burned earlier today, before the host started, against its limit of
+    /// the day.
+    pub fn resume_fuel(&self, instance: InstanceId, fuel: u64) {
+        if let Some(admission) = self.instances.get(&instance) {
+            admission.resume(fuel);
+        }
+    }
+
     /// Forgets an instance that is no longer served.
     pub fn forget(&self, instance: InstanceId) {
         self.instances.remove(&instance);

@@ -10,6 +10,7 @@
 mod admission;
 mod body;
 mod cache;
+mod clock;
 mod code;
 mod config;
 mod engine;

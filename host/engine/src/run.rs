@@ -17,12 +17,7 @@ use wasmtime_wasi_http::{
     p3,
 };
 
-use crate::{
-    BoundInstall, Sandbox,
-    body::EndSignal,
-    near, stop,
-    task::{Task, thread_cpu},
-};
+use crate::{BoundInstall, Sandbox, body::EndSignal, clock::thread_cpu, near, stop, task::Task};
 
 /// Becomes ready when a request's body has been taken to its end.
 type Transmitted = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;

@@ -17,11 +17,11 @@ use cloudware_types::{Class, Dimension, Stop, StopCause};
 use futures_util::task::AtomicWaker;
 use http::Response;
 use parking_lot::{Mutex, MutexGuard};
-use rustix::time::{ClockId, clock_gettime};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::{
     admission::Admission,
+    clock::thread_cpu,
     limits::{FIRST_SLICE, FUEL_YIELD_INTERVAL},
     near::Near,
     schedule::Queue,
@@ -385,11 +385,4 @@ impl Wake for Task {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// CPU time of this thread in nanoseconds. A slice never moves between threads.
-pub(crate) fn thread_cpu() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
-        + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

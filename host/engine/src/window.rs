@@ -1,9 +1,11 @@
 //! Fuel of an instance by the minute and the day of the clock (UTC), so that what it may burn in the long run
 //! is bounded also where every single run is small.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use cloudware_types::{Class, Dimension, StopCause};
+
+use crate::clock::unix_coarse;
 
 const MINUTE: u64 = 60;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -55,7 +57,7 @@ impl<const SECONDS: u64> Window<SECONDS> {
 impl FuelWindows {
     /// Adds fuel that was burned, and says whether nothing is left in a window.
     pub(crate) fn add(&mut self, fuel: u64, max: FuelMax) -> Result<(), Exhausted> {
-        self.add_at(unix_time(), fuel, max)
+        self.add_at(unix_coarse(), fuel, max)
     }
 
     fn add_at(&mut self, now: Duration, fuel: u64, max: FuelMax) -> Result<(), Exhausted> {
@@ -79,17 +81,15 @@ impl FuelWindows {
         Ok(())
     }
 
-    /// What has been burned in the minute and in the day.
-    pub(crate) fn used(&mut self) -> (u64, u64) {
-        let now = unix_time();
-        (self.minute.add(now, 0), self.day.add(now, 0))
+    /// Adds fuel that was burned earlier today.
+    pub(crate) fn resume(&mut self, fuel: u64) {
+        self.day.add(unix_coarse(), fuel);
     }
-}
 
-fn unix_time() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    /// What has been burned in the minute and the day in which was burned last.
+    pub(crate) fn used(&self) -> (u64, u64) {
+        (self.minute.used, self.day.used)
+    }
 }
 
 #[cfg(test)]

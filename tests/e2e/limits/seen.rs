@@ -54,3 +54,30 @@ async fn callers_are_told_when_most_of_a_limit_is_used() {
         "kv-operations; used=8; max=10"
     );
 }
+
+#[tokio::test]
+async fn what_was_burned_today_counts_after_a_restart() {
+    let mut platform = platform().await;
+    platform
+        .limit("acme", json!({ "fuel-per-day": "20M" }))
+        .await;
+    let site = platform.site("acme", "/adversary");
+    let _ = site
+        .get("/spin?iterations=10000000")
+        .await
+        .problem(429, "limit-reached");
+    let _ = platform.terminate().await;
+    platform.restart().await;
+    let site = platform.site("acme", "/adversary");
+    let problem = site.get("/counter").await.problem(429, "limit-reached");
+    assert_eq!(problem["limit"], "fuel-per-day");
+    assert!(
+        problem["resets_in_ms"]
+            .as_u64()
+            .is_some_and(|ms| ms <= 86_400_000)
+    );
+    platform
+        .limit("acme", json!({ "fuel-per-day": null }))
+        .await;
+    let _ = site.get("/counter").await.expect(200);
+}

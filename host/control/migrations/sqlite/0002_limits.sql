@@ -7,3 +7,5 @@ ALTER TABLE usage RENAME COLUMN sql_rows TO sql_rows_read;
 ALTER TABLE usage ADD COLUMN sql_rows_written BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE usage ADD COLUMN memory_byte_ms BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE usage ADD COLUMN storage_bytes BIGINT NOT NULL DEFAULT 0;
+
+CREATE INDEX usage_minute ON usage (minute);

@@ -1,6 +1,6 @@
 //! Rows of the usage ledger: append-only, idempotent on (source, install, minute).
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use cloudware_types::{InstanceId, Meter, Meters, TenantId, UsageRecord};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -58,6 +58,21 @@ pub(crate) async fn insert(db: &mut Connection, record: &UsageRecord) -> Result<
     }
     query.execute(db).await?;
     Ok(())
+}
+
+/// Fuel by instance since a minute.
+pub(crate) async fn fuel_since(
+    db: &mut Connection,
+    minute: u64,
+) -> Result<HashMap<InstanceId, u64>> {
+    let rows = sqlx::query(
+        "SELECT instance_id, SUM(fuel) AS fuel FROM usage WHERE minute >= $1 GROUP BY instance_id",
+    )
+    .bind(integer(minute))
+    .fetch_all(db)
+    .await?;
+    let fuel = |row: &Row| Ok((parsed(row, "instance_id")?, natural(row, "fuel")?));
+    Ok(all(&rows, fuel)?.into_iter().collect())
 }
 
 /// Sums by tenant, instance, app and step, at most [`USAGE_ROWS_MAX`] and one more.
