@@ -13,6 +13,7 @@
 mod app;
 mod audit;
 mod caller;
+mod event;
 mod health;
 mod install;
 mod instance;
@@ -27,6 +28,7 @@ mod quota;
 mod release;
 mod request;
 mod revision;
+mod stop;
 mod tenant;
 mod token;
 mod upload;
@@ -110,7 +112,10 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(release::release_yank))
         .routes(routes!(release::release_push))
         .routes(routes!(usage::usage_list))
+        .routes(routes!(stop::stop_list))
+        .routes(routes!(stop::stop_get))
         .routes(routes!(audit::audit_list))
+        .routes(routes!(event::event_list))
         .routes(routes!(token::token_create, token::token_list))
         .routes(routes!(token::token_revoke));
     OpenApiRouter::with_openapi(openapi::base()).nest("/api/v1", v1)

@@ -70,7 +70,7 @@ pub(crate) struct UsageRowView {
     /// Begin of the step (RFC 3339); absent without steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
-    /// Readings by meter; names that end in `-peak-bytes` are the largest of one run, others are sums.
+    /// Readings by meter. `memory-peak-bytes` and `storage-bytes` are the largest, others are sums.
     meters: BTreeMap<String, u64>,
 }
 

@@ -8,7 +8,8 @@ mod support;
 use std::{collections::BTreeSet, path::Path};
 
 use axum::body::Body;
-use cloudware_control::{PageRequest, install, token};
+use cloudware_control::{Call, Install, PageRequest, StopQuery, install, stop, tenant, token};
+use cloudware_types::{Class, Dimension, Stop, StopCause, StopRecord};
 use http::{Method, Request, header};
 use serde_json::Value;
 use support::{
@@ -73,6 +74,9 @@ POST   {R}/deprecate          | /apps/stock/releases/1.0.0/deprecate | {"reason"
 POST   {R}/yank               | /apps/stock/releases/1.0.0/yank      | {"reason":"a test"}            | 401 403 403 404 200 200
 POST   /releases              | /releases?provider=northwind         | -                              | 401 403 403 404 201 201
 GET    /usage                 | /usage                               | -                              | 401 200 200 403 403 200
+GET    /stops                 | /stops                               | -                              | 401 200 200 200 200 200
+GET    /stops/{stop}          | /stops/{S}                           | -                              | 401 404 200 404 200 200
+GET    /events                | /events                              | -                              | 401 200 200 200 200 200
 GET    /audit                 | /audit                               | -                              | 401 200 200 200 200 200
 POST   /tokens                | /tokens                              | {"name":"x","tenant":"acme"}   | 401 404 201 404 404 201
 GET    /tokens                | /tokens                              | -                              | 401 200 200 200 200 200
@@ -135,6 +139,8 @@ struct Template {
     secrets: [String; 6],
     /// Id of a token of acme.
     token: String,
+    /// Id of a record of stops of acme's app by northwind.
+    stop: String,
 }
 
 impl Template {
@@ -152,10 +158,14 @@ impl Template {
         for package in [STOCK, newer, HELLO] {
             world.push(&northwind, &package).await.unwrap();
         }
-        world.enable(&acme, "acme", "stock", "1.0.0").await.unwrap();
+        let install = world.enable(&acme, "acme", "stock", "1.0.0").await.unwrap();
         install::upgrade(&world.control, &acme, ("acme", "main"), "stock", None)
             .await
             .unwrap();
+        world.plane.stop(stop_of(&world, &install).await);
+        let page = PageRequest::default();
+        let stops = stop::list(&world.control, &acme, StopQuery::default(), &page).await;
+        let stop = stops.unwrap().items[0].id.to_string();
         let secrets = [
             String::new(),
             world.secret(None, Some("birch")).await,
@@ -173,6 +183,7 @@ impl Template {
             dir: world.close().await,
             secrets,
             token,
+            stop,
         }
     }
 
@@ -191,6 +202,7 @@ async fn every_operation_answers_every_kind_of_caller_as_it_should() {
     let mut wrong = Vec::new();
     for case in cases() {
         let path = case.path.replace("{K}", &template.token);
+        let path = path.replace("{S}", &template.stop);
         assert_eq!(case.statuses.len(), CALLERS.len(), "{path}");
         for (index, caller) in CALLERS.into_iter().enumerate() {
             let server = template.server().await;
@@ -263,6 +275,31 @@ fn check_secrecy(caller: &str, path: &str, answer: &Answer) {
     for name in hidden {
         let shown = answer.status == 200 && answer.text.contains(name);
         assert!(!shown, "{path} shows {name} to {caller}: {answer:?}");
+    }
+}
+
+async fn stop_of(world: &World, install: &Install) -> StopRecord {
+    let tenant = tenant::get(&world.control, &Call::host(), "acme").await;
+    StopRecord {
+        first_ms: 60_000,
+        last_ms: 61_000,
+        tenant: tenant.unwrap().id,
+        instance: install.instance_id,
+        install: install.id,
+        request_id: "r-1".to_owned(),
+        stop: Stop {
+            cause: StopCause::limit(Dimension::Fuel, Class::Request, 1_000, 1_000),
+            app: install.app.to_string(),
+            version: "1.0.0".to_owned(),
+            function: Some("stock::pick".to_owned()),
+            host_call: None,
+            elapsed_ms: 3,
+            class: Class::Request,
+            resets_in_ms: None,
+            fits: vec!["large".to_owned()],
+            consumers: Vec::new(),
+        },
+        count: 2,
     }
 }
 

@@ -13,6 +13,7 @@ mod plane;
 mod ready;
 mod sources;
 mod up;
+mod watch;
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 

@@ -1,23 +1,26 @@
 //! The data plane of this host: the engine, the gateway's routes and the private databases behind the
 //! one trait through which the control plane reaches them.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
-    ApplyError, DataPlane, MigrateError, PackageStore, PrepareError, ReleaseToPrepare,
-    usage::Ledger,
+    ApplyError, DataPlane, EventLog, MigrateError, NearLimit, PackageStore, PrepareError,
+    ReleaseToPrepare, StopLog, Store, usage::Ledger,
 };
-use cloudware_engine::{BoundInstall, CodeError, Engine};
+use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, UsageBatch};
 use cloudware_gateway::{Mount, RouteTable, Site};
 use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrations};
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, Digest, Dimension, InstanceId, Limit, Migration, UsageRecord,
+    DesiredInstall, DesiredInstance, Digest, Dimension, InstanceId, Limit, Meter, Migration,
+    StopRecord,
 };
 use dashmap::DashMap;
 use tokio::sync::Mutex;
+
+use crate::watch::Watch;
 
 /// The parts of the data plane.
 pub(crate) struct Plane {
@@ -25,29 +28,59 @@ pub(crate) struct Plane {
     pub(crate) routes: Arc<RouteTable>,
     pub(crate) databases: Arc<InstanceDbs>,
     pub(crate) packages: PackageStore,
-    pub(crate) ledger: Ledger,
+    journal: Arc<Journal>,
+    watch: Arc<Watch>,
+    ledger: Ledger,
+    stops: StopLog,
+    events: EventLog,
     /// Storage quota of every instance that was served, for its migrations.
     storage: DashMap<InstanceId, u64>,
-    /// Usage that was taken from the engine and has not reached the ledger yet.
-    unrecorded: Mutex<Vec<UsageRecord>>,
+    metered: Mutex<Metered>,
+    watched: Mutex<Watched>,
+}
+
+/// Usage on its way from the engine to the ledger.
+#[derive(Default)]
+struct Metered {
+    /// What was taken from the engine and has not reached the ledger yet.
+    batch: Option<UsageBatch>,
+    /// The minute in which databases were last measured, and whose.
+    measured: (u64, HashSet<InstanceId>),
+}
+
+/// What was taken from the watch and has not reached its log yet.
+#[derive(Default)]
+struct Watched {
+    stops: Vec<StopRecord>,
+    warnings: Vec<NearLimit>,
+}
+
+/// What a [`Plane`] is composed of.
+pub(crate) struct PlaneParts {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) routes: Arc<RouteTable>,
+    pub(crate) databases: Arc<InstanceDbs>,
+    pub(crate) packages: PackageStore,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) store: Store,
 }
 
 impl Plane {
-    pub(crate) fn new(
-        engine: Arc<Engine>,
-        routes: Arc<RouteTable>,
-        databases: Arc<InstanceDbs>,
-        packages: PackageStore,
-        ledger: Ledger,
-    ) -> Self {
+    pub(crate) fn new(parts: PlaneParts) -> Self {
         Self {
-            engine,
-            routes,
-            databases,
-            packages,
-            ledger,
+            engine: parts.engine,
+            routes: parts.routes,
+            databases: parts.databases,
+            packages: parts.packages,
+            journal: parts.journal,
+            watch: parts.watch,
+            ledger: Ledger::new(parts.store.clone()),
+            stops: StopLog::new(parts.store.clone()),
+            events: EventLog::new(parts.store),
             storage: DashMap::new(),
-            unrecorded: Mutex::new(Vec::new()),
+            metered: Mutex::default(),
+            watched: Mutex::default(),
         }
     }
 
@@ -206,15 +239,77 @@ impl DataPlane for Plane {
     }
 
     async fn flush_usage(&self) {
-        let mut unrecorded = self.unrecorded.lock().await;
-        // While the ledger takes nothing, the engine adds up by minute and install, which is bounded.
-        if unrecorded.is_empty() {
-            *unrecorded = self.engine.drain_usage();
+        let mut metered = self.metered.lock().await;
+        let Metered { batch, measured } = &mut *metered;
+        // While the ledger takes nothing, the engine adds up by minute and install, which is bounded. A batch
+        // stays here until it is recorded, also where a caller goes away in between.
+        if batch.is_none() {
+            let batch = batch.insert(self.engine.drain_usage());
+            self.measure_storage(batch, measured).await;
         }
-        match self.ledger.record(&unrecorded).await {
-            Ok(()) => unrecorded.clear(),
+        let Some(taken) = batch else { return };
+        match self.ledger.record(&taken.records).await {
+            Ok(()) => {
+                if let Some(taken) = batch.take() {
+                    taken.recorded();
+                }
+            }
             // Kept under the same sources, so that trying again counts nothing twice.
-            Err(error) => tracing::error!(%error, "usage can't be recorded and is kept for later"),
+            Err(error) => {
+                tracing::error!(%error, "usage can't be recorded and is kept for later");
+                self.keep_safe().await;
+            }
+        }
+    }
+
+    async fn flush_stops(&self) {
+        let mut watched = self.watched.lock().await;
+        let Watched { stops, warnings } = &mut *watched;
+        if stops.is_empty() {
+            *stops = self.watch.take_stops();
+        }
+        if warnings.is_empty() {
+            *warnings = self.watch.take_warnings();
+        }
+        match self.stops.record(stops).await {
+            Ok(()) => stops.clear(),
+            Err(error) => tracing::error!(%error, "stops can't be recorded and are kept for later"),
+        }
+        match self.events.near_limit(warnings).await {
+            Ok(()) => warnings.clear(),
+            Err(error) => {
+                tracing::error!(%error, "warnings of limits can't be recorded and are kept for later");
+            }
+        }
+    }
+}
+
+impl Plane {
+    /// Adds the sizes of the databases of the instances that were used, each once a minute.
+    async fn measure_storage(
+        &self,
+        batch: &mut UsageBatch,
+        (minute, measured): &mut (u64, HashSet<InstanceId>),
+    ) {
+        for record in &mut batch.records {
+            if record.minute > *minute {
+                *minute = record.minute;
+                measured.clear();
+            }
+            if measured.insert(record.instance) {
+                record.meters[Meter::StorageBytes] =
+                    self.databases.size_bytes(record.instance).await;
+            }
+        }
+    }
+
+    /// What the ledger does not take is in the journal alone: there it shall outlive a power cut too. What the
+    /// ledger takes is on disk with its answer.
+    async fn keep_safe(&self) {
+        let journal = Arc::clone(&self.journal);
+        let synced = tokio::task::spawn_blocking(move || journal.sync()).await;
+        if let Ok(Err(error)) = synced {
+            tracing::error!(%error, "the usage journal can't be written to disk");
         }
     }
 }

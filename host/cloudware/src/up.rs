@@ -17,7 +17,7 @@ use cloudware_control::{
     token::{self, TokenNew},
     usage::Ledger,
 };
-use cloudware_engine::{Engine, limits::WARM_IDLE_FOR};
+use cloudware_engine::{Engine, Journal, Observer, limits::WARM_IDLE_FOR};
 use cloudware_gateway::{BodyError, Fallback, Gateway, RouteTable, Server};
 use cloudware_instance_db::InstanceDbs;
 use cloudware_packages::{Consent, HostInterfaces, ProvidedCapability};
@@ -26,10 +26,17 @@ use tokio::{net::TcpListener, signal::unix, task::JoinHandle, time::MissedTickBe
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::Config, credentials::Credentials, demo, logs::GuestLogs, plane::Plane, ready::Ready,
+    config::Config,
+    credentials::Credentials,
+    demo,
+    logs::GuestLogs,
+    plane::{Plane, PlaneParts},
+    ready::Ready,
+    watch::Watch,
 };
 
-/// How often usage goes to the ledger: a row for each active install. Whoever asks for usage sees it at once.
+/// How often usage goes to the ledger, a row for each active install, and stops to their log. Whoever asks for
+/// either sees it at once.
 const USAGE_EVERY: Duration = Duration::from_secs(5);
 
 /// How often idle warm sandboxes are looked for.
@@ -115,20 +122,26 @@ impl Platform {
             .with_context(|| format!("can't open {}", database.display()))?;
         let packages = PackageStore::open(config.data.join("packages"))?;
         let databases = InstanceDbs::new(config.database.clone())?;
+        let journal = open_journal(&config.data.join("usage"), &store).await?;
+        let watch = Arc::new(Watch::default());
         let engine = Engine::new(
             &config.engine,
             capabilities(&databases),
             Arc::new(GuestLogs),
+            Arc::clone(&watch) as Arc<dyn Observer>,
+            Arc::clone(&journal),
         )?;
         let engine = Arc::new(engine);
         let routes = Arc::new(RouteTable::default());
-        let plane = Arc::new(Plane::new(
+        let plane = Arc::new(Plane::new(PlaneParts {
             engine,
-            Arc::clone(&routes),
+            routes: Arc::clone(&routes),
             databases,
-            packages.clone(),
-            Ledger::new(store.clone()),
-        ));
+            packages: packages.clone(),
+            journal,
+            watch,
+            store: store.clone(),
+        }));
         let control = Arc::new(Control::new(cloudware_control::Config {
             store: store.clone(),
             packages,
@@ -196,6 +209,7 @@ impl Platform {
             chore.await?;
         }
         self.plane.flush_usage().await;
+        self.plane.flush_stops().await;
         self.store.close().await;
         tracing::info!(data = %config.data.display(), "stopped");
         Ok(())
@@ -256,7 +270,10 @@ fn chores(plane: &Arc<Plane>, shutdown: &CancellationToken) -> Vec<JoinHandle<()
     vec![
         tokio::spawn(every(USAGE_EVERY, shutdown.clone(), move || {
             let plane = Arc::clone(&usage);
-            async move { plane.flush_usage().await }
+            async move {
+                plane.flush_usage().await;
+                plane.flush_stops().await;
+            }
         })),
         tokio::spawn(every(EVICT_EVERY, shutdown.clone(), move || {
             let plane = Arc::clone(&warm);
@@ -278,6 +295,27 @@ async fn every<F: Future<Output = ()>>(
             () = shutdown.cancelled() => return,
         }
     }
+}
+
+/// Makes the usage journal of this start, after what earlier starts left in theirs is in the ledger.
+async fn open_journal(folder: &Path, store: &Store) -> Result<Arc<Journal>> {
+    let unusable = || {
+        format!(
+            "can't use the folder of the usage journal {}",
+            folder.display()
+        )
+    };
+    let (journal, leftover) = Journal::open(folder).with_context(unusable)?;
+    Ledger::new(store.clone())
+        .record(leftover.records())
+        .await
+        .context("can't record the usage that an earlier start left")?;
+    let records = leftover.records().len();
+    if records > 0 {
+        tracing::info!(records, "usage that an earlier start left is recorded");
+    }
+    leftover.discard().with_context(unusable)?;
+    Ok(journal)
 }
 
 /// Makes the data folder if need be, readable by the owner alone, and takes it for this process.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     Call, Caller, Control, Error, Page, PageRequest, Timestamp,
+    event::EventNew,
     limits::NAME_BYTES_MAX,
     store::{self, Connection, audit::AuditFilter},
 };
@@ -107,9 +108,11 @@ impl Draft {
         self
     }
 
-    /// Writes the entry as part of the caller's transaction.
+    /// Writes the entry, and the event that tells of it, as part of the caller's transaction.
     pub(crate) async fn write(self, db: &mut Connection) -> Result<(), Error> {
-        Ok(store::audit::insert(db, &self.0).await?)
+        store::audit::insert(db, &self.0).await?;
+        store::event::insert(db, &EventNew::of(self.0)).await?;
+        Ok(())
     }
 }
 

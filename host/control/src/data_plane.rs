@@ -65,4 +65,8 @@ pub trait DataPlane: Send + Sync + 'static {
     /// Hands all metered usage that is not yet in the ledger to it. Called before usage is shown, so
     /// that a caller sees what was consumed a moment ago.
     async fn flush_usage(&self);
+
+    /// Hands all stops that are not yet recorded, and all warnings of limits, to their logs. Called before
+    /// they are shown, as [`Self::flush_usage`] is.
+    async fn flush_stops(&self);
 }

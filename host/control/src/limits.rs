@@ -61,6 +61,14 @@ pub const USAGE_ROWS_MAX: usize = 10_000;
 /// thousand cores use a tenth of it.
 pub const USAGE_READING_MAX: u64 = 1 << 50;
 
+/// Records of stops that are kept of one instance: a record is a kind of stop in a minute. Enough to see what
+/// went wrong over days; a broken app cannot fill the disk.
+pub const STOPS_PER_INSTANCE_MAX: u64 = 1_000;
+
+/// Characters of a guest function's name by which stops are told apart. Generic types make longer ones,
+/// which differ near their begin.
+pub const FUNCTION_CHARS_MAX: usize = 200;
+
 /// How often at most the last use of a token is written down, so that reads do not become writes.
 pub const TOKEN_USE_NOTED_EVERY: Duration = Duration::from_secs(60);
 

@@ -11,6 +11,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use cloudware_capability::Progress;
 use cloudware_types::{Class, Dimension, Meter, Meters, Stop, StopCause};
+use http::HeaderValue;
 use http_body::{Body, Frame, SizeHint};
 use tokio::{
     sync::oneshot,
@@ -120,12 +121,15 @@ pub struct GuestBody {
     /// Why the body broke off while it was filled; said after what was ready.
     broken: Option<String>,
     sent: u64,
+    /// How much of what was sent is metered.
+    metered: u64,
     max: u64,
     install: Arc<BoundInstall>,
     /// The run counts as running until its answer is sent.
     permit: Option<Permit>,
     /// The instance has sent more than its rate allows: nothing leaves before then.
     pause: Option<Pin<Box<Sleep>>>,
+    request_id: HeaderValue,
 }
 
 /// A body that is still being written.
@@ -136,7 +140,11 @@ pub(crate) struct Streaming {
 }
 
 impl GuestBody {
-    pub(crate) fn new(install: Arc<BoundInstall>, permit: Option<Permit>) -> Self {
+    pub(crate) fn new(
+        install: Arc<BoundInstall>,
+        permit: Option<Permit>,
+        request_id: HeaderValue,
+    ) -> Self {
         let wait = install.admission.send(0);
         Self {
             ready: VecDeque::new(),
@@ -147,6 +155,8 @@ impl GuestBody {
             install,
             permit,
             pause: wait.map(|wait| Box::pin(sleep(wait))),
+            request_id,
+            metered: 0,
         }
     }
 
@@ -207,6 +217,10 @@ impl GuestBody {
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         self.sent += bytes;
         if self.sent <= self.max {
+            // Metered before the client can have it, so that a crash loses nothing that was answered.
+            if self.ready.is_empty() {
+                self.meter();
+            }
             let wait = self.install.admission.send(bytes);
             self.pause = wait.map(|wait| Box::pin(sleep(wait)));
             return Ok(frame);
@@ -222,6 +236,15 @@ impl GuestBody {
         Err(self.stopped(cause))
     }
 
+    fn meter(&mut self) {
+        let sent = self.sent - std::mem::replace(&mut self.metered, self.sent);
+        if sent > 0 {
+            let mut meters = Meters::default();
+            meters[Meter::ResponseBytes] = sent;
+            self.install.usage.add(&meters);
+        }
+    }
+
     fn stopped(&self, cause: StopCause) -> Box<Stop> {
         let stop = crate::stop::stop(&self.install.identity, cause, std::time::Instant::now());
         self.note(&stop);
@@ -229,6 +252,7 @@ impl GuestBody {
     }
 
     fn note(&self, stop: &Stop) {
+        self.install.observe(stop, &self.request_id);
         let identity = &self.install.identity;
         tracing::info!(
             target: "cloudware::stop",
@@ -317,8 +341,6 @@ impl Body for GuestBody {
 
 impl Drop for GuestBody {
     fn drop(&mut self) {
-        let mut meters = Meters::default();
-        meters[Meter::ResponseBytes] = self.sent;
-        self.install.usage.add(&meters);
+        self.meter();
     }
 }

@@ -8,9 +8,7 @@ use std::{
 };
 
 use cloudware_capability::{BindError, Capability, Consent, Invocation, LogSink};
-use cloudware_types::{
-    DesiredInstall, DesiredInstance, Digest, InstallId, InstanceId, UsageRecord,
-};
+use cloudware_types::{DesiredInstall, DesiredInstance, Digest, InstallId, InstanceId};
 use dashmap::DashMap;
 use tokio::{
     runtime::Handle,
@@ -22,7 +20,7 @@ use wasmtime::{
 };
 
 use crate::{
-    Admission, BoundInstall, EngineConfig, SandboxAllocation,
+    Admission, BoundInstall, EngineConfig, Journal, Observer, SandboxAllocation, UsageBatch,
     cache::CodeCache,
     code::{Code, Wasi},
     install::BindParts,
@@ -35,6 +33,7 @@ use crate::{
 pub struct Engine {
     capabilities: Vec<Arc<dyn Capability>>,
     log: Arc<dyn LogSink>,
+    observer: Arc<dyn Observer>,
     p2: Runtime,
     p3: Option<Runtime>,
     codes: DashMap<Digest, Weak<Code>>,
@@ -110,8 +109,8 @@ pub enum CodeError {
 }
 
 impl Engine {
-    /// Creates the engine and links every capability. Called inside a tokio runtime, whose timers and
-    /// blocking threads host functions use.
+    /// Creates the engine and links every capability. Usage is kept in `journal`; `observer` is told of stops.
+    /// Called inside a tokio runtime, whose timers and blocking threads host functions use.
     ///
     /// # Errors
     /// [`EngineError`] in words for the operator.
@@ -119,6 +118,8 @@ impl Engine {
         config: &EngineConfig,
         capabilities: Vec<Arc<dyn Capability>>,
         log: Arc<dyn LogSink>,
+        observer: Arc<dyn Observer>,
+        journal: Arc<Journal>,
     ) -> Result<Self, EngineError> {
         let p2 = Runtime::new(config, Wasi::P2, &capabilities)?;
         let p3 = config
@@ -128,6 +129,7 @@ impl Engine {
         Ok(Self {
             capabilities,
             log,
+            observer,
             p2,
             p3,
             codes: DashMap::new(),
@@ -140,7 +142,7 @@ impl Engine {
             )),
             instances: DashMap::new(),
             installs: DashMap::new(),
-            usage: UsageMeters::new(),
+            usage: UsageMeters::new(journal),
         })
     }
 
@@ -256,6 +258,7 @@ impl Engine {
             warm_places: Arc::clone(&self.warm_places),
             usage: self.usage.of(instance.id, install.id, &install.app),
             log: Arc::clone(&self.log),
+            observer: Arc::clone(&self.observer),
         }));
         self.installs.insert(install.id, Arc::downgrade(&bound));
         Ok(bound)
@@ -297,9 +300,8 @@ impl Engine {
             .retain(|_, install| install.strong_count() > 0);
     }
 
-    /// Takes the usage that has been added since the last call. What is taken must reach the ledger:
-    /// it is not kept here.
-    pub fn drain_usage(&self) -> Vec<UsageRecord> {
+    /// Takes the usage that has been added since the last call, to be handed to the ledger.
+    pub fn drain_usage(&self) -> UsageBatch {
         self.usage.drain()
     }
 

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    Admission, Sandbox, UsageMeter,
+    Admission, Observer, Sandbox, UsageMeter,
     admission::Permit,
     code::Code,
     limits::{OVERLOAD_RETRY_SECONDS, WARM_IDLE_MAX},
@@ -32,6 +32,7 @@ pub struct BoundInstall {
     pub(crate) bindings: Arc<[(&'static str, Arc<dyn Binding>)]>,
     pub(crate) log: Arc<dyn LogSink>,
     pub(crate) usage: Arc<UsageMeter>,
+    pub(crate) observer: Arc<dyn Observer>,
     reuse: Reuse,
     pub(crate) admission: Arc<Admission>,
     pub(crate) queue: Arc<Queue>,
@@ -69,6 +70,7 @@ pub(crate) struct BindParts<'a> {
     pub(crate) warm_places: Arc<Semaphore>,
     pub(crate) usage: Arc<UsageMeter>,
     pub(crate) log: Arc<dyn LogSink>,
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 impl BoundInstall {
@@ -91,6 +93,7 @@ impl BoundInstall {
             bindings: parts.bindings,
             log: parts.log,
             usage: parts.usage,
+            observer: parts.observer,
             reuse: install.reuse,
             admission: parts.admission,
             queue: parts.queue,

@@ -70,3 +70,9 @@ pub const COMPILATIONS_MAX: usize = 1;
 
 /// How long a request without a free sandbox should wait before it comes again, in seconds.
 pub const OVERLOAD_RETRY_SECONDS: u32 = 1;
+
+/// Slots by which the usage journal grows: 400 kB. Enough for the installs that most hosts serve in a minute.
+pub const JOURNAL_SLOTS_PER_CHUNK: usize = 1_024;
+
+/// Slots of the usage journal: 100 MB. Twice a hundred thousand installs that are used in the same minute.
+pub const JOURNAL_SLOTS_MAX: usize = 256 * JOURNAL_SLOTS_PER_CHUNK;

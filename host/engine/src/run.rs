@@ -1,7 +1,11 @@
 //! One run of a sandbox: calls the guest's HTTP handler, and when it ends, however it ends, meters what
 //! it used. Dropping a run (deadline, client gone) ends the guest where it stands.
 
-use std::{pin::Pin, sync::Arc, time::Instant};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use cloudware_types::{Meter, Stop, StopCause};
@@ -104,6 +108,8 @@ impl Run {
         progress.cpu_leave(thread_cpu());
         meters[Meter::CpuNanoseconds] = progress.cpu_spent();
         meters[Meter::MemoryPeakBytes] = invocation.memory.peak();
+        meters[Meter::MemoryByteMilliseconds] =
+            byte_milliseconds(invocation.memory.peak(), self.started.elapsed());
         meters[Meter::RequestBytes] = invocation.progress().request_bytes();
         meters[Meter::LogBytes] = invocation.log().bytes();
         self.install.usage.add(&meters);
@@ -120,6 +126,12 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.meter();
     }
+}
+
+/// Bytes held for a time; most runs are shorter than a millisecond, so that the time is not rounded first.
+fn byte_milliseconds(bytes: u64, held: Duration) -> u64 {
+    let product = u128::from(bytes) * held.as_micros() / 1_000;
+    u64::try_from(product).unwrap_or(u64::MAX)
 }
 
 fn exited_well(error: &wasmtime::Error) -> bool {

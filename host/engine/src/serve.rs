@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use cloudware_types::{Class, Dimension, Stop, StopCause};
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use tokio::time::{Sleep, sleep_until};
 use wasmtime_wasi_http::WasiBody;
@@ -20,7 +20,7 @@ use crate::{
     BoundInstall, GuestBody, Sandbox,
     admission::Permit,
     body::{BoundedBody, Streaming},
-    near,
+    near::{self, Near},
     run::{Run, no_response},
     stop::{self, Attach as _},
     task::{Interruption, Task},
@@ -32,6 +32,8 @@ pub(crate) struct Conversation {
     task: Arc<Task>,
     timer: Option<Pin<Box<Sleep>>>,
     started: Instant,
+    /// Names the request for whoever looks into a stop.
+    request_id: HeaderValue,
     /// Held until the answer is sent, so that what waits for a slow client counts as running.
     pub(crate) permit: Option<Permit>,
 }
@@ -44,6 +46,34 @@ impl BoundInstall {
     pub async fn serve<B>(
         self: &Arc<Self>,
         request: Request<B>,
+    ) -> Result<Response<GuestBody>, Box<Stop>>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let request_id = request_id(&request);
+        let outcome = self.serve_now(request, &request_id).await;
+        if let Err(stop) = &outcome {
+            self.observe(stop, &request_id);
+        }
+        outcome
+    }
+
+    /// Tells the observer of a stop.
+    pub(crate) fn observe(&self, stop: &Stop, request_id: &HeaderValue) {
+        let request_id = request_id.to_str().unwrap_or_default();
+        self.observer.stopped(&self.identity, stop, request_id);
+    }
+
+    /// Tells the observer of a limit that is nearly used up.
+    fn observe_near(&self, near: &Near) {
+        let Near { limit, used, max } = *near;
+        self.observer.near_limit(&self.identity, limit, used, max);
+    }
+
+    async fn serve_now<B>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        request_id: &HeaderValue,
     ) -> Result<Response<GuestBody>, Box<Stop>>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -87,10 +117,17 @@ impl BoundInstall {
             task,
             timer: None,
             started,
+            request_id: request_id.clone(),
             permit: Some(admitted.permit),
         });
         poll_fn(move |cx| Conversation::poll_response(&mut conversation, cx)).await
     }
+}
+
+/// The id that the gateway gave the request, empty where it came from elsewhere.
+fn request_id<B>(request: &Request<B>) -> HeaderValue {
+    let id = request.headers().get("x-request-id");
+    id.cloned().unwrap_or_else(|| HeaderValue::from_static(""))
 }
 
 fn content_length<B>(request: &Request<B>) -> Option<u64> {
@@ -135,7 +172,11 @@ impl Conversation {
         progressing: Progressing,
         cx: &mut Context<'_>,
     ) -> Result<Response<GuestBody>, Box<Stop>> {
-        let mut body = GuestBody::new(Arc::clone(&self.install), self.permit.take());
+        let mut body = GuestBody::new(
+            Arc::clone(&self.install),
+            self.permit.take(),
+            self.request_id.clone(),
+        );
         let (install, started) = (Arc::clone(&self.install), self.started);
         let (mut parts, rest) = response.into_parts();
         let near_of_run = self.task.take_near();
@@ -149,6 +190,7 @@ impl Conversation {
         );
         let Some(message) = body.take_broken() else {
             let near = install.admission.near().chain(near_of_run);
+            let near = near.inspect(|near| install.observe_near(near));
             near::announce(&mut parts.headers, near);
             return Ok(Response::from_parts(parts, body));
         };
@@ -187,6 +229,7 @@ impl Conversation {
     pub(crate) async fn finish(mut self) {
         let ended = poll_fn(|cx| self.poll(cx)).await;
         if let Err(stop) = ended {
+            self.install.observe(&stop, &self.request_id);
             tracing::info!(target: "cloudware::stop", "{}, after its response", stop.explanation());
         }
     }

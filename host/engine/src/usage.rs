@@ -1,36 +1,62 @@
-//! Usage of installs as the engine saw it, added up by minute until the ledger takes it.
+//! Usage of installs as the engine saw it, added up by minute until the ledger takes it, and kept in the
+//! journal meanwhile.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use cloudware_types::{InstallId, InstanceId, Meters, Slug, UsageRecord};
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use uuid::Uuid;
+
+use crate::journal::{Journal, Lease};
 
 /// The usage of one install that the ledger has not taken yet.
 #[derive(Debug)]
 pub struct UsageMeter {
+    journal: Arc<Journal>,
     instance: InstanceId,
     install: InstallId,
     app: Slug,
-    minutes: Mutex<Vec<(u64, Meters)>>,
+    /// In the order in which they were begun; only the last is added to.
+    readings: Mutex<Vec<Reading>>,
+}
+
+/// What was used in one minute.
+#[derive(Debug)]
+struct Reading {
+    minute: u64,
+    meters: Meters,
+    lease: Lease,
 }
 
 impl UsageMeter {
-    /// Adds a reading to the current minute.
+    /// Adds a reading to the current minute. When it returns, the reading outlives this process.
     pub fn add(&self, meters: &Meters) {
         let minute = current_minute();
-        let mut minutes = self.minutes.lock();
-        match minutes.last_mut() {
-            Some((last, sum)) if *last == minute => sum.join(meters),
-            _ => minutes.push((minute, *meters)),
+        let mut readings = self.readings.lock();
+        match readings.last_mut() {
+            Some(last) if last.minute == minute => last.add(meters),
+            _ => {
+                let mut reading = Reading {
+                    minute,
+                    meters: Meters::default(),
+                    lease: self
+                        .journal
+                        .take((self.instance, self.install), &self.app, minute),
+                };
+                reading.add(meters);
+                readings.push(reading);
+            }
         }
+    }
+}
+
+impl Reading {
+    fn add(&mut self, meters: &Meters) {
+        self.meters.join(meters);
+        self.lease.write(&self.meters);
     }
 }
 
@@ -38,17 +64,32 @@ impl UsageMeter {
 #[derive(Debug)]
 pub(crate) struct UsageMeters {
     meters: DashMap<InstallId, Arc<UsageMeter>>,
-    /// Unique to this start of the host, so that batches of an earlier start can't be taken for ours.
-    start: Uuid,
-    batches: AtomicU64,
+    journal: Arc<Journal>,
+}
+
+/// Usage on its way to the ledger. It stays in the journal until [`Self::recorded`]; a batch that is
+/// dropped before is recorded by the next process.
+#[derive(Debug)]
+#[must_use = "usage that is not recorded is missing until the host starts again"]
+pub struct UsageBatch {
+    /// What is to be recorded.
+    pub records: Vec<UsageRecord>,
+    leases: Vec<Lease>,
+    journal: Arc<Journal>,
+}
+
+impl UsageBatch {
+    /// Frees the places in the journal; called when the ledger has taken the records.
+    pub fn recorded(self) {
+        self.journal.free_all(self.leases);
+    }
 }
 
 impl UsageMeters {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(journal: Arc<Journal>) -> Self {
         Self {
             meters: DashMap::new(),
-            start: Uuid::now_v7(),
-            batches: AtomicU64::new(0),
+            journal,
         }
     }
 
@@ -61,32 +102,40 @@ impl UsageMeters {
     ) -> Arc<UsageMeter> {
         let meter = self.meters.entry(install).or_insert_with(|| {
             Arc::new(UsageMeter {
+                journal: Arc::clone(&self.journal),
                 instance,
                 install,
                 app: app.clone(),
-                minutes: Mutex::new(Vec::new()),
+                readings: Mutex::default(),
             })
         });
         Arc::clone(&meter)
     }
 
     /// Takes everything that has been added since the last call.
-    pub(crate) fn drain(&self) -> Vec<UsageRecord> {
-        let mut records = Vec::new();
-        let batch = self.batches.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn drain(&self) -> UsageBatch {
+        let mut batch = UsageBatch {
+            records: Vec::new(),
+            leases: Vec::new(),
+            journal: Arc::clone(&self.journal),
+        };
         for entry in &self.meters {
             let meter = entry.value();
-            let minutes = std::mem::take(&mut *meter.minutes.lock());
-            records.extend(minutes.into_iter().map(|(minute, meters)| UsageRecord {
-                source: format!("{}-{batch}", self.start.as_simple()),
-                instance: meter.instance,
-                install: meter.install,
-                app: meter.app.clone(),
-                minute,
-                meters,
-            }));
+            let readings = std::mem::take(&mut *meter.readings.lock());
+            for reading in readings {
+                batch.records.push(UsageRecord {
+                    source: self.journal.source(&reading.lease),
+                    instance: meter.instance,
+                    install: meter.install,
+                    app: meter.app.clone(),
+                    minute: reading.minute,
+                    meters: reading.meters,
+                });
+                batch.leases.push(reading.lease);
+            }
         }
-        records
+        self.journal.make_room();
+        batch
     }
 }
 

@@ -30,6 +30,18 @@ impl<K: IdKind> Id<K> {
     pub fn generate() -> Self {
         Self(Uuid::now_v7(), PhantomData)
     }
+
+    /// The id from the bytes that [`Self::to_bytes`] gave.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes), PhantomData)
+    }
+
+    /// The id without its prefix, for records of fixed size.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
 }
 
 impl<K: IdKind> fmt::Display for Id<K> {
@@ -112,6 +124,8 @@ id_kinds! {
     Token = "tok" => TokenId;
     /// Id of an audit entry.
     Audit = "aud" => AuditId;
+    /// Id of a record of stops.
+    Stop = "stp" => StopId;
 }
 
 #[cfg(test)]
@@ -122,6 +136,7 @@ mod tests {
     fn an_id_survives_text() {
         let id = TenantId::generate();
         assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(TenantId::from_bytes(id.to_bytes()), id);
     }
 
     #[test]

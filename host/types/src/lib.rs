@@ -3,6 +3,7 @@
 //!
 //! This crate depends on nothing of ours, does no I/O, and every other crate may depend on it.
 
+mod advice;
 mod desired;
 mod digest;
 mod dimension;
@@ -18,10 +19,10 @@ pub use digest::{Digest, DigestError};
 pub use dimension::{Class, Dimension, Limit, Scope, Unit};
 pub use id::{
     AppId, AuditId, Id, IdError, IdKind, InstallId, InstanceId, ProductId, ProviderId, ReleaseId,
-    TenantId, TokenId,
+    StopId, TenantId, TokenId,
 };
 pub use limits::{Limits, LimitsError};
 pub use quantity::{format_quantity, parse_quantity};
 pub use slug::{Slug, SlugError};
-pub use stop::{Consumer, Stop, StopCause};
+pub use stop::{Consumer, Stop, StopCause, StopRecord};
 pub use usage::{Meter, Meters, UsageRecord};

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Class, Dimension, Limit, Unit, format_quantity};
+use crate::{Class, Dimension, InstallId, InstanceId, Limit, TenantId, Unit, format_quantity};
 
 /// What ended or refused an invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +86,27 @@ pub struct Stop {
     pub consumers: Vec<Consumer>,
 }
 
+/// Stops of one kind that an install had in one minute, as the data plane hands them to the control plane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StopRecord {
+    /// When the first of them happened, in milliseconds since the Unix epoch.
+    pub first_ms: u64,
+    /// When the last of them happened, in milliseconds since the Unix epoch.
+    pub last_ms: u64,
+    /// The tenant that owns the instance.
+    pub tenant: TenantId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The install whose code ran.
+    pub install: InstallId,
+    /// The request that the first of them ended; empty where none is known.
+    pub request_id: String,
+    /// The first of them.
+    pub stop: Stop,
+    /// How many there were, this one included.
+    pub count: u64,
+}
+
 impl Stop {
     /// Host calls that a stop lists.
     pub const CONSUMERS_MAX: usize = 5;
@@ -166,6 +187,15 @@ impl Stop {
             StopCause::Trap { .. } => "trap",
             StopCause::NoResponse { .. } => "no-response",
             StopCause::Overloaded { .. } => "overloaded",
+        }
+    }
+
+    /// The name by which stops of one cause are counted and found: the limit's, or the [`Self::kind`].
+    #[must_use]
+    pub fn cause_name(&self) -> &'static str {
+        match &self.cause {
+            StopCause::Limit { limit, .. } => limit.name(),
+            _ => self.kind(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod app;
 mod audit;
+mod event;
 mod install;
 mod instance;
 mod limits;
@@ -10,6 +11,7 @@ mod print;
 mod provider;
 mod quota;
 mod release;
+mod stop;
 mod target;
 mod tenant;
 mod token;
@@ -48,6 +50,12 @@ pub(crate) enum Command {
     /// What was consumed.
     #[command(subcommand)]
     Usage(usage::Command),
+    /// Why and where apps were stopped.
+    #[command(subcommand)]
+    Stops(stop::Command),
+    /// What happened, to be followed.
+    #[command(subcommand)]
+    Events(event::Command),
     /// Who changed what.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -74,6 +82,8 @@ pub(crate) async fn run(command: Command, client: &Client) -> Result<()> {
         Command::Release(command) => release::run(command, client).await,
         Command::Quota(command) => quota::run(command, client).await,
         Command::Usage(command) => usage::run(command, client).await,
+        Command::Stops(command) => stop::run(command, client).await,
+        Command::Events(command) => event::run(command, client).await,
         Command::Audit(command) => audit::run(command, client).await,
         Command::Token(command) => token::run(command, client).await,
         Command::Limits => limits::run(client).await,

@@ -52,6 +52,15 @@ impl Target {
         (place.path(), self.app.as_ref().map(|app| app.app.as_str()))
     }
 
+    /// Tenant, instance and app, for queries that name them apart.
+    pub(crate) fn parts(&self) -> (Option<&str>, Option<&str>, Option<&str>) {
+        (
+            Some(&self.tenant),
+            self.instance.as_deref(),
+            self.app.as_ref().map(|app| app.app.as_str()),
+        )
+    }
+
     /// The instance and the app, of which the latter may be given apart.
     ///
     /// # Errors

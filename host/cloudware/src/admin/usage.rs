@@ -60,7 +60,7 @@ impl Step {
 
 const FROM: Column = Column::left("FROM", |v| time(&v["from"]));
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 16] = [
     Column::left("TENANT", |v| text(&v["tenant"])),
     Column::left("INSTANCE", |v| text(&v["instance"])),
     Column::left("APP", |v| text(&v["app"])),
@@ -69,9 +69,14 @@ const COLUMNS: [Column; 11] = [
     Column::right("FUEL", |v| number(meter(v, "fuel"))),
     Column::right("CPU", |v| nanoseconds(meter(v, "cpu-ns"))),
     Column::right("PEAK MEMORY", |v| bytes(meter(v, "memory-peak-bytes"))),
+    Column::right("MEMORY·TIME", |v| byte_seconds(meter(v, "memory-byte-ms"))),
+    Column::right("STORAGE", |v| bytes(meter(v, "storage-bytes"))),
     Column::right("IN", |v| bytes(meter(v, "request-bytes"))),
     Column::right("OUT", |v| bytes(meter(v, "response-bytes"))),
     Column::right("SQL", |v| number(meter(v, "sql-statements"))),
+    Column::right("SQL TIME", |v| nanoseconds(meter(v, "sql-ns"))),
+    Column::right("ROWS READ", |v| number(meter(v, "sql-rows-read"))),
+    Column::right("WRITTEN", |v| number(meter(v, "sql-rows-written"))),
 ];
 
 pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
@@ -100,4 +105,27 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
 
 fn meter<'a>(row: &'a Value, name: &str) -> &'a Value {
     &row["meters"][name]
+}
+
+/// Byte-milliseconds as people say them: `1.50 MiB·s`.
+fn byte_seconds(value: &Value) -> String {
+    let byte_seconds = value.as_u64().unwrap_or(0) as f64 / 1e3;
+    match byte_seconds / 1_048_576.0 {
+        mebibytes if mebibytes < 1_024.0 => format!("{mebibytes:.2} MiB·s"),
+        mebibytes => format!("{:.2} GiB·s", mebibytes / 1_024.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn memory_over_time_is_readable() {
+        assert_eq!(byte_seconds(&json!(1_048_576 * 1_500)), "1.50 MiB·s");
+        assert_eq!(byte_seconds(&json!(2_000_u64 << 30)), "2.00 GiB·s");
+        assert_eq!(byte_seconds(&Value::Null), "0.00 MiB·s");
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use cloudware_capability::{LogRecord, LogSink};
-use cloudware_engine::{BoundInstall, Engine, EngineConfig};
+use cloudware_engine::{BoundInstall, Engine, EngineConfig, Journal, NobodyObserves};
 use cloudware_instance_db::InstanceDbs;
 use cloudware_packages::Package;
 use cloudware_types::{
@@ -51,7 +51,10 @@ impl Host {
             ..EngineConfig::default()
         };
         let capabilities = up::capabilities(&databases);
-        let engine = Engine::new(&config, capabilities, Arc::new(Silence))?;
+        // Usage goes to a journal as on a platform, so that its cost is in the figures.
+        let (journal, _) = Journal::open(&folder.join("usage"))?;
+        let observer = Arc::new(NobodyObserves);
+        let engine = Engine::new(&config, capabilities, Arc::new(Silence), observer, journal)?;
         Ok(Self {
             engine: Arc::new(engine),
             databases,

@@ -4,12 +4,14 @@
 pub(crate) mod app;
 pub(crate) mod audit;
 pub(crate) mod desired;
+pub(crate) mod event;
 pub(crate) mod install;
 pub(crate) mod instance;
 pub(crate) mod product;
 pub(crate) mod provider;
 pub(crate) mod quota;
 pub(crate) mod release;
+pub(crate) mod stop;
 pub(crate) mod tenant;
 pub(crate) mod token;
 pub(crate) mod usage;

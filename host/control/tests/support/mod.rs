@@ -12,12 +12,13 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
-    ApplyError, Call, Config, Control, DataPlane, EnableRequest, Error, Install, InstanceNew,
-    MigrateError, PackageStore, PrepareError, ProviderNew, Pushed, ReleaseToPrepare, Store,
-    TenantNew, TokenNew, install, instance, provider, release, tenant, token, usage::Ledger,
+    ApplyError, Call, Config, Control, DataPlane, EnableRequest, Error, EventLog, Install,
+    InstanceNew, MigrateError, PackageStore, PrepareError, ProviderNew, Pushed, ReleaseToPrepare,
+    StopLog, Store, TenantNew, TokenNew, install, instance, provider, release, tenant, token,
+    usage::Ledger,
 };
 use cloudware_packages::{Consent, HostInterfaces, Problem, ProvidedCapability, Source, pack};
-use cloudware_types::{DesiredInstance, InstanceId, Migration, UsageRecord};
+use cloudware_types::{DesiredInstance, InstanceId, Migration, StopRecord, UsageRecord};
 use tempfile::TempDir;
 
 /// What the data plane has been told and what it shall refuse.
@@ -25,6 +26,7 @@ use tempfile::TempDir;
 pub struct Plane {
     state: Mutex<PlaneState>,
     ledger: std::sync::OnceLock<Ledger>,
+    stop_log: std::sync::OnceLock<StopLog>,
 }
 
 #[derive(Default)]
@@ -37,6 +39,7 @@ struct PlaneState {
     refuse_migration: Option<u32>,
     refuse_release: bool,
     usage: Vec<UsageRecord>,
+    stops: Vec<StopRecord>,
 }
 
 impl Plane {
@@ -82,6 +85,11 @@ impl Plane {
     /// Usage that is handed to the ledger when it is asked for.
     pub fn consume(&self, record: UsageRecord) {
         self.lock().usage.push(record);
+    }
+
+    /// Stops that are handed to their log when they are asked for.
+    pub fn stop(&self, record: StopRecord) {
+        self.lock().stops.push(record);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, PlaneState> {
@@ -143,6 +151,12 @@ impl DataPlane for Plane {
         let ledger = self.ledger.get().expect("set when the world is made");
         ledger.record(&records).await.unwrap();
     }
+
+    async fn flush_stops(&self) {
+        let records = std::mem::take(&mut self.lock().stops);
+        let log = self.stop_log.get().expect("set when the world is made");
+        log.record(&records).await.unwrap();
+    }
 }
 
 /// A control plane with its parts.
@@ -150,6 +164,7 @@ pub struct World {
     pub control: Arc<Control>,
     pub plane: Arc<Plane>,
     pub ledger: Ledger,
+    pub events: EventLog,
     pub dir: TempDir,
     store: Store,
 }
@@ -165,6 +180,7 @@ impl World {
         let plane = Arc::new(Plane::default());
         let ledger = Ledger::new(store.clone());
         plane.ledger.set(ledger.clone()).unwrap();
+        plane.stop_log.set(StopLog::new(store.clone())).unwrap();
         let control = Control::new(Config {
             store: store.clone(),
             packages: PackageStore::open(dir.path().join("packages")).unwrap(),
@@ -175,6 +191,7 @@ impl World {
             control: Arc::new(control),
             plane,
             ledger,
+            events: EventLog::new(store.clone()),
             dir,
             store,
         }

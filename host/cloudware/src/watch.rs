@@ -1,0 +1,218 @@
+//! What the engine tells of while it serves, gathered in bounded memory until the control plane takes it: stops by
+//! install, kind and minute; warnings of limits once an hour.
+
+use std::{
+    collections::HashMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use cloudware_capability::Identity;
+use cloudware_control::{NearLimit, Timestamp};
+use cloudware_engine::Observer;
+use cloudware_types::{InstallId, Limit, Stop, StopRecord};
+use parking_lot::Mutex;
+
+/// Kinds of stops of one install between two flushes. An app fails in a handful of ways at once; one that fails
+/// in more must not hide what others do.
+const KINDS_PER_INSTALL_MAX: usize = 16;
+
+/// Kinds of stops of all installs between two flushes: a few megabytes at most.
+const KINDS_MAX: usize = 1_024;
+
+/// Installs and limits of which it is known that they were warned of in this hour.
+const WARNED_MAX: usize = 100_000;
+
+/// Warnings between two flushes.
+const WARNINGS_MAX: usize = 1_024;
+
+/// An hour in milliseconds.
+const HOUR_MS: u64 = 3_600_000;
+
+/// Gathers what is to be recorded.
+#[derive(Default)]
+pub(crate) struct Watch {
+    stops: Mutex<Stops>,
+    warnings: Mutex<Warnings>,
+}
+
+#[derive(Default)]
+struct Stops {
+    kinds: HashMap<InstallId, Vec<StopRecord>>,
+    count: usize,
+    /// Stops of kinds for which there was no room.
+    left_out: u64,
+}
+
+#[derive(Default)]
+struct Warnings {
+    /// The hour in which a limit of an install was last warned of.
+    warned: HashMap<(InstallId, Limit), u64>,
+    new: Vec<NearLimit>,
+}
+
+impl Watch {
+    /// Takes the stops since the last call.
+    pub(crate) fn take_stops(&self) -> Vec<StopRecord> {
+        let taken = std::mem::take(&mut *self.stops.lock());
+        if taken.left_out > 0 {
+            tracing::warn!(
+                stops = taken.left_out,
+                "too many kinds of stops at once: some have no record; usage counts them all"
+            );
+        }
+        taken.kinds.into_values().flatten().collect()
+    }
+
+    /// Takes the warnings since the last call.
+    pub(crate) fn take_warnings(&self) -> Vec<NearLimit> {
+        std::mem::take(&mut self.warnings.lock().new)
+    }
+}
+
+impl Observer for Watch {
+    fn stopped(&self, identity: &Identity, stop: &Stop, request_id: &str) {
+        let now = now_ms();
+        let mut stops = self.stops.lock();
+        let Stops {
+            kinds,
+            count,
+            left_out,
+        } = &mut *stops;
+        let of_install = kinds.entry(identity.install).or_default();
+        let same = |known: &&mut StopRecord| {
+            known.first_ms / 60_000 == now / 60_000
+                && known.stop.cause_name() == stop.cause_name()
+                && known.stop.function == stop.function
+                && known.stop.version == stop.version
+        };
+        if let Some(known) = of_install.iter_mut().find(same) {
+            known.count += 1;
+            known.last_ms = known.last_ms.max(now);
+        } else if of_install.len() < KINDS_PER_INSTALL_MAX && *count < KINDS_MAX {
+            *count += 1;
+            of_install.push(StopRecord {
+                first_ms: now,
+                last_ms: now,
+                tenant: identity.tenant,
+                instance: identity.instance,
+                install: identity.install,
+                request_id: request_id.to_owned(),
+                stop: stop.clone(),
+                count: 1,
+            });
+        } else {
+            *left_out += 1;
+            if of_install.is_empty() {
+                kinds.remove(&identity.install);
+            }
+        }
+    }
+
+    fn near_limit(&self, identity: &Identity, limit: Limit, used: u64, max: u64) {
+        let now = now_ms();
+        let hour = now / HOUR_MS;
+        let mut warnings = self.warnings.lock();
+        let key = (identity.install, limit);
+        if warnings.warned.get(&key) == Some(&hour) || warnings.new.len() >= WARNINGS_MAX {
+            return;
+        }
+        if warnings.warned.len() >= WARNED_MAX {
+            warnings.warned.retain(|_, warned| *warned == hour);
+        }
+        // Where even that leaves no room, the feed itself tells a warning once an hour.
+        if warnings.warned.len() < WARNED_MAX {
+            warnings.warned.insert(key, hour);
+        }
+        warnings.new.push(NearLimit {
+            at: Timestamp::from_millis(i64::try_from(now).unwrap_or(i64::MAX)),
+            tenant: identity.tenant,
+            instance: identity.instance,
+            instance_name: format!("{}/{}", identity.tenant_slug, identity.instance_slug),
+            install: identity.install,
+            app: identity.app.clone(),
+            limit,
+            used,
+            max,
+        });
+    }
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use cloudware_types::{Class, Dimension, InstanceId, StopCause, TenantId};
+
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity {
+            tenant: TenantId::generate(),
+            tenant_slug: "acme".parse().unwrap(),
+            instance: InstanceId::generate(),
+            instance_slug: "main".parse().unwrap(),
+            install: InstallId::generate(),
+            app: "stock".parse().unwrap(),
+            version: "1.0.0".to_owned(),
+        }
+    }
+
+    fn stop(function: &str) -> Stop {
+        Stop {
+            cause: StopCause::limit(Dimension::Fuel, Class::Request, 1, 1),
+            app: "stock".to_owned(),
+            version: "1.0.0".to_owned(),
+            function: Some(function.to_owned()),
+            host_call: None,
+            elapsed_ms: 0,
+            class: Class::Request,
+            resets_in_ms: None,
+            fits: Vec::new(),
+            consumers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_flood_of_stops_takes_bounded_memory_and_hides_nobody_else() {
+        let watch = Watch::default();
+        let (loud, quiet) = (identity(), identity());
+        for number in 0..10_000 {
+            watch.stopped(&loud, &stop(&format!("f{}", number % 100)), "first");
+        }
+        watch.stopped(&quiet, &stop("pick"), "second");
+        let records = watch.take_stops();
+        let of = |identity: &Identity| {
+            let own = records.iter().filter(|r| r.install == identity.install);
+            own.cloned().collect::<Vec<_>>()
+        };
+        // The minute may have changed in between, which makes kinds anew.
+        assert_eq!(of(&loud).len(), KINDS_PER_INSTALL_MAX);
+        assert_eq!(of(&quiet)[0].request_id, "second");
+        assert_eq!(of(&quiet)[0].count, 1);
+        for _ in 0..2 * KINDS_MAX {
+            watch.stopped(&identity(), &stop("pick"), "");
+        }
+        assert_eq!(watch.take_stops().len(), KINDS_MAX);
+        assert!(watch.take_stops().is_empty());
+    }
+
+    #[test]
+    fn a_limit_is_warned_of_once_an_hour() {
+        let watch = Watch::default();
+        let identity = identity();
+        let limit = Limit::from(Dimension::Storage);
+        for used in 0..100 {
+            watch.near_limit(&identity, limit, used, 100);
+            watch.near_limit(&identity, Limit::from(Dimension::FuelPerDay), used, 100);
+        }
+        let hours_passed = watch.take_warnings().len();
+        // Two where the hour does not change while this runs.
+        assert!((2..=4).contains(&hours_passed), "{hours_passed}");
+    }
+}

@@ -1,0 +1,108 @@
+//! What a person can do about a stop, by what ended the invocation.
+
+use crate::{Dimension, Limit, Scope, Stop, StopCause};
+
+impl Stop {
+    /// One or two sentences for people: what to change in the app, and which limit to raise.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match &self.cause {
+            StopCause::Limit { limit, .. } => self.about_limit(*limit),
+            StopCause::Trap { .. } => match &self.function {
+                Some(function) => format!("Mend {function}; the app's log has what it wrote before."),
+                None => "Mend the app; its log has what it wrote before. A component with its names kept tells the function too.".to_owned(),
+            },
+            StopCause::NoResponse { .. } => {
+                "Mend the handler: it must set a response on every path, errors included.".to_owned()
+            }
+            StopCause::Overloaded { .. } => {
+                "Nothing is wrong with the app. Give the host more sandboxes (engine.sandboxes_max) or spread instances over more hosts.".to_owned()
+            }
+        }
+    }
+
+    fn about_limit(&self, limit: Limit) -> String {
+        let mut text = cure(limit.dimension()).to_owned();
+        if let Some(most) = self.consumers.first() {
+            text.push_str(&format!(
+                " Most of the time went to {} ({} calls).",
+                most.host_call, most.calls
+            ));
+        }
+        match limit.scope() {
+            Scope::Invocation => text.push_str(&format!(
+                " Or raise the limit {limit} of the install, the instance or the tenant"
+            )),
+            Scope::Instance => text.push_str(&format!(
+                " Or raise the limit {limit} of the instance or the tenant"
+            )),
+        }
+        if let Some(plan) = self.fits.first() {
+            text.push_str(&format!("; the plan {plan} has room"));
+        }
+        text.push('.');
+        text
+    }
+}
+
+/// What helps without raising the limit.
+fn cure(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Fuel | Dimension::CpuTime | Dimension::FuelPerMinute | Dimension::FuelPerDay => {
+            "Compute less in one run: look for a loop that grows with the data, and cache what is computed again and again."
+        }
+        Dimension::Deadline => "Do less in one run, or do it in the background.",
+        Dimension::Memory => "Hold less at once: read and answer in pieces.",
+        Dimension::Stack => "Recurse less deeply.",
+        Dimension::Handles => "Drop resources as soon as they are done with.",
+        Dimension::HostCalls => "Call the host less often: ask for many things at once.",
+        Dimension::RequestBytes => "Send a smaller body, or send it in parts.",
+        Dimension::ResponseBytes => "Answer in pages.",
+        Dimension::LogBytes => "Log less.",
+        Dimension::SqlStatements => {
+            "Use one statement for many rows in place of a statement in a loop."
+        }
+        Dimension::SqlRowsRead => "Read in pages, and let the database filter and add up.",
+        Dimension::SqlRowsWritten => "Write in several runs.",
+        Dimension::SqlTime => "Give the statement an index, or let it touch fewer rows.",
+        Dimension::KvOperations => "Keep together in one value what is read together.",
+        Dimension::Concurrency => "Answer faster, or send fewer requests at the same time.",
+        Dimension::RequestRate => "Send fewer requests a second.",
+        Dimension::CpuWeight | Dimension::QueueTime => {
+            "The processors were busy with others: try again, or do less at the same time."
+        }
+        Dimension::Storage => "Delete what is not needed any more.",
+        Dimension::EgressRate => "Send less, or more slowly.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Class, Consumer};
+
+    #[test]
+    fn advice_names_the_consumer_the_limit_and_the_plan() {
+        let stop = Stop {
+            cause: StopCause::limit(Dimension::Deadline, Class::Request, 10_000, 10_000),
+            app: "inventory-stock".into(),
+            version: "1.0.0".into(),
+            function: None,
+            host_call: Some("sql.query".into()),
+            elapsed_ms: 10_000,
+            class: Class::Request,
+            resets_in_ms: None,
+            fits: vec!["large".into()],
+            consumers: vec![Consumer {
+                host_call: "sql.query".into(),
+                calls: 900,
+                microseconds: 9_000_000,
+            }],
+        };
+        assert_eq!(
+            stop.advice(),
+            "Do less in one run, or do it in the background. Most of the time went to sql.query (900 calls). \
+             Or raise the limit deadline of the install, the instance or the tenant; the plan large has room."
+        );
+    }
+}
