@@ -30,7 +30,7 @@ pub(crate) struct Plane {
     pub(crate) packages: PackageStore,
     journal: Arc<Journal>,
     watch: Arc<Watch>,
-    ledger: Ledger,
+    pub(crate) ledger: Ledger,
     stops: StopLog,
     events: EventLog,
     /// Storage quota of every instance that was served, for its migrations.

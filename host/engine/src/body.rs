@@ -11,7 +11,6 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use cloudware_capability::Progress;
 use cloudware_types::{Class, Dimension, Meter, Meters, Stop, StopCause};
-use http::HeaderValue;
 use http_body::{Body, Frame, SizeHint};
 use tokio::{
     sync::oneshot,
@@ -129,7 +128,7 @@ pub struct GuestBody {
     permit: Option<Permit>,
     /// The instance has sent more than its rate allows: nothing leaves before then.
     pause: Option<Pin<Box<Sleep>>>,
-    request_id: HeaderValue,
+    request_id: Arc<str>,
 }
 
 /// A body that is still being written.
@@ -143,7 +142,7 @@ impl GuestBody {
     pub(crate) fn new(
         install: Arc<BoundInstall>,
         permit: Option<Permit>,
-        request_id: HeaderValue,
+        request_id: Arc<str>,
     ) -> Self {
         let wait = install.admission.send(0);
         Self {

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use cloudware_types::{Class, Dimension, Stop, StopCause};
-use http::{HeaderValue, Request, Response, header};
+use http::{Request, Response, header};
 use http_body::Body;
 use tokio::time::{Sleep, sleep_until};
 use wasmtime_wasi_http::WasiBody;
@@ -33,7 +33,7 @@ pub(crate) struct Conversation {
     timer: Option<Pin<Box<Sleep>>>,
     started: Instant,
     /// Names the request for whoever looks into a stop.
-    request_id: HeaderValue,
+    request_id: Arc<str>,
     /// Held until the answer is sent, so that what waits for a slow client counts as running.
     pub(crate) permit: Option<Permit>,
 }
@@ -59,8 +59,7 @@ impl BoundInstall {
     }
 
     /// Tells the observer of a stop.
-    pub(crate) fn observe(&self, stop: &Stop, request_id: &HeaderValue) {
-        let request_id = request_id.to_str().unwrap_or_default();
+    pub(crate) fn observe(&self, stop: &Stop, request_id: &str) {
         self.observer.stopped(&self.identity, stop, request_id);
     }
 
@@ -73,7 +72,7 @@ impl BoundInstall {
     async fn serve_now<B>(
         self: &Arc<Self>,
         request: Request<B>,
-        request_id: &HeaderValue,
+        request_id: &Arc<str>,
     ) -> Result<Response<GuestBody>, Box<Stop>>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -117,7 +116,7 @@ impl BoundInstall {
             task,
             timer: None,
             started,
-            request_id: request_id.clone(),
+            request_id: Arc::clone(request_id),
             permit: Some(admitted.permit),
         });
         poll_fn(move |cx| Conversation::poll_response(&mut conversation, cx)).await
@@ -125,9 +124,11 @@ impl BoundInstall {
 }
 
 /// The id that the gateway gave the request, empty where it came from elsewhere.
-fn request_id<B>(request: &Request<B>) -> HeaderValue {
+fn request_id<B>(request: &Request<B>) -> Arc<str> {
     let id = request.headers().get("x-request-id");
-    id.cloned().unwrap_or_else(|| HeaderValue::from_static(""))
+    id.and_then(|id| id.to_str().ok())
+        .unwrap_or_default()
+        .into()
 }
 
 fn content_length<B>(request: &Request<B>) -> Option<u64> {
@@ -175,7 +176,7 @@ impl Conversation {
         let mut body = GuestBody::new(
             Arc::clone(&self.install),
             self.permit.take(),
-            self.request_id.clone(),
+            Arc::clone(&self.request_id),
         );
         let (install, started) = (Arc::clone(&self.install), self.started);
         let (mut parts, rest) = response.into_parts();

@@ -1,16 +1,16 @@
 //! Usage of installs as the engine saw it, added up by minute until the ledger takes it, and kept in the
 //! journal meanwhile.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use cloudware_types::{InstallId, InstanceId, Meters, Slug, UsageRecord};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
-use crate::journal::{Journal, Lease};
+use crate::{
+    clock::unix_coarse,
+    journal::{Journal, Lease},
+};
 
 /// The usage of one install that the ledger has not taken yet.
 #[derive(Debug)]
@@ -140,7 +140,5 @@ impl UsageMeters {
 }
 
 fn current_minute() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs() / 60)
+    unix_coarse().as_secs() / 60
 }
