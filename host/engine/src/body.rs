@@ -18,7 +18,11 @@ use tokio::{
 };
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::{BoundInstall, admission::Permit, serve::Conversation};
+use crate::{
+    BoundInstall,
+    admission::Permit,
+    serve::{Conversation, RequestId},
+};
 
 /// A request body that ends with an error at its limit.
 pub(crate) struct BoundedBody<B> {
@@ -128,7 +132,7 @@ pub struct GuestBody {
     permit: Option<Permit>,
     /// The instance has sent more than its rate allows: nothing leaves before then.
     pause: Option<Pin<Box<Sleep>>>,
-    request_id: Arc<str>,
+    request_id: RequestId,
 }
 
 /// A body that is still being written.
@@ -142,7 +146,7 @@ impl GuestBody {
     pub(crate) fn new(
         install: Arc<BoundInstall>,
         permit: Option<Permit>,
-        request_id: Arc<str>,
+        request_id: RequestId,
     ) -> Self {
         let wait = install.admission.send(0);
         Self {

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use cloudware_types::{Class, Dimension, Stop, StopCause};
-use http::{Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use tokio::time::{Sleep, sleep_until};
 use wasmtime_wasi_http::WasiBody;
@@ -33,7 +33,7 @@ pub(crate) struct Conversation {
     timer: Option<Pin<Box<Sleep>>>,
     started: Instant,
     /// Names the request for whoever looks into a stop.
-    request_id: Arc<str>,
+    request_id: RequestId,
     /// Held until the answer is sent, so that what waits for a slow client counts as running.
     pub(crate) permit: Option<Permit>,
 }
@@ -50,7 +50,7 @@ impl BoundInstall {
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
-        let request_id = request_id(&request);
+        let request_id = RequestId::of(&request);
         let outcome = self.serve_now(request, &request_id).await;
         if let Err(stop) = &outcome {
             self.observe(stop, &request_id);
@@ -59,8 +59,9 @@ impl BoundInstall {
     }
 
     /// Tells the observer of a stop.
-    pub(crate) fn observe(&self, stop: &Stop, request_id: &str) {
-        self.observer.stopped(&self.identity, stop, request_id);
+    pub(crate) fn observe(&self, stop: &Stop, request_id: &RequestId) {
+        self.observer
+            .stopped(&self.identity, stop, request_id.as_str());
     }
 
     /// Tells the observer of a limit that is nearly used up.
@@ -72,7 +73,7 @@ impl BoundInstall {
     async fn serve_now<B>(
         self: &Arc<Self>,
         request: Request<B>,
-        request_id: &Arc<str>,
+        request_id: &RequestId,
     ) -> Result<Response<GuestBody>, Box<Stop>>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -116,19 +117,26 @@ impl BoundInstall {
             task,
             timer: None,
             started,
-            request_id: Arc::clone(request_id),
+            request_id: request_id.clone(),
             permit: Some(admitted.permit),
         });
         poll_fn(move |cx| Conversation::poll_response(&mut conversation, cx)).await
     }
 }
 
-/// The id that the gateway gave the request, empty where it came from elsewhere.
-fn request_id<B>(request: &Request<B>) -> Arc<str> {
-    let id = request.headers().get("x-request-id");
-    id.and_then(|id| id.to_str().ok())
-        .unwrap_or_default()
-        .into()
+/// The id that the gateway gave the request, empty where it came from elsewhere. Shares the header's bytes.
+#[derive(Clone, Default)]
+pub(crate) struct RequestId(Option<HeaderValue>);
+
+impl RequestId {
+    fn of<B>(request: &Request<B>) -> Self {
+        Self(request.headers().get("x-request-id").cloned())
+    }
+
+    fn as_str(&self) -> &str {
+        let text = self.0.as_ref().and_then(|id| id.to_str().ok());
+        text.unwrap_or_default()
+    }
 }
 
 fn content_length<B>(request: &Request<B>) -> Option<u64> {
@@ -176,7 +184,7 @@ impl Conversation {
         let mut body = GuestBody::new(
             Arc::clone(&self.install),
             self.permit.take(),
-            Arc::clone(&self.request_id),
+            self.request_id.clone(),
         );
         let (install, started) = (Arc::clone(&self.install), self.started);
         let (mut parts, rest) = response.into_parts();
