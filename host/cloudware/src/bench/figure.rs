@@ -48,6 +48,10 @@ pub(super) struct Figure {
 pub(super) enum Target {
     /// The value is to be at most this.
     ValueAtMost(f64),
+    /// The value is to be at least this.
+    ValueAtLeast(f64),
+    /// The ratio is to be at most this.
+    RatioAtMost(f64),
     /// The ratio is to be at least this.
     RatioAtLeast(f64),
 }
@@ -104,6 +108,8 @@ impl Figure {
         self.target = Some(target);
         self.met = match target {
             Target::ValueAtMost(max) => self.value.map(|value| value <= max),
+            Target::ValueAtLeast(min) => self.value.map(|value| value >= min),
+            Target::RatioAtMost(max) => self.ratio.map(|ratio| ratio <= max),
             Target::RatioAtLeast(min) => self.ratio.map(|ratio| ratio >= min),
         };
         self
@@ -126,6 +132,8 @@ impl Figure {
         };
         let target = match self.target {
             Some(Target::ValueAtMost(max)) => format!("≤ {} {}", plain(max), self.unit),
+            Some(Target::ValueAtLeast(min)) => format!("≥ {} {}", plain(min), self.unit),
+            Some(Target::RatioAtMost(max)) => format!("≤ {max} ×"),
             Some(Target::RatioAtLeast(min)) => format!("≥ {min} ×"),
             None => String::new(),
         };
