@@ -20,11 +20,7 @@ use parking_lot::{Mutex, MutexGuard};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::{
-    admission::Admission,
-    clock::thread_cpu,
-    limits::FIRST_SLICE,
-    near::Near,
-    schedule::Queue,
+    admission::Admission, clock::thread_cpu, limits::FIRST_SLICE, near::Near, schedule::Queue,
 };
 
 /// The call of one invocation, whole: it owns the sandbox.

@@ -34,7 +34,7 @@ const OFFERED: f64 = 640.0;
 const SANDBOXES_SPARE: u32 = 100;
 
 /// Files and sockets beyond two for each connection: databases, packages, listeners.
-const FILES_SPARE: u64 = 16_384;
+const FILES_SPARE: u64 = 8_192;
 
 /// Tenants that are prepared at once.
 const PREPARED_AT_ONCE: usize = 8;
@@ -234,12 +234,10 @@ async fn fill(platform: &Platform, site: &str) -> Result<()> {
 /// What people do with stock, for all tenants: seven of ten calls look, three change something. Calls of one
 /// tenant are far from each other.
 fn mix(address: SocketAddr, sites: &[String]) -> Vec<Ask> {
-    let get = |site: &str, path: &str| {
-        Ask::get(address, &format!("{site}{path}"), Expected::Success)
-    };
-    let post = |site: &str, path: &str, body: &str| {
-        Ask::post(address, &format!("{site}{path}"), body)
-    };
+    let get =
+        |site: &str, path: &str| Ask::get(address, &format!("{site}{path}"), Expected::Success);
+    let post =
+        |site: &str, path: &str, body: &str| Ask::post(address, &format!("{site}{path}"), body);
     let pick = r#"{"sku":"SCREW-4","quantity":1,"actor":"bench"}"#;
     let receive = r#"{"sku":"SCREW-4","location":"MAIN-A-01","quantity":2,"actor":"bench"}"#;
     let calls: [&dyn Fn(&str) -> Ask; 10] = [

@@ -235,7 +235,10 @@ fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().saturating_sub(1) as f64;
     // The index of a sample of thousands is exact.
-    sorted.get((last * share).round() as usize).copied().unwrap_or_default()
+    sorted
+        .get((last * share).round() as usize)
+        .copied()
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let demo = tokio::task::block_in_place(|| {
         let data = bench.work.scratch("demo");
         let step = bench.context.progress.step("building the demo");
-        platform::start(&data, Content::Demo, None, &bench.settings())?.server.stop()?;
+        platform::start(&data, Content::Demo, None, &bench.settings())?
+            .server
+            .stop()?;
         drop(step);
         starts(bench, &data, Content::Demo)
     })?;

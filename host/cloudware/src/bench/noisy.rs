@@ -96,8 +96,7 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let guest = guests::build(guests::NOISY, &bench.work, bench.context).await?;
     let step = bench.context.progress.step("preparing the tenants");
     let core = Some(bench.cores.server);
-    let platform =
-        Platform::open(&bench.work.scratch(NAME), core, &bench.settings()).await?;
+    let platform = Platform::open(&bench.work.scratch(NAME), core, &bench.settings()).await?;
     platform.push(&guest.archive).await?;
     let most = PHASES.into_iter().max().unwrap_or_default();
     let mut paths = Vec::new();
@@ -270,9 +269,13 @@ impl Tenants {
         let answered: f64 = outcomes.iter().map(|outcome| outcome.answers.rate()).sum();
         phase.greedy.push(answered);
         phase.refused += outcomes.iter().map(|outcome| outcome.failed).sum::<u64>();
-        let refusal = outcomes.into_iter().find_map(|outcome| outcome.first_failure);
+        let refusal = outcomes
+            .into_iter()
+            .find_map(|outcome| outcome.first_failure);
         if greed.is_answered() && count > 0 && answered == 0.0 {
-            let why = refusal.as_deref().unwrap_or("they were given no answer in time");
+            let why = refusal
+                .as_deref()
+                .unwrap_or("they were given no answer in time");
             bench.context.progress.say(&format!(
                 "{count} {} neighbours were answered nothing: {why}",
                 greed.name()
@@ -291,7 +294,11 @@ impl Tenants {
     ) -> Result<[Phase; PHASES.len()]> {
         let mut phases: [Phase; PHASES.len()] = Default::default();
         for round in 1..=bench.rounds {
-            let title = format!("{} neighbours, round {round} of {}", greed.name(), bench.rounds);
+            let title = format!(
+                "{} neighbours, round {round} of {}",
+                greed.name(),
+                bench.rounds
+            );
             let step = bench.context.progress.step(title);
             for (&count, phase) in PHASES.iter().zip(&mut phases) {
                 step.detail(&format!("{count} of them"));
@@ -372,7 +379,10 @@ fn computing(bench: &Bench<'_>, tenants: &Tenants) -> Result<Vec<Figure>> {
         );
         say_refusals(bench, phase, &format!("beside {count} cpu"));
     }
-    ensure!(alone_rate > 0.0, "the computing victim was answered nothing");
+    ensure!(
+        alone_rate > 0.0,
+        "the computing victim was answered nothing"
+    );
     Ok(figures)
 }
 

@@ -29,9 +29,9 @@ struct Nothing;
 impl Offline {
     /// Opens a data folder. Its platform must have ended.
     pub(super) async fn open(data: &Path) -> Result<Self> {
-        let store = Store::open(&data.join(DATABASE))
-            .await
-            .with_context(|| format!("the control database in {} can't be opened", data.display()))?;
+        let store = Store::open(&data.join(DATABASE)).await.with_context(|| {
+            format!("the control database in {} can't be opened", data.display())
+        })?;
         let control = Control::new(Config {
             store: store.clone(),
             packages: PackageStore::open(data.join(PACKAGES))?,
@@ -93,4 +93,6 @@ impl DataPlane for Nothing {
     }
 
     async fn flush_usage(&self) {}
+
+    async fn flush_stops(&self) {}
 }

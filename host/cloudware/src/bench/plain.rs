@@ -100,9 +100,7 @@ fn no_error(never: Infallible) -> Error {
     match never {}
 }
 
-async fn read<B, E, F>(
-    answer: oneshot::Receiver<Result<Response<B>, F>>,
-) -> Result<Bytes>
+async fn read<B, E, F>(answer: oneshot::Receiver<Result<Response<B>, F>>) -> Result<Bytes>
 where
     B: http_body::Body<Data = Bytes, Error = E>,
     E: std::fmt::Debug,

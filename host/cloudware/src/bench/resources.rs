@@ -1,10 +1,9 @@
 //! What a server and its machine use while a bench runs: processor, memory, disk and network, each as a share
 //! of what there is.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path, time::Instant};
+use std::{fs, path::Path, time::Instant};
 
 use anyhow::{Context as _, Result};
-use nix::sys::stat;
 
 use super::{
     figure::{Figure, Target},
@@ -78,7 +77,11 @@ pub(super) fn figures(bench: &'static str, during: &str, rounds: &[Shares]) -> V
         Figure::new(bench, format!("{what}, {during}"), "%", &runs).target(Target::ValueAtMost(max))
     };
     let disk = if rounds.iter().all(|round| round.disk.is_some()) {
-        figure("disk, of the time", &|round| round.disk.unwrap_or_default(), OTHERS_MAX)
+        figure(
+            "disk, of the time",
+            &|round| round.disk.unwrap_or_default(),
+            OTHERS_MAX,
+        )
     } else {
         let why = "the data folder is on no disk that /proc/diskstats knows";
         Figure::missing(bench, format!("disk, of the time, {during}"), "%", why)
@@ -93,19 +96,38 @@ pub(super) fn figures(bench: &'static str, during: &str, rounds: &[Shares]) -> V
 
 /// The name of the disk that a folder is on, as `/proc/diskstats` has it.
 fn disk_of(folder: &Path) -> Result<Option<String>> {
-    let metadata =
-        fs::metadata(folder).with_context(|| format!("{} can't be read", folder.display()))?;
-    let (major, minor) = (stat::major(metadata.dev()), stat::minor(metadata.dev()));
-    let text = fs::read_to_string("/proc/diskstats").unwrap_or_default();
+    let folder = folder
+        .canonicalize()
+        .with_context(|| format!("{} can't be read", folder.display()))?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("the mounts can't be read")?;
+    let disks = fs::read_to_string("/proc/diskstats").unwrap_or_default();
+    Ok(device_of(&mounts, &folder).and_then(|device| disk_name(&disks, device)))
+}
+
+/// `major:minor` of what is mounted nearest above a folder.
+fn device_of<'a>(mounts: &'a str, folder: &Path) -> Option<&'a str> {
+    let mount = |line: &'a str| {
+        // The device is the third word and the place the fifth (see proc(5)).
+        let words: Vec<&str> = line.split_whitespace().take(5).collect();
+        Some((*words.get(2)?, *words.get(4)?))
+    };
+    let above = mounts
+        .lines()
+        .filter_map(mount)
+        .filter(|(_, place)| folder.starts_with(place));
+    above
+        .max_by_key(|(_, place)| place.len())
+        .map(|(device, _)| device)
+}
+
+fn disk_name(disks: &str, device: &str) -> Option<String> {
+    let (major, minor) = device.split_once(':')?;
     let is_it = |line: &&str| {
         let mut words = line.split_whitespace();
-        words.next() == Some(major.to_string().as_str())
-            && words.next() == Some(minor.to_string().as_str())
+        words.next() == Some(major) && words.next() == Some(minor)
     };
-    let line = text.lines().find(is_it);
-    Ok(line
-        .and_then(|line| line.split_whitespace().nth(2))
-        .map(str::to_owned))
+    let line = disks.lines().find(is_it)?;
+    line.split_whitespace().nth(2).map(str::to_owned)
 }
 
 /// Milliseconds during which a disk had something to do.
@@ -139,7 +161,9 @@ fn memory_bytes() -> Result<u64> {
 }
 
 fn total_bytes(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1_024)
 }
@@ -150,9 +174,15 @@ mod tests {
 
     #[test]
     fn numbers_are_found_where_the_kernel_writes_them() {
-        let disks = " 254 0 vda 1 2 3 4 5 6 7 8 9 1234 11 0 0 0 0 0 0\n 254 1 vdb 1 2 3 4 5 6 7 8 9 10";
+        let disks =
+            " 254 0 vda 1 2 3 4 5 6 7 8 9 1234 11 0 0 0 0 0 0\n 254 1 vdb 1 2 3 4 5 6 7 8 9 10";
         assert_eq!(busy_ms_in(disks, "vda"), Some(1_234));
         assert_eq!(busy_ms_in(disks, "vdc"), None);
+        let mounts = "1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 254:1 / /work rw - ext4 /dev/vdb rw";
+        let device = device_of(mounts, Path::new("/work/data")).unwrap();
+        assert_eq!(disk_name(disks, device).as_deref(), Some("vdb"));
+        assert_eq!(device_of(mounts, Path::new("/workshop")), Some("254:0"));
+        assert_eq!(disk_name(disks, "7:0"), None);
         let links = "Inter-|   Receive\n face |bytes\n    lo: 4321 5 0 0\n  eth0:77 1";
         assert_eq!(received_bytes(links, "lo"), Some(4_321));
         assert_eq!(received_bytes(links, "eth0"), Some(77));

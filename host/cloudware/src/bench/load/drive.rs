@@ -275,8 +275,7 @@ impl<'a> Kind<'a> {
     /// Notes a failure and makes the connection anew, or gives up.
     fn failed(&mut self, index: usize, error: LoadError) -> Result<(), LoadError> {
         self.failed_in_a_row += 1;
-        if self.traffic.failures == Failures::Fatal
-            || self.failed_in_a_row > FAILURES_IN_A_ROW_MAX
+        if self.traffic.failures == Failures::Fatal || self.failed_in_a_row > FAILURES_IN_A_ROW_MAX
         {
             return Err(error);
         }
