@@ -58,7 +58,7 @@ pub(super) struct Answers {
     /// The time that counts.
     elapsed: Duration,
     /// Nanoseconds of each counted answer, in order of size.
-    latencies: Vec<u32>,
+    latencies: Vec<u64>,
 }
 
 /// Why a run has no result. One wrong answer is enough: a server that fails quickly looks quick.
@@ -200,7 +200,7 @@ impl Answers {
     /// Keeps a latency, also that of a request without an answer.
     fn wait(&mut self, latency: Duration) {
         if self.latencies.len() < LATENCIES_MAX {
-            let nanoseconds = u32::try_from(latency.as_nanos()).unwrap_or(u32::MAX);
+            let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
             self.latencies.push(nanoseconds);
         }
     }
@@ -222,7 +222,7 @@ impl Answers {
         let index = (last as f64 * share).round() as usize;
         self.latencies
             .get(index)
-            .map_or(0.0, |&nanoseconds| f64::from(nanoseconds) / 1_000.0)
+            .map_or(0.0, |&nanoseconds| nanoseconds as f64 / 1_000.0)
     }
 }
 
