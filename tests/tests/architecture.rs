@@ -25,6 +25,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cloudware-packages", &["types"]),
     ("cloudware-control", &["types", "packages"]),
     ("cloudware-api", &["types", "packages", "control"]),
+    // Whatever it measures is a dev-dependency.
+    ("cloudware-benches", &[]),
 ];
 
 /// Libraries that a crate must do without, because of what it must not know.
@@ -47,11 +49,16 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
-/// The normal dependencies of every crate of the host, by crate name.
+/// The normal dependencies of every crate of the host and of its micro-benches, by crate name.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    let manifests = WalkDir::new(root().join("host"))
+    let apart = ["target", "templates", "guests"];
+    let manifests = ["host", "benches"]
         .into_iter()
-        .filter_entry(|entry| entry.file_name() != "target" && entry.file_name() != "templates")
+        .flat_map(|folder| {
+            WalkDir::new(root().join(folder))
+                .into_iter()
+                .filter_entry(|entry| !apart.contains(&&*entry.file_name().to_string_lossy()))
+        })
         .map(|entry| entry.expect("the tree can be read"))
         .filter(|entry| entry.file_name() == "Cargo.toml");
     manifests
@@ -140,7 +147,13 @@ fn every_source_file_says_what_it_is_for() {
 
 #[test]
 fn guests_know_the_public_contract_only() {
-    let folders = ["sdk", "plugins", "examples", "tests/guests"];
+    let folders = [
+        "sdk",
+        "plugins",
+        "examples",
+        "tests/guests",
+        "benches/guests",
+    ];
     let manifests = folders
         .iter()
         .flat_map(|folder| {

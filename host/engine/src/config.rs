@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::FUEL_YIELD_INTERVAL;
+
 /// Where sandboxes get their memory from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -26,6 +28,9 @@ pub struct EngineConfig {
     pub sandboxes_max: u32,
     /// Where sandboxes get their memory from.
     pub allocation: SandboxAllocation,
+    /// Fuel between two points where a guest that computes lets others run, 10,000 to 1,000,000,000. Less makes
+    /// others wait less and computing cost more; `cloudware bench limits noisy --yield-fuel N` shows both.
+    pub fuel_yield_interval: u64,
     /// Whether components for WASI 0.3 may run; its host side is labelled experimental upstream.
     pub wasi_p3: bool,
 }
@@ -36,6 +41,7 @@ impl Default for EngineConfig {
             cache_dir: PathBuf::from("cache"),
             sandboxes_max: 1_000,
             allocation: SandboxAllocation::Pooling,
+            fuel_yield_interval: FUEL_YIELD_INTERVAL,
             wasi_p3: true,
         }
     }
@@ -50,6 +56,12 @@ impl EngineConfig {
             mistakes.push(format!(
                 "sandboxes_max = {} must be from 1 to 10000",
                 self.sandboxes_max
+            ));
+        }
+        if !(10_000..=1_000_000_000).contains(&self.fuel_yield_interval) {
+            mistakes.push(format!(
+                "fuel_yield_interval = {} must be from 10000 to 1000000000",
+                self.fuel_yield_interval
             ));
         }
         mistakes

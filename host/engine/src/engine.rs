@@ -40,6 +40,7 @@ pub struct Engine {
     compilations: Semaphore,
     loading: Mutex<()>,
     scheduler: Scheduler,
+    fuel_yield_interval: u64,
     sandboxes: Arc<Semaphore>,
     warm_places: Arc<Semaphore>,
     instances: DashMap<InstanceId, Arc<Admission>>,
@@ -136,6 +137,7 @@ impl Engine {
             compilations: Semaphore::new(limits::COMPILATIONS_MAX),
             loading: Mutex::new(()),
             scheduler: Scheduler::start(&Handle::current()).map_err(EngineError::Threads)?,
+            fuel_yield_interval: config.fuel_yield_interval,
             sandboxes: Arc::new(Semaphore::new(config.sandboxes_max as usize)),
             warm_places: Arc::new(Semaphore::new(
                 (config.sandboxes_max / limits::WARM_POOL_SHARE).max(1) as usize,
@@ -254,6 +256,7 @@ impl Engine {
             bindings: bindings.into(),
             admission: self.admission(instance),
             queue: Arc::clone(self.scheduler.queue()),
+            fuel_yield_interval: self.fuel_yield_interval,
             sandboxes: Arc::clone(&self.sandboxes),
             warm_places: Arc::clone(&self.warm_places),
             usage: self.usage.of(instance.id, install.id, &install.app),

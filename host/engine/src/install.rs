@@ -36,6 +36,8 @@ pub struct BoundInstall {
     reuse: Reuse,
     pub(crate) admission: Arc<Admission>,
     pub(crate) queue: Arc<Queue>,
+    /// See [`crate::EngineConfig::fuel_yield_interval`].
+    pub(crate) fuel_yield_interval: u64,
     sandboxes: Arc<Semaphore>,
     warm_places: Arc<Semaphore>,
     warm: Mutex<Vec<Warm>>,
@@ -66,6 +68,7 @@ pub(crate) struct BindParts<'a> {
     pub(crate) bindings: Arc<[(&'static str, Arc<dyn Binding>)]>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) queue: Arc<Queue>,
+    pub(crate) fuel_yield_interval: u64,
     pub(crate) sandboxes: Arc<Semaphore>,
     pub(crate) warm_places: Arc<Semaphore>,
     pub(crate) usage: Arc<UsageMeter>,
@@ -97,6 +100,7 @@ impl BoundInstall {
             reuse: install.reuse,
             admission: parts.admission,
             queue: parts.queue,
+            fuel_yield_interval: parts.fuel_yield_interval,
             sandboxes: parts.sandboxes,
             warm_places: parts.warm_places,
             warm: Mutex::new(Vec::new()),
@@ -202,6 +206,7 @@ impl BoundInstall {
             class,
             deadline: millis(Dimension::Deadline),
             cpu: millis(Dimension::CpuTime),
+            fuel_yield_interval: self.fuel_yield_interval,
         }
     }
 }

@@ -38,5 +38,6 @@ pub use engine::{CodeError, Engine, EngineError};
 pub use events::{NobodyObserves, Observer};
 pub use install::BoundInstall;
 pub use journal::{Journal, Leftover};
+pub use rate::Rate;
 pub use sandbox::Sandbox;
 pub use usage::{UsageBatch, UsageMeter};

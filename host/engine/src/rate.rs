@@ -8,7 +8,7 @@ const SECOND: u64 = 1_000_000_000;
 /// What has been taken of a rate whose burst is one second's worth. Times are nanoseconds from a moment
 /// that the caller chooses and keeps.
 #[derive(Debug, Default)]
-pub(crate) struct Rate {
+pub struct Rate {
     /// When everything taken so far would have arrived at an even pace.
     due: AtomicU64,
 }
@@ -18,7 +18,7 @@ impl Rate {
     ///
     /// # Errors
     /// Nanoseconds after which one unit can be had.
-    pub(crate) fn take(&self, now: u64, per_second: u64) -> Result<(), u64> {
+    pub fn take(&self, now: u64, per_second: u64) -> Result<(), u64> {
         let interval = SECOND / per_second.max(1);
         let latest = now + SECOND;
         let update = |due: u64| {
@@ -33,7 +33,8 @@ impl Rate {
 
     /// Takes `amount` units in any case, and gives the nanoseconds that the caller must wait so that the
     /// rate and its burst are kept.
-    pub(crate) fn charge(&self, now: u64, amount: u64, per_second: u64) -> u64 {
+    #[must_use]
+    pub fn charge(&self, now: u64, amount: u64, per_second: u64) -> u64 {
         let taken = u128::from(amount) * u128::from(SECOND) / u128::from(per_second.max(1));
         let taken = u64::try_from(taken).unwrap_or(u64::MAX / 2);
         let update = |due: u64| Some(due.max(now).saturating_add(taken));

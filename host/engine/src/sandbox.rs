@@ -10,7 +10,7 @@ use wasmtime_wasi_http::{WasiHttpView, handler::Proxy};
 
 use crate::{
     BoundInstall,
-    limits::{FUEL_YIELD_INTERVAL, HEADER_BYTES_MAX, HOST_CALL_BYTES_MAX, RANDOM_BYTES_MAX},
+    limits::{HEADER_BYTES_MAX, HOST_CALL_BYTES_MAX, RANDOM_BYTES_MAX},
     outbound::OutboundDenied,
     stdio::LogStream,
 };
@@ -20,6 +20,7 @@ pub struct Sandbox {
     pub(crate) store: Store<Invocation>,
     pub(crate) proxy: Option<Arc<Proxy>>,
     pub(crate) fuel: u64,
+    fuel_yield_interval: u64,
     served: u32,
 }
 
@@ -68,6 +69,7 @@ impl Sandbox {
             store,
             proxy: None,
             fuel: 0,
+            fuel_yield_interval: install.fuel_yield_interval,
             served: 0,
         };
         sandbox.refuel(limits)?;
@@ -110,7 +112,7 @@ impl Sandbox {
         self.fuel = limits.get(Dimension::Fuel);
         self.store.set_fuel(self.fuel)?;
         self.store
-            .fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL))
+            .fuel_async_yield_interval(Some(self.fuel_yield_interval))
     }
 
     /// Notes that one more request has been served.

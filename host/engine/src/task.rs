@@ -20,11 +20,7 @@ use parking_lot::{Mutex, MutexGuard};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::{
-    admission::Admission,
-    clock::thread_cpu,
-    limits::{FIRST_SLICE, FUEL_YIELD_INTERVAL},
-    near::Near,
-    schedule::Queue,
+    admission::Admission, clock::thread_cpu, limits::FIRST_SLICE, near::Near, schedule::Queue,
 };
 
 /// The call of one invocation, whole: it owns the sandbox.
@@ -53,6 +49,8 @@ pub(crate) struct Bounds {
     pub(crate) class: Class,
     pub(crate) deadline: Duration,
     pub(crate) cpu: Duration,
+    /// What a slice burns that ends by yielding.
+    pub(crate) fuel_yield_interval: u64,
 }
 
 /// Why a run ended before its call did.
@@ -277,7 +275,7 @@ impl Task {
             Ok(Poll::Pending) => {
                 self.progress.cpu_leave(thread_cpu());
                 let is_woken = self.state.lock().is_woken;
-                match self.settle(is_woken.then_some(FUEL_YIELD_INTERVAL)) {
+                match self.settle(is_woken.then_some(self.bounds.fuel_yield_interval)) {
                     Some(interruption) => {
                         drop(call);
                         Slice::Ended(Err(interruption))

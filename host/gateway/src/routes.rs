@@ -67,7 +67,8 @@ impl RouteTable {
     }
 
     /// The site that a host label leads to, in any case of letters.
-    pub(crate) fn by_host(&self, label: &str) -> Option<Arc<Site>> {
+    #[must_use]
+    pub fn by_host(&self, label: &str) -> Option<Arc<Site>> {
         let site = self.sites.get(label).map(|site| Arc::clone(&site));
         site.or_else(|| {
             let lower = label.to_ascii_lowercase();
@@ -76,7 +77,8 @@ impl RouteTable {
     }
 
     /// The site of an instance.
-    pub(crate) fn by_path(&self, tenant: &str, instance: &str) -> Option<Arc<Site>> {
+    #[must_use]
+    pub fn by_path(&self, tenant: &str, instance: &str) -> Option<Arc<Site>> {
         let name = format!("{tenant}/{instance}");
         self.sites.get(&name).map(|site| Arc::clone(&site))
     }
@@ -97,7 +99,8 @@ fn names(site: &Site) -> Vec<String> {
 
 impl Site {
     /// The app that answers a path, with the most specific prefix.
-    pub(crate) fn find(&self, path: &str) -> Option<&Mount> {
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<&Mount> {
         self.mounts.iter().find(|mount| mount.covers(path))
     }
 }

@@ -3,8 +3,7 @@
 
 use std::{path::Path, time::Instant};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use cloudware_packages::{Source, pack};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{
     Bench,
@@ -33,7 +32,7 @@ struct Changes {
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let guest = guests::build(guests::HELLO, &bench.work, bench.context).await?;
     let data = bench.work.scratch(NAME);
-    let platform = Platform::start(&data, None).await?;
+    let platform = Platform::start(&data, None, &bench.settings()).await?;
     let empty = milliseconds(platform.ready_after);
     let changes = changes(bench, &platform, &guest).await?;
     let (memory, each) = instances(bench, &platform, &guest).await?;
@@ -43,7 +42,9 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let demo = tokio::task::block_in_place(|| {
         let data = bench.work.scratch("demo");
         let step = bench.context.progress.step("building the demo");
-        platform::start(&data, Content::Demo, None)?.server.stop()?;
+        platform::start(&data, Content::Demo, None, &bench.settings())?
+            .server
+            .stop()?;
         drop(step);
         starts(bench, &data, Content::Demo)
     })?;
@@ -90,35 +91,13 @@ async fn changes(bench: &Bench<'_>, platform: &Platform, guest: &BuiltGuest) -> 
     Ok(changes)
 }
 
-/// The guest as another version with another component: a custom section changes its digest and nothing else.
+/// The guest as another version with another component.
 fn release(guest: &BuiltGuest, round: u32) -> Result<Vec<u8>> {
-    let package = &guest.package;
-    let mut component = package.component.to_vec();
-    component.extend(custom_section(&format!("round {round}"))?);
-    let version = &package.manifest.version;
-    let manifest = package.manifest_text.replace(
-        &format!("version = \"{version}\""),
-        &format!("version = \"{}.{round}.0\"", version.major),
-    );
-    ensure!(
-        manifest != package.manifest_text,
-        "the guest's manifest does not say `version = \"{version}\"`"
-    );
-    let source = Source {
-        folder: &guest.folder,
-        manifest: &manifest,
-        component,
-    };
-    pack(source).map_err(|problems| anyhow!("the release can't be packed: {problems}"))
-}
-
-/// A custom section of a component: id 0, then the lengths of everything and of the name in one byte each.
-fn custom_section(name: &str) -> Result<Vec<u8>> {
-    let length = u8::try_from(name.len())?;
-    ensure!(length < 127, "a length of more than one byte needs LEB128");
-    let mut section = vec![0, length + 1, length];
-    section.extend(name.as_bytes());
-    Ok(section)
+    let version = &guest.package.manifest.version;
+    let before = format!("version = \"{version}\"");
+    let after = format!("version = \"{}.{round}.0\"", version.major);
+    let release = guest.variant(&[(&before, &after)], Some(&format!("round {round}")))?;
+    Ok(release.archive)
 }
 
 /// Asks once and expects the guest's answer.
@@ -171,7 +150,7 @@ fn starts(bench: &Bench<'_>, data: &Path, content: Content) -> Result<Vec<f64>> 
     for round in 1..=bench.rounds {
         let title = format!("starting, round {round} of {}", bench.rounds);
         let step = bench.context.progress.step(title);
-        let started = platform::start(data, content, None)?;
+        let started = platform::start(data, content, None, &bench.settings())?;
         runs.push(milliseconds(started.ready_after));
         started.server.stop()?;
         drop(step);
@@ -181,23 +160,4 @@ fn starts(bench: &Bench<'_>, data: &Path, content: Content) -> Result<Vec<f64>> 
 
 fn milliseconds(duration: std::time::Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_custom_section_is_one_that_parsers_know() {
-        // The head of an empty component.
-        let mut component = b"\0asm\x0d\0\x01\0".to_vec();
-        component.extend(custom_section("round 7").unwrap());
-        let shape = cloudware_packages::inspect(&component);
-        assert!(
-            shape.is_ok(),
-            "{:?}",
-            shape.err().map(|problems| problems.to_string())
-        );
-        assert!(custom_section(&"x".repeat(200)).is_err());
-    }
 }

@@ -48,6 +48,10 @@ pub(super) struct Figure {
 pub(super) enum Target {
     /// The value is to be at most this.
     ValueAtMost(f64),
+    /// The value is to be at least this.
+    ValueAtLeast(f64),
+    /// The ratio is to be at most this.
+    RatioAtMost(f64),
     /// The ratio is to be at least this.
     RatioAtLeast(f64),
 }
@@ -104,6 +108,8 @@ impl Figure {
         self.target = Some(target);
         self.met = match target {
             Target::ValueAtMost(max) => self.value.map(|value| value <= max),
+            Target::ValueAtLeast(min) => self.value.map(|value| value >= min),
+            Target::RatioAtMost(max) => self.ratio.map(|ratio| ratio <= max),
             Target::RatioAtLeast(min) => self.ratio.map(|ratio| ratio >= min),
         };
         self
@@ -126,6 +132,8 @@ impl Figure {
         };
         let target = match self.target {
             Some(Target::ValueAtMost(max)) => format!("≤ {} {}", plain(max), self.unit),
+            Some(Target::ValueAtLeast(min)) => format!("≥ {} {}", plain(min), self.unit),
+            Some(Target::RatioAtMost(max)) => format!("≤ {max} ×"),
             Some(Target::RatioAtLeast(min)) => format!("≥ {min} ×"),
             None => String::new(),
         };
@@ -221,8 +229,8 @@ fn plain(value: f64) -> String {
 }
 
 fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
+    let digits = format!("{:.0}", value.abs());
+    let mut text = if value < 0.0 { "-" } else { "" }.to_owned();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
@@ -267,6 +275,23 @@ mod tests {
         assert_eq!(line["value"], 12.0);
         assert_eq!(line["met"], true);
         assert!(line["ratio"].is_null());
+    }
+
+    #[test]
+    fn thousands_are_grouped_and_a_sign_is_no_digit() {
+        assert_eq!(plain(1_234_567.0), "1,234,567");
+        assert_eq!(plain(-973_141.0), "-973,141");
+    }
+
+    #[test]
+    fn aims_are_judged_in_their_direction() {
+        let figure = |target| Figure::new("noisy", "p99", "µs", &[12.0]).target(target);
+        assert_eq!(figure(Target::ValueAtLeast(12.0)).met, Some(true));
+        assert_eq!(figure(Target::ValueAtLeast(12.1)).met, Some(false));
+        let beside = Figure::new("noisy", "p99", "µs", &[12.0]).against("alone", &[12.0], &[10.0]);
+        let beside = beside.target(Target::RatioAtMost(1.2));
+        assert_eq!(beside.met, Some(true));
+        assert_eq!(beside.target(Target::RatioAtMost(1.1)).met, Some(false));
     }
 
     #[test]

@@ -38,17 +38,20 @@ impl LogSink for Silence {
 }
 
 impl Host {
-    /// A host with its state in `folder`.
-    pub(super) fn new(folder: &Path) -> Result<Self> {
+    /// A host with its state in `folder`, whose guests yield after so much fuel where that is given. Its
+    /// threads run where the one does that makes it.
+    pub(super) fn new(folder: &Path, yield_fuel: Option<u64>) -> Result<Self> {
         cloudware_instance_db::init()?;
         let databases = InstanceDbs::new(cloudware_instance_db::Config {
             dir: folder.join("instances"),
             ..Default::default()
         })?;
+        let own = EngineConfig::default();
         let config = EngineConfig {
             cache_dir: folder.join("cache"),
             sandboxes_max: SANDBOXES,
-            ..EngineConfig::default()
+            fuel_yield_interval: yield_fuel.unwrap_or(own.fuel_yield_interval),
+            ..own
         };
         let capabilities = up::capabilities(&databases);
         // Usage goes to a journal as on a platform, so that its cost is in the figures.

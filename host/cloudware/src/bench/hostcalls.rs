@@ -95,7 +95,7 @@ struct Rounds {
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let guest = guests::build(guests::HOSTCALLS, &bench.work, bench.context).await?;
     let step = bench.context.progress.step("measuring host calls");
-    let host = Host::new(&bench.work.scratch(NAME))?;
+    let host = Host::new(&bench.work.scratch(NAME), bench.yield_fuel)?;
     let install = host.bind(&guest.package, Reuse::Fresh).await?;
     let time = Duration::from_secs(bench.seconds) * bench.rounds;
     let rounds = bench.pinned(measure(&install, &host.folder, time))?;

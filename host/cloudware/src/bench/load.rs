@@ -1,8 +1,13 @@
-//! The load generator: one thread, a closed loop over keep-alive connections, always awake. A client that
-//! sleeps makes the server pay for waking it across cores, which costs more than a sandbox does.
+//! The load generator: one thread, always awake, over keep-alive connections. A client that sleeps makes the
+//! server pay for waking it across cores, which costs more than a sandbox does. [`Load`] is the closed loop
+//! with the least work of its own; [`Mix`] is for several kinds of load at once, for load at a fixed rate, and
+//! for thousands of connections.
 
 mod connection;
+#[cfg(target_os = "linux")]
+mod drive;
 mod response;
+mod traffic;
 
 use std::{
     net::SocketAddr,
@@ -10,6 +15,9 @@ use std::{
 };
 
 use connection::{Connection, Step};
+
+pub(super) use response::Expected;
+pub(super) use traffic::{Ask, Failures, Mix, Outcome, Pace, Traffic};
 
 /// Connections at the same time. One sweep over more takes longer than an answer.
 pub(super) const CONNECTIONS_MAX: usize = 1_024;
@@ -50,7 +58,7 @@ pub(super) struct Answers {
     /// The time that counts.
     elapsed: Duration,
     /// Nanoseconds of each counted answer, in order of size.
-    latencies: Vec<u32>,
+    latencies: Vec<u64>,
 }
 
 /// Why a run has no result. One wrong answer is enough: a server that fails quickly looks quick.
@@ -78,6 +86,9 @@ pub(super) enum LoadError {
         /// What was wrong.
         reason: String,
     },
+    /// The system refuses something.
+    #[error("the system refuses what the load generator needs: {0}")]
+    System(std::io::Error),
     /// No connection got an answer.
     #[error("{0} gave no answer for {seconds} seconds", seconds = SILENCE_MAX.as_secs())]
     Silent(SocketAddr),
@@ -91,23 +102,23 @@ impl Load<'_> {
             "GET {} HTTP/1.1\r\nhost: {}\r\naccept: */*\r\n\r\n",
             self.path, self.address
         );
+        let expected = Expected::Body(self.expected.to_vec());
         let mut connections = (0..self.connections)
-            .map(|_| Connection::open(self.address, request.as_bytes(), self.expected))
+            .map(|_| {
+                let mut connection = Connection::open(self.address)?;
+                connection.send(request.as_bytes(), Instant::now())?;
+                Ok(connection)
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let began = Instant::now();
         let counting = began + self.warm_up;
         let end = counting + self.duration;
-        let mut answers = Answers {
-            counted: 0,
-            all: 0,
-            elapsed: self.duration,
-            latencies: Vec::new(),
-        };
+        let mut answers = Answers::new(self.duration);
         let mut last_answer = began;
         let mut waiting = connections.len();
         while waiting > 0 {
             for connection in &mut connections {
-                let Step::Answered { sent } = connection.step()? else {
+                let Step::Answered { sent } = connection.step(&expected)? else {
                     continue;
                 };
                 let now = Instant::now();
@@ -117,7 +128,7 @@ impl Load<'_> {
                     answers.count(now - sent);
                 }
                 if now < end {
-                    connection.send(now)?;
+                    connection.send(request.as_bytes(), now)?;
                 } else {
                     waiting -= 1;
                 }
@@ -126,7 +137,7 @@ impl Load<'_> {
                 return Err(LoadError::Silent(self.address));
             }
         }
-        answers.latencies.sort_unstable();
+        answers.sort();
         Ok(answers)
     }
 
@@ -151,13 +162,52 @@ impl Load<'_> {
     }
 }
 
+/// Sends requests one after the other over one connection, and gives how long each took. Keeps its thread busy.
+pub(super) fn one_by_one(address: SocketAddr, asks: &[Ask]) -> Result<Vec<Duration>, LoadError> {
+    if !address.ip().is_loopback() {
+        return Err(LoadError::NotLoopback(address));
+    }
+    let mut connection = Connection::open(address)?;
+    let mut latencies = Vec::with_capacity(asks.len());
+    for ask in asks {
+        let began = Instant::now();
+        connection.send(ask.bytes(), began)?;
+        while !matches!(connection.step(ask.expected())?, Step::Answered { .. }) {
+            if began.elapsed() > SILENCE_MAX {
+                return Err(LoadError::Silent(address));
+            }
+        }
+        latencies.push(began.elapsed());
+    }
+    Ok(latencies)
+}
+
 impl Answers {
+    fn new(elapsed: Duration) -> Self {
+        Self {
+            counted: 0,
+            all: 0,
+            elapsed,
+            latencies: Vec::new(),
+        }
+    }
+
     fn count(&mut self, latency: Duration) {
         self.counted += 1;
+        self.wait(latency);
+    }
+
+    /// Keeps a latency, also that of a request without an answer.
+    fn wait(&mut self, latency: Duration) {
         if self.latencies.len() < LATENCIES_MAX {
-            let nanoseconds = u32::try_from(latency.as_nanos()).unwrap_or(u32::MAX);
+            let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
             self.latencies.push(nanoseconds);
         }
+    }
+
+    /// To be called before [`Self::quantile`].
+    fn sort(&mut self) {
+        self.latencies.sort_unstable();
     }
 
     /// Answers a second.
@@ -172,7 +222,15 @@ impl Answers {
         let index = (last as f64 * share).round() as usize;
         self.latencies
             .get(index)
-            .map_or(0.0, |&nanoseconds| f64::from(nanoseconds) / 1_000.0)
+            .map_or(0.0, |&nanoseconds| nanoseconds as f64 / 1_000.0)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Mix {
+    /// Refuses: it would ask the system in the way of Linux which connections have something to read.
+    pub(super) fn run(&self) -> Result<Vec<Outcome>, LoadError> {
+        Err(LoadError::System(std::io::ErrorKind::Unsupported.into()))
     }
 }
 

@@ -88,6 +88,21 @@ mod affinity {
     }
 }
 
+/// Lets this process, and the servers that it starts, have so many files and sockets open.
+pub(super) fn allow_open_files(count: u64) -> Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= count {
+        return Ok(());
+    }
+    anyhow::ensure!(
+        hard >= count,
+        "the bench needs {count} open files and the system allows this process {hard}: raise the hard limit \
+         (`ulimit -Hn`)"
+    );
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, count, hard)?)
+}
+
 /// One line about the machine and this binary.
 pub(super) fn description() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -72,13 +72,15 @@ pub(super) struct Missing {
     pub(super) why: String,
 }
 
-/// Starts every peer that is there, on one core.
+/// Starts every peer of a component that is wanted and there, on one core. `work` is a folder of this
+/// component alone.
 pub(super) fn start(
     component: &Path,
     work: &Path,
     core: usize,
+    wanted: impl Fn(&str) -> bool,
 ) -> Result<(Vec<Peer>, Vec<Missing>)> {
-    let mut peers = vec![axum(core)?];
+    let mut peers = Vec::new();
     let mut missing = Vec::new();
     let reuse = ["--max-instance-reuse-count=1000"];
     let modes: [(&'static str, &[&str]); 3] = [
@@ -86,13 +88,14 @@ pub(super) fn start(
         (WASMTIME_POOLED, WASMTIME_TUNED),
         (WASMTIME_REUSE, &reuse),
     ];
-    for (name, options) in modes {
+    for (name, options) in modes.into_iter().filter(|(name, _)| wanted(name)) {
         match WASMTIME.find() {
             Ok(program) => peers.push(wasmtime(name, &program, options, component, core)?),
             Err(why) => missing.push(Missing { name, why }),
         }
     }
     match SPIN.find() {
+        _ if !wanted(SPIN_UP) => {}
         Ok(program) => peers.push(spin(&program, component, work, core)?),
         Err(why) => missing.push(Missing { name: SPIN_UP, why }),
     }
@@ -126,7 +129,8 @@ impl Tool {
     }
 }
 
-fn axum(core: usize) -> Result<Peer> {
+/// Starts the peer that has no sandbox.
+pub(super) fn axum(core: usize) -> Result<Peer> {
     let mut command = Command::new(env::current_exe()?);
     command.arg("bench-peer");
     launch(AXUM, command, core, bare_address)

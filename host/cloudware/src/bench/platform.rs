@@ -3,6 +3,7 @@
 use std::{env, net::SocketAddr, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
+use cloudware_types::{Class, Dimension, Limit};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,8 +13,8 @@ use crate::client::Client;
 /// Who publishes the bench's packages.
 const PROVIDER: &str = "bench";
 
-/// The tenant that uses them.
-pub(super) const TENANT: &str = "bench";
+/// The tenant that uses them, where one is enough.
+const TENANT: &str = "bench";
 
 /// How long a start may take. The first one of the demo builds its packages, and where a toolchain must
 /// be set up, that as well.
@@ -28,6 +29,15 @@ pub(super) struct Platform {
     /// How long it took from the start of the process to its announcement.
     pub(super) ready_after: Duration,
     operator: Client,
+}
+
+/// A setting of the platform: the name of its variable, and the value.
+pub(super) type Setting = (&'static str, String);
+
+/// A tenant of a platform.
+pub(super) struct Tenant<'a> {
+    platform: &'a Platform,
+    slug: String,
 }
 
 /// What a bench needs of the announcement.
@@ -59,7 +69,12 @@ pub(super) struct Started {
 }
 
 /// Starts a platform on a data folder.
-pub(super) fn start(data: &Path, content: Content, core: Option<usize>) -> Result<Started> {
+pub(super) fn start(
+    data: &Path,
+    content: Content,
+    core: Option<usize>,
+    settings: &[Setting],
+) -> Result<Started> {
     let mut command = Command::new(env::current_exe()?);
     // What is set up for another platform does not concern this one. The cache folder does.
     for (name, _) in env::vars_os() {
@@ -69,6 +84,7 @@ pub(super) fn start(data: &Path, content: Content, core: Option<usize>) -> Resul
         }
     }
     command
+        .envs(settings.iter().cloned())
         .arg("up")
         .arg("--data")
         .arg(data)
@@ -93,44 +109,38 @@ pub(super) fn start(data: &Path, content: Content, core: Option<usize>) -> Resul
 
 impl Platform {
     /// Starts a platform and makes the bench's provider and tenant, whose requests are never refused.
-    pub(super) async fn start(data: &Path, core: Option<usize>) -> Result<Self> {
+    pub(super) async fn start(
+        data: &Path,
+        core: Option<usize>,
+        settings: &[Setting],
+    ) -> Result<Self> {
+        let platform = Self::open(data, core, settings).await?;
+        platform.tenant(TENANT).await?.raise_quota().await?;
+        Ok(platform)
+    }
+
+    /// Starts a platform and makes the bench's provider.
+    pub(super) async fn open(
+        data: &Path,
+        core: Option<usize>,
+        settings: &[Setting],
+    ) -> Result<Self> {
         let Started {
             server,
             ready_after,
             announced,
-        } = tokio::task::block_in_place(|| start(data, Content::Kept, core))?;
+        } = tokio::task::block_in_place(|| start(data, Content::Kept, core, settings))?;
         let operator = Client::new(&announced.api, Some(announced.tokens.operator))?;
         let body = json!({ "slug": PROVIDER, "title": "Benches" });
         operator
             .find_or_create("/providers", PROVIDER, &body)
             .await?;
-        let body = json!({ "slug": TENANT, "title": "Benches" });
-        operator.find_or_create("/tenants", TENANT, &body).await?;
-        let platform = Self {
+        Ok(Self {
             server,
             api: announced.api,
             ready_after,
             operator,
-        };
-        platform.raise_quota().await?;
-        Ok(platform)
-    }
-
-    /// Admission has a token bucket and a counter; at their largest they do the same work and refuse nothing.
-    async fn raise_quota(&self) -> Result<()> {
-        use cloudware_types::Dimension::{Concurrency, RequestRate};
-        let limits = [Concurrency, RequestRate].map(|limit| (limit.name(), limit.bounds().1));
-        let mut body: serde_json::Map<String, Value> = limits
-            .map(|(name, most)| (name.to_owned(), json!(most)))
-            .into_iter()
-            .collect();
-        body.insert(
-            "reason".to_owned(),
-            json!("a bench measures serving, not refusing"),
-        );
-        let path = format!("/tenants/{TENANT}/quota");
-        self.operator.patch(&path, &Value::Object(body)).await?;
-        Ok(())
+        })
     }
 
     /// Where its sockets are.
@@ -148,17 +158,78 @@ impl Platform {
         Ok(())
     }
 
+    /// A tenant, made where it is not there yet.
+    pub(super) async fn tenant(&self, slug: &str) -> Result<Tenant<'_>> {
+        let body = json!({ "slug": slug, "title": "Benches" });
+        self.operator
+            .find_or_create("/tenants", slug, &body)
+            .await?;
+        Ok(self.known_tenant(slug))
+    }
+
+    /// Makes an instance of the bench's tenant.
+    pub(super) async fn create_instance(&self, slug: &str) -> Result<()> {
+        self.own().create_instance(slug).await
+    }
+
+    /// Enables an app in an instance of the bench's tenant, and gives the path of its root on this platform.
+    pub(super) async fn enable(&self, instance: &str, app: &str) -> Result<String> {
+        self.own().enable(instance, app).await
+    }
+
+    fn own(&self) -> Tenant<'_> {
+        self.known_tenant(TENANT)
+    }
+
+    /// A tenant that is there.
+    pub(super) fn known_tenant(&self, slug: &str) -> Tenant<'_> {
+        Tenant {
+            platform: self,
+            slug: slug.to_owned(),
+        }
+    }
+
+    /// Posts JSON to an app's site.
+    pub(super) async fn post_to(&self, path: &str, body: &Value) -> Result<()> {
+        let site = Client::new(&self.api, None)?;
+        site.post_to(path, body).await?;
+        Ok(())
+    }
+}
+
+impl Tenant<'_> {
+    /// Sets every limit to its largest value, so that each does its work and refuses nothing. The share of the
+    /// processors stays: it is no limit but a proportion.
+    pub(super) async fn raise_quota(&self) -> Result<()> {
+        let limits = Limit::all().iter().filter(|limit| {
+            limit.class() == Class::Request && limit.dimension() != Dimension::CpuWeight
+        });
+        let mut body: serde_json::Map<String, Value> = limits
+            .map(|limit| (limit.name().to_owned(), json!(limit.bounds().1)))
+            .collect();
+        body.insert(
+            "reason".to_owned(),
+            json!("a bench measures serving, not refusing"),
+        );
+        let path = format!("/tenants/{}/quota", self.slug);
+        let operator = &self.platform.operator;
+        operator.patch(&path, &Value::Object(body)).await?;
+        Ok(())
+    }
+
     /// Makes an instance.
     pub(super) async fn create_instance(&self, slug: &str) -> Result<()> {
-        let path = format!("/tenants/{TENANT}/instances");
-        self.operator.post(&path, &json!({ "slug": slug })).await?;
+        let path = format!("/tenants/{}/instances", self.slug);
+        let operator = &self.platform.operator;
+        operator.post(&path, &json!({ "slug": slug })).await?;
         Ok(())
     }
 
     /// Enables an app in an instance, and gives the path of its root on this platform.
     pub(super) async fn enable(&self, instance: &str, app: &str) -> Result<String> {
-        let path = format!("/tenants/{TENANT}/instances/{instance}/installs");
-        let install = self.operator.post(&path, &json!({ "app": app })).await?;
+        let path = format!("/tenants/{}/instances/{instance}/installs", self.slug);
+        let operator = &self.platform.operator;
+        let install = operator.post(&path, &json!({ "app": app })).await?;
         let path = install["path"]
             .as_str()
             .context("the install has no path")?;

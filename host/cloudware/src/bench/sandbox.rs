@@ -37,7 +37,7 @@ struct Batches {
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let guest = guests::build(guests::HELLO, &bench.work, bench.context).await?;
     let step = bench.context.progress.step("measuring sandboxes");
-    let host = Host::new(&bench.work.scratch(NAME))?;
+    let host = Host::new(&bench.work.scratch(NAME), bench.yield_fuel)?;
     let fresh = host.bind(&guest.package, Reuse::Fresh).await?;
     let warm = host.bind(&guest.package, WARM).await?;
     let end = Duration::from_secs(bench.seconds) * bench.rounds;

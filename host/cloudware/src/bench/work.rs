@@ -50,7 +50,9 @@ impl Work {
         let file = File::create(&path).with_context(unusable)?;
         tokio::task::block_in_place(|| file.lock()).with_context(unusable)?;
         let tree = self.kept.join("source");
-        let complete = self.kept.join("complete");
+        let complete = self
+            .kept
+            .join(format!("complete-{}", prefix.replace('/', "-")));
         if !complete.is_file() {
             sources::extract(prefix, &tree)?;
             File::create(&complete)

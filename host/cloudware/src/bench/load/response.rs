@@ -8,12 +8,20 @@ const HEADERS_MAX: usize = 64;
 /// Bytes of a wrong answer that are shown.
 const SHOWN_BYTES_MAX: usize = 500;
 
-/// True if `bytes` are one whole answer with status 200 and the expected body; false if more bytes are
-/// needed to know.
+/// What an answer must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::bench) enum Expected {
+    /// Status 200 with this body.
+    Body(Vec<u8>),
+    /// Any status of success, with any body.
+    Success,
+}
+
+/// True if `bytes` are one whole answer and the expected one; false if more bytes are needed to know.
 ///
 /// # Errors
 /// What is wrong with the answer, in words.
-pub(super) fn check(bytes: &[u8], expected: &[u8]) -> Result<bool, String> {
+pub(super) fn check(bytes: &[u8], expected: &Expected) -> Result<bool, String> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Response::new(&mut headers);
     let body_at = match head.parse(bytes) {
@@ -23,7 +31,11 @@ pub(super) fn check(bytes: &[u8], expected: &[u8]) -> Result<bool, String> {
     };
     let status = head.code.unwrap_or(0);
     let rest = &bytes[body_at..];
-    if status != 200 {
+    let is_success = match expected {
+        Expected::Body(_) => status == 200,
+        Expected::Success => (200..300).contains(&status),
+    };
+    if !is_success {
         return Err(format!("its status is {status}: {}", shown(rest)));
     }
     let framing = Framing::of(head.headers)?;
@@ -89,9 +101,10 @@ fn chunks(mut bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-fn compare(body: &[u8], expected: &[u8]) -> Result<bool, String> {
-    if body == expected {
-        return Ok(true);
+fn compare(body: &[u8], expected: &Expected) -> Result<bool, String> {
+    match expected {
+        Expected::Body(expected) if body != expected => {}
+        _ => return Ok(true),
     }
     Err(format!("its body is {}", shown(body)))
 }
@@ -105,17 +118,21 @@ fn shown(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn body(text: &str) -> Expected {
+        Expected::Body(text.as_bytes().to_vec())
+    }
+
     /// The verdict on every beginning of an answer must be "more is needed", until it is whole.
     fn whole(answer: &str, expected: &str) {
         let bytes = answer.as_bytes();
         for length in 0..bytes.len() {
             assert_eq!(
-                check(&bytes[..length], expected.as_bytes()),
+                check(&bytes[..length], &body(expected)),
                 Ok(false),
                 "{length} bytes"
             );
         }
-        assert_eq!(check(bytes, expected.as_bytes()), Ok(true));
+        assert_eq!(check(bytes, &body(expected)), Ok(true));
     }
 
     #[test]
@@ -130,7 +147,7 @@ mod tests {
 
     #[test]
     fn wrong_answers_are_named() {
-        let refused = |answer: &str| check(answer.as_bytes(), b"hello").unwrap_err();
+        let refused = |answer: &str| check(answer.as_bytes(), &body("hello")).unwrap_err();
         let cases = [
             (
                 "HTTP/1.1 429 Too Many\r\ncontent-length: 4\r\n\r\nslow",
@@ -163,8 +180,17 @@ mod tests {
     }
 
     #[test]
+    fn any_success_is_one_where_the_body_does_not_matter() {
+        let created = b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}";
+        assert_eq!(check(created, &Expected::Success), Ok(true));
+        assert!(check(created, &body("{}")).is_err());
+        let refused = b"HTTP/1.1 429 Too Many\r\ncontent-length: 0\r\n\r\n";
+        assert!(check(refused, &Expected::Success).is_err());
+    }
+
+    #[test]
     fn a_chunk_of_absurd_size_does_not_overflow() {
         let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\nx";
-        assert_eq!(check(answer, b"hello"), Ok(false));
+        assert_eq!(check(answer, &body("hello")), Ok(false));
     }
 }

@@ -1,0 +1,1 @@
+DROP TABLE noisy_rows;
