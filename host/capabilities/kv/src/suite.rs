@@ -39,6 +39,7 @@ fn place_in(instance: InstanceId, app: &str, bucket: &str, storage_bytes_max: u6
         scope: Arc::new(Scope {
             instance,
             app: app.parse().expect("the suite's app names are slugs"),
+            weight: 100,
             storage_bytes_max,
         }),
         bucket: BucketName::parse(bucket).expect("the suite's bucket names are valid"),
