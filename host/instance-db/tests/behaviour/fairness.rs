@@ -81,44 +81,43 @@ async fn instances_that_flood_the_host_leave_room_for_others() {
     assert!(meanwhile < 20 * 6, "{meanwhile} calls came before 20");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn instances_get_time_by_their_weight() {
-    let fixture = Arc::new(Fixture::with(|config| config.workers_max = 2));
-    let mut tasks = JoinSet::new();
-    let counts: Vec<Arc<AtomicU64>> = (0..3).map(|_| Arc::default()).collect();
-    for (count, weight) in counts.iter().zip([100, 100, 400]) {
-        let instance = new_instance(&fixture).await;
-        let mut scope = scope("stock");
-        scope.holder = scope.holder.with_weight(weight);
-        for _ in 0..7 {
-            let (fixture, scope) = (Arc::clone(&fixture), scope.clone());
-            let count = Arc::clone(count);
-            tasks.spawn(async move {
-                let database = fixture.dbs.get(instance).unwrap();
-                loop {
-                    let worked = database.query(&scope, request(SLOW)).await;
-                    worked.result.unwrap();
-                    let spent = worked.worked.as_micros() as u64;
-                    count.fetch_add(spent, Ordering::Relaxed);
-                }
+#[tokio::test]
+async fn the_weight_of_an_instance_decides_who_is_next() {
+    let fixture = Fixture::with(|config| config.workers_max = 1);
+    let busy = new_instance(&fixture).await;
+    let instances = [new_instance(&fixture).await, new_instance(&fixture).await];
+    let busy = fixture.dbs.get(busy).unwrap();
+    let running =
+        tokio::spawn(async move { busy.query(&scope("stock"), endless(300)).await.result });
+    tokio::task::yield_now().await;
+    let (ended, mut order) = tokio::sync::mpsc::unbounded_channel();
+    let mut calls = JoinSet::new();
+    for _ in 0..5 {
+        for (instance, weight) in instances.into_iter().zip([1, 10_000]) {
+            let (database, ended) = (fixture.dbs.get(instance).unwrap(), ended.clone());
+            calls.spawn(async move {
+                let mut scope = scope("stock");
+                scope.holder = scope.holder.with_weight(weight);
+                database.query(&scope, request(SLOW)).await.result.unwrap();
+                ended.send(weight).unwrap();
             });
+            tokio::task::yield_now().await;
         }
     }
-    let total = || -> Vec<u64> { counts.iter().map(|c| c.load(Ordering::Relaxed)).collect() };
-    // What the first moments were like does not count.
-    eventually("all work", async || total().iter().all(|one| *one > 0)).await;
-    let before = total();
-    eventually("the shares are seen", async || {
-        total().iter().sum::<u64>() > before.iter().sum::<u64>() + 1_500_000
-    })
-    .await;
-    let after = total();
-    tasks.shutdown().await;
-    let worked: Vec<u64> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
-    // Of two threads, the third may have one and the others share the other: 25, 25 and 50 of 100.
-    let share = |at: usize| 100 * worked[at] / worked.iter().sum::<u64>();
-    assert!((40..=60).contains(&share(2)), "{worked:?}");
-    assert!(share(0).abs_diff(share(1)) <= 10, "{worked:?}");
+    assert_eq!(running.await.unwrap(), Err(Error::TimeExceeded));
+    calls.join_all().await;
+    let mut ended = Vec::new();
+    order.close();
+    while let Some(weight) = order.recv().await {
+        ended.push(weight);
+    }
+    // One call of the light one costs it more than all calls of the heavy one.
+    let light: Vec<usize> = (0..10).filter(|&at| ended[at] == 1).collect();
+    assert_eq!(
+        (ended.len(), &light[1..]),
+        (10, &[6, 7, 8, 9][..]),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
