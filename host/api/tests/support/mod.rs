@@ -49,9 +49,9 @@ impl Server {
     }
 
     /// Sends a request that stays under way until it is aborted.
-    pub fn spawn(&self, request: Request<Body>) -> tokio::task::JoinHandle<()> {
+    pub fn spawn(&self, request: Request<Body>) -> tokio::task::AbortHandle {
         let router = self.router.clone();
-        tokio::spawn(async move { drop(router.oneshot(request).await) })
+        tokio::spawn(async move { drop(router.oneshot(request).await) }).abort_handle()
     }
 
     /// Sends requests until one has the answer that is waited for.
