@@ -69,6 +69,7 @@ pub fn instance() -> DesiredInstance {
         unavailable: None,
         limits: Arc::default(),
         installs: Vec::new(),
+        yanked: Vec::new(),
     }
 }
 

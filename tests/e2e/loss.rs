@@ -1,9 +1,9 @@
-//! Files of the data folder that are gone: what is lost is said to be lost and never made anew as if it were
-//! empty, nothing else stops, and visitors learn no path of the host.
+//! Files of the data folder that are gone or can't grow: what is lost is said to be lost and never made anew as
+//! if it were empty, nothing else stops, and visitors learn no path of the host.
 
 use std::fs;
 
-use cloudware_tests::{Platform, Source};
+use cloudware_tests::{Platform, Source, eventually};
 use serde_json::json;
 
 #[tokio::test]
@@ -53,4 +53,65 @@ async fn an_app_whose_code_is_gone_stops_no_other_app() {
     assert!(!problem.contains(&data), "{problem}");
     let other = platform.site("acme", "/adversary").get("/counter").await;
     let _ = other.expect(200);
+}
+
+/// A file that may not grow is to the host what a full disk is.
+#[tokio::test]
+async fn a_full_disk_is_an_error_of_the_write_and_of_nothing_else() {
+    let mut platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::STATE).await;
+    platform.tenants(&["acme", "birch"], &["state"]).await;
+    let put = async |platform: &Platform, tenant: &str, key: &str, bytes: usize| {
+        let site = platform.site(tenant, "/state");
+        let request = site.request(http::Method::PUT, &format!("/kv/disk/{key}"));
+        site.send(request.body(vec![b'x'; bytes])).await
+    };
+    let value_bytes = 1 << 20;
+    let _ = put(&platform, "birch", "before", 1).await.expect(200);
+    platform.limit_file_bytes(Some(8 << 20));
+    let mut acknowledged = 0;
+    let refused = loop {
+        let answer = put(&platform, "acme", &format!("k{acknowledged}"), value_bytes).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        acknowledged += 1;
+        assert!(acknowledged < 64, "files of 8 MiB hold 64 values of 1 MiB");
+    };
+    assert!(acknowledged > 0);
+    // The guest is told, and goes on.
+    let error = refused.expect(422).json();
+    assert_eq!(error["error"]["kind"], "unavailable", "{error}");
+    assert!(platform.log().contains("a private database failed"));
+    let whole = async |platform: &Platform| {
+        let site = platform.site("acme", "/state");
+        for key in 0..acknowledged {
+            let value = site.get(&format!("/kv/disk/k{key}")).await.expect(200);
+            assert_eq!(value.body.len(), value_bytes, "k{key}");
+        }
+    };
+    whole(&platform).await;
+    let again = put(&platform, "acme", "again", value_bytes).await;
+    assert_eq!(again.status, 422, "{}", again.text());
+    // A neighbour's files may grow, and the platform's own.
+    let _ = put(&platform, "birch", "meanwhile", 1_000)
+        .await
+        .expect(200);
+    platform
+        .limit("birch", json!({ "fuel": 1_000_000_000 }))
+        .await;
+
+    platform.limit_file_bytes(None);
+    eventually("there is room again", async || {
+        let answer = put(&platform, "acme", "healed", value_bytes).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    platform.kill9().await;
+    platform.restart().await;
+    whole(&platform).await;
+    let healed = platform.site("acme", "/state").get("/kv/disk/healed").await;
+    assert_eq!(healed.expect(200).body.len(), value_bytes);
+    let lost = platform.site("acme", "/state").get("/kv/disk/again").await;
+    assert_eq!(lost.status, 404, "what was refused did not happen");
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::header;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
@@ -179,6 +179,23 @@ impl Platform {
     #[must_use]
     pub fn resident_bytes_max(&self) -> u64 {
         self.status_bytes("VmHWM:")
+    }
+
+    /// Lets no file of the process grow beyond so many bytes, as if the disk were full there; `None` for as
+    /// many as the system allows.
+    ///
+    /// # Panics
+    /// Where the system refuses.
+    pub fn limit_file_bytes(&self, bytes_max: Option<u64>) {
+        let id = i32::try_from(self.process_id())
+            .ok()
+            .and_then(Pid::from_raw);
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        let limit = Rlimit {
+            current: bytes_max.or(maximum),
+            maximum,
+        };
+        prlimit(id, Resource::Fsize, limit).expect("our own process can be limited");
     }
 
     fn status_bytes(&self, name: &str) -> u64 {

@@ -39,16 +39,17 @@ use std::sync::Arc;
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use cloudware_control::Control;
-use tokio::sync::Semaphore;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use problem::Problem;
+
+use upload::Uploads;
 
 /// What every handler works with. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) control: Arc<Control>,
-    pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) uploads: Arc<Uploads>,
     pub(crate) document: Arc<str>,
 }
 
@@ -57,7 +58,7 @@ pub fn router(control: Arc<Control>) -> Router {
     let (router, document) = routes().split_for_parts();
     let api = Api {
         control,
-        uploads: Arc::new(Semaphore::new(limits::UPLOADS_AT_ONCE_MAX)),
+        uploads: Arc::default(),
         document: openapi::render(document).into(),
     };
     router

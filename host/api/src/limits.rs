@@ -8,6 +8,12 @@ pub(crate) const JSON_BYTES_MAX: usize = 256 << 10;
 /// Archives that are received or checked at the same time; each is held in memory while it is.
 pub(crate) const UPLOADS_AT_ONCE_MAX: usize = 4;
 
+/// Archives of one provider at the same time: half, so that slow uploads of one leave room for others.
+pub(crate) const UPLOADS_OF_PROVIDER_MAX: usize = UPLOADS_AT_ONCE_MAX / 2;
+
+/// When one whose upload was not taken is told to try again, in seconds. Most uploads take less.
+pub(crate) const UPLOAD_RETRY_SECONDS: u32 = 10;
+
 /// How long an upload may take. A full archive needs 110 kB/s; slower senders would keep others out.
 pub(crate) const UPLOAD_TIME_MAX: Duration = Duration::from_secs(600);
 

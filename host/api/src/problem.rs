@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::limits::DETAIL_BYTES_MAX;
+use crate::limits::{DETAIL_BYTES_MAX, UPLOAD_RETRY_SECONDS};
 
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -72,6 +72,8 @@ pub(crate) enum ApiError {
     },
     /// The body did not arrive.
     Upload(String),
+    /// There is no place for the upload at the moment.
+    UploadsBusy(String),
 }
 
 impl From<Error> for ApiError {
@@ -86,6 +88,13 @@ impl ApiError {
         use StatusCode as S;
         let error = match self {
             Self::TooLarge { .. } => return (S::PAYLOAD_TOO_LARGE, "too-large", "Too large"),
+            Self::UploadsBusy(_) => {
+                return (
+                    S::TOO_MANY_REQUESTS,
+                    "uploads-busy",
+                    "Too many uploads at the same time",
+                );
+            }
             Self::Upload(_) => return (S::BAD_REQUEST, "upload-broken", "The upload broke off"),
             Self::Control(error) => error,
         };
@@ -126,6 +135,7 @@ impl ApiError {
     fn detail(&self) -> String {
         match self {
             Self::TooLarge { bytes_max } => format!("the body has more than {bytes_max} bytes"),
+            Self::UploadsBusy(reason) => reason.clone(),
             Self::Upload(reason) => format!("the body could not be read: {reason}"),
             Self::Control(Error::Store(_) | Error::Packages(_) | Error::Interrupted(_)) => {
                 "the platform failed; the operator finds the cause in the log by the request id"
@@ -159,6 +169,10 @@ impl IntoResponse for ApiError {
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let seconds = HeaderValue::from(UPLOAD_RETRY_SECONDS);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response.extensions_mut().insert(Draft { problem, cause });
         response

@@ -140,7 +140,8 @@ impl From<Release> for ReleaseView {
 /// Publish a release
 ///
 /// The body is a package archive. It is refused before it is read if the caller may not push or it
-/// is too long. Pushing the same bytes again succeeds; other bytes under the same version never do.
+/// is too long, or if too many uploads are under way: of one provider at most half as many as of all
+/// (429; the header `Retry-After` says when to try again). Pushing the same bytes again succeeds; other bytes under the same version never do.
 #[utoipa::path(
     post, path = "/releases", tag = "catalog",
     params(
@@ -162,9 +163,9 @@ pub(crate) async fn release_push(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<PushView>), ApiError> {
-    release::may_push(&api.control, &call, query.provider.as_deref()).await?;
+    let provider = release::may_push(&api.control, &call, query.provider.as_deref()).await?;
     let declared = upload::declared_digest(&headers)?;
-    let upload = upload::receive(&api.uploads, &headers, body).await?;
+    let upload = upload::receive(&api.uploads, &provider, &headers, body).await?;
     let push = async move {
         let provider = query.provider.as_deref();
         let archive = upload.archive.clone();

@@ -1,19 +1,22 @@
-//! Receiving an archive: bounded before it is buffered, and given up when it stalls.
+//! Receiving an archive: bounded before it is buffered, in a place that no provider can take from all others, and
+//! given up when it stalls.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use axum::body::Body;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
-use cloudware_control::Error;
+use cloudware_control::{Error, Provider};
 use cloudware_packages::limits::ARCHIVE_BYTES_MAX;
-use cloudware_types::Digest;
+use cloudware_types::{Digest, ProviderId};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, header};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    limits::{UPLOAD_PAUSE_MAX, UPLOAD_TIME_MAX},
+    limits::{UPLOAD_PAUSE_MAX, UPLOAD_TIME_MAX, UPLOADS_AT_ONCE_MAX, UPLOADS_OF_PROVIDER_MAX},
     problem::ApiError,
 };
 
@@ -24,13 +27,72 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 /// that archives that wait for being checked are bounded too.
 pub(crate) struct Upload {
     pub(crate) archive: Bytes,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// The uploads that are under way.
+#[derive(Default)]
+pub(crate) struct Uploads {
+    /// How many each provider has; those with none are left out.
+    by_provider: Mutex<HashMap<ProviderId, usize>>,
+}
+
+/// One of the places for uploads.
+struct Place {
+    uploads: Arc<Uploads>,
+    provider: ProviderId,
+}
+
+impl Uploads {
+    /// A place, or else a refusal at once: a body that waits would hold its connection.
+    fn take(self: &Arc<Self>, provider: &Provider) -> Result<Place, ApiError> {
+        let mut by_provider = self.lock();
+        let own = by_provider.get(&provider.id).copied().unwrap_or_default();
+        if own >= UPLOADS_OF_PROVIDER_MAX {
+            return Err(ApiError::UploadsBusy(format!(
+                "{own} uploads of the provider `{}` are under way, and it may have {UPLOADS_OF_PROVIDER_MAX} at the \
+                 same time: push again when one has ended",
+                provider.slug
+            )));
+        }
+        let all: usize = by_provider.values().sum();
+        if all >= UPLOADS_AT_ONCE_MAX {
+            return Err(ApiError::UploadsBusy(format!(
+                "{all} uploads of other providers are under way, which is all that the platform takes at the same \
+                 time: push again when one has ended"
+            )));
+        }
+        by_provider.insert(provider.id, own + 1);
+        Ok(Place {
+            uploads: Arc::clone(self),
+            provider: provider.id,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ProviderId, usize>> {
+        self.by_provider
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut by_provider = self.uploads.lock();
+        if let Entry::Occupied(mut own) = by_provider.entry(self.provider) {
+            *own.get_mut() -= 1;
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
+    }
 }
 
 /// Reads a body of at most [`ARCHIVE_BYTES_MAX`] bytes. A longer one is refused at once where its
 /// length is announced, and otherwise as soon as it is exceeded.
 pub(crate) async fn receive(
-    uploads: &Arc<Semaphore>,
+    uploads: &Arc<Uploads>,
+    provider: &Provider,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Upload, ApiError> {
@@ -40,10 +102,7 @@ pub(crate) async fn receive(
     if announced.is_some_and(|length| length > ARCHIVE_BYTES_MAX) {
         return Err(too_large());
     }
-    let place = Arc::clone(uploads)
-        .acquire_owned()
-        .await
-        .map_err(|_| ApiError::Upload("the platform is shutting down".to_owned()))?;
+    let place = uploads.take(provider)?;
     let received = tokio::time::timeout(UPLOAD_TIME_MAX, read(body)).await;
     let archive = received.map_err(|_| {
         let seconds = UPLOAD_TIME_MAX.as_secs();

@@ -341,3 +341,72 @@ async fn a_request_keeps_its_id_if_that_is_harmless() {
         assert_eq!(answer.header("x-request-id").len(), 32);
     }
 }
+
+#[tokio::test]
+async fn slow_uploads_of_a_provider_leave_room_for_others() {
+    let (server, _) = server().await;
+    let upload = |secret: &str, body: Body| {
+        Request::post("/api/v1/releases")
+            .header(header::AUTHORIZATION, format!("Bearer {secret}"))
+            .header(header::CONTENT_TYPE, "application/vnd.cloudware.package")
+            .body(body)
+            .unwrap()
+    };
+    let mut secrets = Vec::new();
+    for provider in ["northwind", "contoso", "fabrikam"] {
+        server.world.provider(provider).await;
+        secrets.push(server.world.secret(Some(provider), None).await);
+    }
+    let (slow, other, third) = (&secrets[0], &secrets[1], &secrets[2]);
+    // Bodies that begin and do not go on; they have their places once the first piece was taken.
+    let stalled = async |secret: &str| {
+        let (taken, begun) = tokio::sync::oneshot::channel();
+        let pieces = stream::unfold(Some(taken), |taken| async {
+            match taken {
+                Some(taken) => {
+                    let _ = taken.send(());
+                    let piece = Bytes::from_static(b"slow");
+                    Some((Ok::<_, std::io::Error>(piece), None))
+                }
+                None => std::future::pending().await,
+            }
+        });
+        let running = server.spawn(upload(secret, Body::from_stream(pieces)));
+        begun.await.unwrap();
+        running
+    };
+    let mut running = vec![stalled(slow).await, stalled(slow).await];
+    let refused = server.send(upload(slow, Body::empty())).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.problem().as_str()),
+        (429, "uploads-busy")
+    );
+    assert_eq!(refused.header("retry-after"), "10");
+    let detail = refused.json()["detail"].to_string();
+    assert!(
+        detail.contains("`northwind`") && detail.contains('2'),
+        "{detail}"
+    );
+
+    let pushed = server.send(upload(other, HELLO.archive().into())).await;
+    assert_eq!(pushed.status, 201, "{pushed:?}");
+
+    running.push(stalled(other).await);
+    running.push(stalled(other).await);
+    let refused = server.send(upload(third, Body::empty())).await;
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert!(
+        refused.json()["detail"]
+            .to_string()
+            .contains("other providers")
+    );
+
+    // An upload that is given up gives its place back.
+    running.remove(0).abort();
+    let again = server.send_until(
+        |answer| answer.status != 429,
+        || upload(slow, Body::empty()),
+    );
+    assert_eq!(again.await.problem(), "package-rejected");
+    running.into_iter().for_each(|upload| upload.abort());
+}

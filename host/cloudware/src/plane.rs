@@ -10,12 +10,12 @@ use cloudware_control::{
     ReleaseToPrepare, StopLog, Store, usage::Ledger,
 };
 use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, UsageBatch};
-use cloudware_gateway::{Mount, RouteTable, Site};
+use cloudware_gateway::{Mount, NotServed, RouteTable, Site};
 use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrations};
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
     DesiredInstall, DesiredInstance, Digest, Dimension, InstanceId, Limit, Meter, Migration,
-    StopRecord,
+    StopRecord, YankedInstall,
 };
 use dashmap::DashMap;
 use tokio::sync::Mutex;
@@ -104,7 +104,7 @@ impl Plane {
             if let Err(error) = &bound {
                 tracing::error!(instance = %desired.id, app = %install.app, %error, "an app can't be served");
             }
-            mounts.extend(mount(install, bound.ok()));
+            mounts.extend(mount(install, bound.map_err(|_| NotServed::Broken)));
         }
         self.serve(desired, mounts);
     }
@@ -121,7 +121,8 @@ impl Plane {
             .map_err(|error| ApplyError(format!("{}: {error}", install.app)))
     }
 
-    fn serve(&self, desired: DesiredInstance, mounts: Vec<Mount>) {
+    fn serve(&self, desired: DesiredInstance, mut mounts: Vec<Mount>) {
+        mounts.extend(desired.yanked.into_iter().filter_map(yanked));
         let storage = desired.limits.get(Dimension::Storage);
         self.storage.insert(desired.id, storage);
         let site = Site {
@@ -174,10 +175,22 @@ impl Plane {
 }
 
 /// Where the site serves an install, if the app answers HTTP.
-fn mount(install: &DesiredInstall, bound: Option<Arc<BoundInstall>>) -> Option<Mount> {
+fn mount(install: &DesiredInstall, bound: Result<Arc<BoundInstall>, NotServed>) -> Option<Mount> {
     install.http.as_ref().map(|http| Mount {
         prefix: http.mount.clone(),
         install: bound,
+    })
+}
+
+/// The place of an app whose release was yanked: it stays taken, so that visitors are told.
+fn yanked(install: YankedInstall) -> Option<Mount> {
+    install.http.map(|http| Mount {
+        prefix: http.mount,
+        install: Err(NotServed::Yanked {
+            app: install.app,
+            version: install.version.to_string(),
+            reason: install.reason,
+        }),
     })
 }
 
@@ -214,7 +227,7 @@ impl DataPlane for Plane {
         let mut mounts = Vec::with_capacity(desired.installs.len());
         for install in &desired.installs {
             let bound = self.bind(&desired, install).await?;
-            mounts.extend(mount(install, Some(bound)));
+            mounts.extend(mount(install, Ok(bound)));
         }
         self.serve(desired, mounts);
         Ok(())

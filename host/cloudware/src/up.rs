@@ -89,6 +89,9 @@ pub(crate) async fn run(
 struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
+    /// Listened to and never asked for: by default it would end the process where a file may not grow further,
+    /// which is an error of one write like a full disk.
+    _file_size: unix::Signal,
 }
 
 impl Signals {
@@ -96,6 +99,7 @@ impl Signals {
         Ok(Self {
             terminate: unix::signal(unix::SignalKind::terminate())?,
             interrupt: unix::signal(unix::SignalKind::interrupt())?,
+            _file_size: unix::signal(unix::SignalKind::from_raw(libc::SIGXFSZ))?,
         })
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, HttpRoute, InstanceId, Limits, ReleaseId, Reuse,
+    DesiredInstall, DesiredInstance, HttpRoute, InstanceId, Limits, ReleaseId, Reuse, YankedInstall,
 };
 
 use crate::{
@@ -104,14 +104,18 @@ impl Assembly {
             (false, true) => Some("the instance is suspended".to_owned()),
             (false, false) => None,
         };
-        let installs = self.installs.remove(&row.id).unwrap_or_default();
-        let installs = match unavailable {
-            Some(_) => Vec::new(),
-            None => installs
-                .into_iter()
-                .filter_map(|install| self.install(&row, install))
-                .collect(),
-        };
+        let mut enabled = self.installs.remove(&row.id).unwrap_or_default();
+        if unavailable.is_some() {
+            enabled.clear();
+        }
+        let (mut installs, mut yanked) = (Vec::new(), Vec::new());
+        for install in enabled {
+            // A yanked release never starts.
+            match self.yanked(&install) {
+                Some(install) => yanked.push(install),
+                None => installs.extend(self.install(&row, install)),
+            }
+        }
         DesiredInstance {
             id: row.id,
             slug: row.slug,
@@ -121,7 +125,19 @@ impl Assembly {
             unavailable,
             limits: self.shared_limits(limits),
             installs,
+            yanked,
         }
+    }
+
+    fn yanked(&self, row: &InstallRow) -> Option<YankedInstall> {
+        let release = self.releases.get(&row.release).filter(|r| r.is_yanked)?;
+        let reason = release.state_reason.clone();
+        Some(YankedInstall {
+            app: row.app.clone(),
+            version: release.version.clone(),
+            http: row.mount.clone().map(|mount| HttpRoute { mount }),
+            reason: reason.unwrap_or_else(|| "no reason given".to_owned()),
+        })
     }
 
     fn install(&mut self, instance: &InstanceRow, row: InstallRow) -> Option<DesiredInstall> {

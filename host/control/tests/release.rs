@@ -105,7 +105,18 @@ async fn a_yanked_release_is_neither_enabled_nor_served() {
         .await
         .unwrap();
     assert_eq!(yanked.state, ReleaseState::Yanked);
-    assert!(world.plane.served(id).installs.is_empty());
+    let served = world.plane.served(id);
+    assert!(served.installs.is_empty());
+    // Its place in the site is kept, with the reason.
+    let [kept] = &served.yanked[..] else {
+        panic!("{:?}", served.yanked);
+    };
+    assert_eq!(
+        (kept.app.as_str(), kept.version.to_string().as_str()),
+        ("hello", "1.0.0")
+    );
+    assert_eq!(kept.http.as_ref().unwrap().mount, "/hello");
+    assert_eq!(kept.reason, "loses data");
     assert!(
         world
             .control
@@ -128,10 +139,9 @@ async fn a_yanked_release_is_neither_enabled_nor_served() {
     install::upgrade(&world.control, &acme, main, "hello", None)
         .await
         .unwrap();
-    assert_eq!(
-        world.plane.served(id).installs[0].version.to_string(),
-        "1.0.1"
-    );
+    let served = world.plane.served(id);
+    assert_eq!(served.installs[0].version.to_string(), "1.0.1");
+    assert_eq!(served.yanked, []);
     let back = install::rollback(&world.control, &acme, main, "hello").await;
     assert_eq!(conflict(back), "release-yanked");
 }

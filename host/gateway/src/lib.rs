@@ -15,5 +15,5 @@ mod server;
 
 pub use body::{BodyError, GatewayBody};
 pub use config::GatewayConfig;
-pub use routes::{Mount, RouteTable, Site};
+pub use routes::{Mount, NotServed, RouteTable, Site};
 pub use server::{Fallback, Gateway, Server};

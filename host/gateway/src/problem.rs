@@ -6,7 +6,10 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Map, Value, json};
 
-use crate::{GatewayBody, routes::Site};
+use crate::{
+    GatewayBody,
+    routes::{NotServed, Site},
+};
 
 /// One problem, to be sent.
 pub(crate) struct Problem {
@@ -86,6 +89,32 @@ impl Problem {
                 detail,
             )
         }
+    }
+
+    pub(crate) fn not_served(site: &Site, why: &NotServed) -> Self {
+        let NotServed::Yanked {
+            app,
+            version,
+            reason,
+        } = why
+        else {
+            return Self::unavailable(
+                site,
+                "the app can't be started; the operator's log says why",
+            );
+        };
+        let (tenant, instance) = (&site.tenant, &site.instance);
+        // Waiting does not help; only people can choose another version.
+        Self::new(
+            "release-yanked",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The release was taken out of service",
+            format!(
+                "{app} {version} was yanked by its provider ({reason}) and is not served any more. \
+                 The data is kept. Whoever manages {tenant}/{instance} can change to another version: \
+                 `cloudware install upgrade {tenant}/{instance} {app}`."
+            ),
+        )
     }
 
     pub(crate) fn stopped(stop: &Stop) -> Self {

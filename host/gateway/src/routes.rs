@@ -33,8 +33,24 @@ pub struct Site {
 pub struct Mount {
     /// The path prefix: `/`, or `/name` without a final slash.
     pub prefix: String,
-    /// The install that answers; `None` where it could not be bound, and visitors are told so.
-    pub install: Option<Arc<BoundInstall>>,
+    /// The install that answers, or why none does, which visitors are told.
+    pub install: Result<Arc<BoundInstall>, NotServed>,
+}
+
+/// Why an app that has its place in a site is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotServed {
+    /// It could not be bound.
+    Broken,
+    /// Its release was taken out of service for good.
+    Yanked {
+        /// The app.
+        app: Slug,
+        /// The release's version.
+        version: String,
+        /// Why, in the provider's words.
+        reason: String,
+    },
 }
 
 impl RouteTable {

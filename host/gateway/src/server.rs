@@ -79,9 +79,12 @@ impl Gateway {
                 };
                 forward::rewrite(&mut request, &hop);
                 let mount = &site.mounts[mount];
-                let Some(install) = mount.install.clone() else {
-                    let problem = Problem::unavailable(&site, APP_BROKEN);
-                    return problem.into_response(text(&request_id));
+                let install = match &mount.install {
+                    Ok(install) => Arc::clone(install),
+                    Err(why) => {
+                        let problem = Problem::not_served(&site, why);
+                        return problem.into_response(text(&request_id));
+                    }
                 };
                 match install.serve(request).await {
                     Ok(response) => response.map(GatewayBody::Guest),
@@ -158,9 +161,6 @@ impl Gateway {
         })
     }
 }
-
-/// What a visitor is told of an app that could not be bound; the operator finds the reason in the log.
-const APP_BROKEN: &str = "the app can't be started; the operator's log says why";
 
 /// Who answers a request.
 enum Route {

@@ -28,10 +28,18 @@ pub struct Config {
     pub open_max: usize,
     /// Reads of one instance at the same time; others wait.
     pub readers_max: usize,
-    /// Databases' calls that work at the same time, on threads of their own; others wait in order.
+    /// Databases' calls that work at the same time, on threads of their own; others wait, and
+    /// instances have their turns by their share of the work. One instance has at most half of them while
+    /// others wait, and never all of them if there are several.
     pub workers_max: usize,
+    /// How many steps below the host's own priority those threads work, as `nice` counts: more lets the
+    /// host answer sooner under load and makes statements slower. 0 for none.
+    pub worker_nice: u8,
     /// How long a call waits for its turn before it is told that the database is busy, in milliseconds.
     pub lock_wait_ms: u64,
+    /// How long an open transaction may do nothing while somebody waits for its turn before it is ended,
+    /// in milliseconds.
+    pub transaction_idle_ms: u64,
     /// After how many seconds without use a database is closed.
     pub idle_close_seconds: u64,
 }
@@ -44,7 +52,9 @@ impl Default for Config {
             open_max: 1_024,
             readers_max: 8,
             workers_max: 64,
+            worker_nice: 5,
             lock_wait_ms: 5_000,
+            transaction_idle_ms: 2_000,
             idle_close_seconds: 30,
         }
     }
@@ -63,7 +73,9 @@ impl Config {
         check("open_max", self.open_max as u64, 1, 1_000_000);
         check("readers_max", self.readers_max as u64, 1, 64);
         check("workers_max", self.workers_max as u64, 1, 400);
+        check("worker_nice", self.worker_nice.into(), 0, 19);
         check("lock_wait_ms", self.lock_wait_ms, 1, 600_000);
+        check("transaction_idle_ms", self.transaction_idle_ms, 1, 600_000);
         check("idle_close_seconds", self.idle_close_seconds, 1, 86_400);
         mistakes
     }

@@ -12,7 +12,6 @@ use std::{
 use cloudware_types::InstanceId;
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
 
 use crate::{
     AppScope, Config, Description, Error, Holder, Mode, Namespace, Outcome, PlatformScope, Request,
@@ -21,16 +20,19 @@ use crate::{
     file::{disk_free_bytes, file_bytes, wal_path},
     lane::{Lane, Lease},
     lexer::Verb,
-    limits, schema,
+    limits,
+    pool::Pool,
+    schema,
     scope::Bounds,
     statement,
+    turns::Turns,
     worker::run,
 };
 
 /// What all databases of a host share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) workers: Arc<Semaphore>,
+    pub(crate) pool: Pool,
     pub(crate) started: Instant,
 }
 
@@ -39,10 +41,11 @@ pub struct Database {
     pub(crate) id: InstanceId,
     pub(crate) path: PathBuf,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) write_turns: Arc<Semaphore>,
-    pub(crate) read_turns: Arc<Semaphore>,
-    /// Number of the [`Holder`] that has the write turn; 0 for none or nobody in particular.
-    pub(crate) writer_holder: AtomicU64,
+    write_turns: Arc<Turns>,
+    read_turns: Arc<Turns>,
+    /// Open transactions in which no statement runs at the moment: as many as there are turns, at most.
+    resting: Mutex<Vec<Resting>>,
+    next_transaction: AtomicU64,
     /// Milliseconds from the host's start to the last use.
     last_used_ms: AtomicU64,
     idle: Mutex<Idle>,
@@ -58,14 +61,22 @@ struct Idle {
     is_closed: bool,
 }
 
+/// A transaction between two of its statements.
+struct Resting {
+    number: u64,
+    since: Instant,
+    lease: Lease,
+}
+
 impl Database {
     pub(crate) fn new(id: InstanceId, path: PathBuf, shared: Arc<Shared>) -> Self {
         Self {
             id,
             path,
-            write_turns: Arc::new(Semaphore::new(1)),
-            read_turns: Arc::new(Semaphore::new(shared.config.readers_max)),
-            writer_holder: AtomicU64::new(0),
+            write_turns: Turns::new(1),
+            read_turns: Turns::new(shared.config.readers_max),
+            resting: Mutex::default(),
+            next_transaction: AtomicU64::new(1),
             last_used_ms: AtomicU64::new(0),
             idle: Mutex::default(),
             is_set_up: Mutex::default(),
@@ -197,6 +208,66 @@ impl Database {
             Ok(lease) => run(lease, bounds, work).await.1,
             Err(error) => Worked::refused(self.report(error)),
         }
+    }
+
+    pub(crate) fn turns(&self, lane: Lane) -> &Arc<Turns> {
+        match lane {
+            Lane::Write => &self.write_turns,
+            Lane::Read => &self.read_turns,
+        }
+    }
+
+    /// A number for a new transaction.
+    pub(crate) fn transaction_number(&self) -> u64 {
+        self.next_transaction.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Keeps the lease of a transaction until its next statement.
+    pub(crate) fn rest(&self, number: u64, lease: Lease) {
+        let since = Instant::now();
+        self.resting.lock().push(Resting {
+            number,
+            since,
+            lease,
+        });
+    }
+
+    /// The lease of a transaction; `None` if it has ended.
+    pub(crate) fn wake(&self, number: u64) -> Option<Lease> {
+        let mut resting = self.resting.lock();
+        let at = resting.iter().position(|r| r.number == number)?;
+        Some(resting.swap_remove(at).lease)
+    }
+
+    /// Whether a transaction is open and no statement runs in it.
+    pub(crate) fn is_resting(&self, number: u64) -> bool {
+        self.resting.lock().iter().any(|r| r.number == number)
+    }
+
+    /// Ends the transaction of this lane that has been idle for longest, if that is longer than a
+    /// transaction may be idle while somebody waits. Not one of the waiting run itself, which would never
+    /// find out why. Gives the moment at which to look again.
+    pub(crate) fn end_idle(&self, lane: Lane, waiting: Holder) -> Instant {
+        let now = Instant::now();
+        let idle_max = Duration::from_millis(self.shared.config.transaction_idle_ms);
+        let mut resting = self.resting.lock();
+        let longest = resting
+            .iter()
+            .enumerate()
+            .filter(|(_, r)| r.lease.lane() == lane && !r.lease.holder().is_same_run(waiting))
+            .min_by_key(|(_, r)| r.since);
+        let Some((at, since)) = longest.map(|(at, r)| (at, r.since)) else {
+            return now + idle_max;
+        };
+        if now < since + idle_max {
+            return since + idle_max;
+        }
+        let ended = resting.swap_remove(at);
+        drop(resting);
+        tracing::info!(instance = %self.id, idle = ?now.duration_since(since),
+            "a transaction was ended because it did nothing while others waited");
+        drop(ended);
+        now + idle_max
     }
 
     /// Prepares the writer for a call that may use `pages` pages of the file.

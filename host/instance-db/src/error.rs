@@ -45,8 +45,11 @@ pub enum Error {
     /// A change was attempted in a transaction that was begun for reading.
     #[error("a transaction begun for reading can't change anything; begin it for writing")]
     ReadOnly,
-    /// The transaction has already ended.
-    #[error("the transaction has already ended")]
+    /// The transaction has already ended: by its owner, by a failure, or because it did nothing for long
+    /// while others waited for its turn.
+    #[error(
+        "the transaction has already ended, and what was not committed is undone; one that does nothing while others wait is ended too: begin it again"
+    )]
     Closed,
     /// The time that the call may take is used up.
     #[error("the statement took longer than it may")]

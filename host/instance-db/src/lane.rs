@@ -1,14 +1,17 @@
-//! Turns at a database: one writer at a time and several readers, in order of arrival. A turn is a
-//! lease of a connection; giving it back undoes whatever was left open.
+//! A lease is a turn at a database together with the connection that is used in it: one for writing
+//! at a time and several for reading. Giving it back undoes whatever was left open.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use tokio::sync::OwnedSemaphorePermit;
-
-use crate::{Database, Error, connection::Conn, worker::off_async_threads};
+use crate::{
+    Database, Error, Holder,
+    connection::Conn,
+    pool,
+    turns::{Asked, Turn},
+};
 
 /// Which of the two kinds of turns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,71 +20,62 @@ pub(crate) enum Lane {
     Read,
 }
 
-/// Whoever takes turns, so that one who holds the write turn is not made to wait for itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Holder(u64);
-
-impl Holder {
-    /// Nobody in particular: waits like everybody else.
-    pub const ANONYMOUS: Self = Self(0);
-
-    /// A holder with a number that is unique while it lives and not zero, such as an address.
-    #[must_use]
-    pub fn new(number: u64) -> Self {
-        Self(number)
-    }
-}
-
 /// The right to use one connection of a database.
 pub(crate) struct Lease {
     database: Arc<Database>,
     lane: Lane,
+    holder: Holder,
     connection: Option<Conn>,
-    permit: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
 }
 
 impl Lease {
-    /// Waits for a turn.
+    /// Waits for a turn. While it waits, transactions that others left idle for too long are ended.
     ///
     /// # Errors
-    /// [`Error::Busy`] after the wait that the operator allows, or at once where the holder itself has
-    /// the write turn; [`Error::Unavailable`] where the database was deleted.
+    /// [`Error::Busy`] after the wait that the operator allows, or at once where only the holder itself
+    /// stands in its way; [`Error::Unavailable`] where the database was deleted.
     pub(crate) async fn take(
         database: &Arc<Database>,
         lane: Lane,
         holder: Holder,
     ) -> Result<Self, Error> {
-        let turns = match lane {
-            Lane::Write => {
-                let current = database.writer_holder.load(Ordering::Acquire);
-                if holder != Holder::ANONYMOUS && current == holder.0 {
-                    return Err(Error::Busy);
+        let turn = match database.turns(lane).ask(holder)? {
+            Asked::Turn(turn) => turn,
+            Asked::Place(mut place) => {
+                let config = &database.shared.config;
+                let until = Instant::now() + Duration::from_millis(config.lock_wait_ms);
+                loop {
+                    // An idle transaction ends, and what it held comes to whoever is next, maybe here.
+                    let look_again = database.end_idle(lane, holder);
+                    if let Some(turn) = place.wait_until(look_again.min(until)).await? {
+                        break turn;
+                    }
+                    if Instant::now() >= until {
+                        return Err(Error::Busy);
+                    }
                 }
-                &database.write_turns
             }
-            Lane::Read => &database.read_turns,
         };
-        let wait = Duration::from_millis(database.shared.config.lock_wait_ms);
-        let permit = match Arc::clone(turns).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => tokio::time::timeout(wait, Arc::clone(turns).acquire_owned())
-                .await
-                .map_err(|_| Error::Busy)?
-                .map_err(|_| Error::Unavailable("the database was deleted".into()))?,
-        };
-        if lane == Lane::Write {
-            database.writer_holder.store(holder.0, Ordering::Release);
-        }
         Ok(Self {
             database: Arc::clone(database),
             lane,
+            holder,
             connection: database.take_idle(lane),
-            permit: Some(permit),
+            turn: Some(turn),
         })
     }
 
     pub(crate) fn database(&self) -> &Arc<Database> {
         &self.database
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    pub(crate) fn holder(&self) -> Holder {
+        self.holder
     }
 
     /// The connection, opened at the first call. Waits for the disk.
@@ -100,22 +94,24 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.lane == Lane::Write {
-            // From here on the holder may wait for its next turn like everybody else: this one ends
-            // without its help.
-            self.database.writer_holder.store(0, Ordering::Release);
+        if let Some(turn) = &self.turn {
+            // The turn ends without the holder's help from here on.
+            turn.disown();
         }
         let back = GiveBack {
             database: Arc::clone(&self.database),
             lane: self.lane,
             connection: self.connection.take(),
-            permit: self.permit.take(),
+            turn: self.turn.take(),
         };
-        if back.connection.as_ref().is_none_or(Conn::is_idle) {
+        if pool::is_worker() || back.connection.as_ref().is_none_or(Conn::is_idle) {
             back.finish();
-        } else {
-            off_async_threads(move || back.finish());
+            return;
         }
+        let database = Arc::clone(&self.database);
+        let weight = self.holder.weight();
+        let undo = Box::new(move || back.finish());
+        database.shared.pool.submit(database.id, weight, undo);
     }
 }
 
@@ -124,7 +120,7 @@ struct GiveBack {
     database: Arc<Database>,
     lane: Lane,
     connection: Option<Conn>,
-    permit: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
 }
 
 impl GiveBack {
@@ -134,6 +130,6 @@ impl GiveBack {
         {
             self.database.give_back(self.lane, connection);
         }
-        drop(self.permit);
+        drop(self.turn);
     }
 }

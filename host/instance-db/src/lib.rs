@@ -4,6 +4,7 @@
 //! - An app reaches the tables of its own [`Namespace`] and nothing else, whatever it writes: the
 //!   authorizer sees every table, column and function of every statement.
 //! - Everything is bounded: time, memory, rows, bytes and pages of a call, open files, and the wait for a turn.
+//! - Instances share the threads that work for databases fairly, and apps of an instance share its turns.
 //! - No thread of the async runtime waits for the disk or computes for SQL, and a caller that goes away
 //!   ends its call.
 //!
@@ -14,6 +15,7 @@ mod config;
 mod connection;
 mod database;
 mod error;
+mod fair;
 mod file;
 mod functions;
 mod lane;
@@ -22,11 +24,13 @@ mod limits;
 mod memory;
 mod migrate;
 mod namespace;
+mod pool;
 mod registry;
 mod schema;
 mod scope;
 mod statement;
 mod transaction;
+mod turns;
 mod value;
 mod verify;
 mod worker;
@@ -34,7 +38,6 @@ mod worker;
 pub use config::{Config, Durability};
 pub use database::Database;
 pub use error::{ConstraintKind, Error, Violation};
-pub use lane::Holder;
 pub use limits::{
     MIGRATION_BYTES_MAX, MIGRATIONS_MAX, PARAMETERS_MAX, RESULT_BYTES_MAX, STATEMENT_BYTES_MAX,
     STATEMENT_MEMORY_BYTES_MAX, VALUE_BYTES_MAX,
@@ -45,5 +48,6 @@ pub use namespace::{Namespace, NamespaceError};
 pub use registry::{InstanceDbs, StartError};
 pub use scope::{AppScope, PlatformScope};
 pub use transaction::{Mode, Transaction};
+pub use turns::{AppKey, Holder};
 pub use value::{Description, Outcome, Request, RowSet, Value};
 pub use worker::Worked;

@@ -101,3 +101,6 @@ pub(crate) const PLATFORM_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Between two entries in the operator's log about one failing database.
 pub(crate) const FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a thread of the pool waits for work before it ends.
+pub(crate) const WORKER_IDLE_MAX: Duration = Duration::from_secs(10);

@@ -9,16 +9,15 @@ use std::{
 
 use cloudware_types::{InstanceId, Migration};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 
 use crate::{
     Config, Database, Error, Holder, MigrationError, Namespace,
     database::Shared,
     file::{beside, check_directory, copy, file_bytes, remove_files},
-    lane::Lane,
+    lane::{Lane, Lease},
     limits, memory, migrate,
+    pool::Pool,
     scope::Bounds,
-    worker::off_async_threads,
 };
 
 /// The private databases of a host. One per process and directory: turns are kept in memory.
@@ -64,8 +63,13 @@ impl InstanceDbs {
         })?;
         raise_open_files(&config);
         let idle_close = Duration::from_secs(config.idle_close_seconds);
+        let no_thread = |error: std::io::Error| StartError::Directory {
+            dir: config.dir.clone(),
+            reason: format!("no thread could be started: {error}"),
+        };
+        let pool = Pool::start(config.workers_max, config.worker_nice).map_err(no_thread)?;
         let shared = Arc::new(Shared {
-            workers: Arc::new(Semaphore::new(config.workers_max)),
+            pool,
             started: Instant::now(),
             config,
         });
@@ -150,7 +154,7 @@ impl InstanceDbs {
         database
             .in_turn(
                 Lane::Write,
-                Holder::ANONYMOUS,
+                Holder::PLATFORM,
                 Bounds::MIGRATION,
                 move |conn| {
                     in_turn.ready_to_write(conn, pages)?;
@@ -174,7 +178,7 @@ impl InstanceDbs {
         self.get(instance)?
             .in_turn(
                 Lane::Read,
-                Holder::ANONYMOUS,
+                Holder::PLATFORM,
                 Bounds::PLATFORM,
                 move |conn| migrate::version(conn, &namespace),
             )
@@ -191,20 +195,21 @@ impl InstanceDbs {
     pub async fn delete(&self, instance: InstanceId) -> Result<(), Error> {
         let database = self.get(instance)?;
         let wait = Duration::from_millis(self.shared.config.lock_wait_ms);
-        let all_readers = u32::try_from(self.shared.config.readers_max).unwrap_or(u32::MAX);
-        let turns = async {
-            let writer = Arc::clone(&database.write_turns).acquire_owned().await;
-            let readers = Arc::clone(&database.read_turns)
-                .acquire_many_owned(all_readers)
-                .await;
-            (writer, readers)
+        // Nothing of it runs any more once every turn is here.
+        let all_turns = async {
+            let mut turns = vec![Lease::take(&database, Lane::Write, Holder::PLATFORM).await?];
+            for _ in 0..self.shared.config.readers_max {
+                turns.push(Lease::take(&database, Lane::Read, Holder::PLATFORM).await?);
+            }
+            Ok::<_, Error>(turns)
         };
-        let _turns = tokio::time::timeout(wait, turns)
+        let turns = tokio::time::timeout(wait, all_turns)
             .await
-            .map_err(|_| Error::Busy)?;
+            .map_err(|_| Error::Busy)??;
         let removed = Arc::clone(&database);
         let result = tokio::task::spawn_blocking(move || {
             removed.close();
+            drop(turns);
             remove_files(&removed.path)
         })
         .await
@@ -231,7 +236,7 @@ impl InstanceDbs {
         let database = self.get(instance)?;
         // The first connection makes the file where it does not exist yet.
         let ready = database
-            .in_turn(Lane::Read, Holder::ANONYMOUS, Bounds::PLATFORM, |_| Ok(()))
+            .in_turn(Lane::Read, Holder::PLATFORM, Bounds::PLATFORM, |_| Ok(()))
             .await;
         ready.result?;
         let copied = Arc::clone(&database);
@@ -241,7 +246,6 @@ impl InstanceDbs {
             .map_err(|error| database.report(error))
     }
 
-    /// One of 256 subdirectories by the last two digits of the id, which are random.
     /// Whether the instance has a database file. One that an app's migrations made and that is gone has
     /// been lost, and must not be taken for a new one.
     #[must_use]
@@ -249,6 +253,7 @@ impl InstanceDbs {
         self.path(instance).is_file()
     }
 
+    /// One of 256 subdirectories by the last two digits of the id, which are random.
     fn path(&self, instance: InstanceId) -> PathBuf {
         let id = instance.to_string();
         let directory = self.shared.config.dir.join(&id[id.len() - 2..]);
@@ -318,7 +323,10 @@ impl Sweeper {
 impl Drop for InstanceDbs {
     fn drop(&mut self) {
         let open = std::mem::take(&mut *self.open.lock());
-        // Closing writes the logs back into the files.
-        off_async_threads(move || drop(open));
+        // Closing writes the logs back into the files, which waits for the disk.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(open))),
+            Err(_) => drop(open),
+        }
     }
 }

@@ -21,10 +21,12 @@ pub enum Mode {
     Write,
 }
 
-/// An open transaction. Dropping it undoes its changes, also while a statement runs.
+/// An open transaction. Dropping it undoes its changes, also while a statement runs. One that does nothing
+/// for long while somebody waits for its turn is ended; its next call is refused as [`Error::Closed`].
 pub struct Transaction {
-    /// Gone once the transaction has ended.
-    lease: Option<Lease>,
+    database: Arc<Database>,
+    /// Its lease rests at the database while no statement runs.
+    number: u64,
     mode: Mode,
     scope: AppScope,
 }
@@ -44,10 +46,10 @@ impl Transaction {
             Err(error) => return Worked::refused(error),
         };
         let pages = scope.page_quota();
-        let database = Arc::clone(database);
+        let prepared = Arc::clone(database);
         let (lease, begun) = run(lease, Bounds::PLATFORM, move |conn| match mode {
             Mode::Write => {
-                database.ready_to_write(conn, pages)?;
+                prepared.ready_to_write(conn, pages)?;
                 statement::run_platform(conn.platform(), "BEGIN IMMEDIATE")
             }
             Mode::Read => {
@@ -56,14 +58,29 @@ impl Transaction {
             }
         })
         .await;
-        let scope = scope.clone();
-        begun.map(|()| Self { lease, mode, scope })
+        begun.map(|()| {
+            let transaction = Self {
+                number: database.transaction_number(),
+                database: Arc::clone(database),
+                mode,
+                scope: scope.clone(),
+            };
+            transaction.rest(lease);
+            transaction
+        })
+    }
+
+    /// Keeps the lease if the transaction is still open.
+    fn rest(&self, lease: Option<Lease>) {
+        if let Some(lease) = lease.filter(|lease| !lease.is_idle()) {
+            self.database.rest(self.number, lease);
+        }
     }
 
     /// Whether the transaction is still open.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.lease.is_some()
+        self.database.is_resting(self.number)
     }
 
     /// Runs a statement that gives rows.
@@ -77,12 +94,12 @@ impl Transaction {
     }
 
     /// Makes the changes durable. The transaction has ended afterwards, also where this failed.
-    pub async fn commit(mut self) -> Worked<()> {
+    pub async fn commit(self) -> Worked<()> {
         self.end(statement::commit).await
     }
 
     /// Undoes the changes.
-    pub async fn rollback(mut self) -> Worked<()> {
+    pub async fn rollback(self) -> Worked<()> {
         self.end(|conn| {
             if conn.undo() {
                 Ok(())
@@ -94,10 +111,10 @@ impl Transaction {
     }
 
     async fn end(
-        &mut self,
+        &self,
         finish: impl FnOnce(&Conn) -> Result<(), Error> + Send + 'static,
     ) -> Worked<()> {
-        let Some(lease) = self.lease.take() else {
+        let Some(lease) = self.database.wake(self.number) else {
             return Worked::refused(Error::Closed);
         };
         let (lease, ended) = run(lease, Bounds::PLATFORM, |conn| {
@@ -120,10 +137,10 @@ impl Transaction {
             Ok(verb) => verb,
             Err(error) => return Worked::refused(error),
         };
-        if self.mode == Mode::Read && verb != Verb::Read && self.lease.is_some() {
+        if self.mode == Mode::Read && verb != Verb::Read && self.is_open() {
             return Worked::refused(Error::ReadOnly);
         }
-        let Some(lease) = self.lease.take() else {
+        let Some(lease) = self.database.wake(self.number) else {
             return Worked::refused(Error::Closed);
         };
         let namespace = self.scope.namespace.clone();
@@ -137,8 +154,16 @@ impl Transaction {
         })
         .await;
         // Some failures (a full disk, ON CONFLICT ROLLBACK) end the transaction as a whole.
-        self.lease = lease.filter(|lease| !lease.is_idle());
+        self.rest(lease);
         worked
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let open = self.database.wake(self.number);
+        // Dropped without the lock: it undoes what was begun.
+        drop(open);
     }
 }
 

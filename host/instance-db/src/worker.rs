@@ -1,18 +1,22 @@
-//! Where SQLite works: on threads of the runtime's blocking pool, never on those that run guests and
-//! sockets, because a statement may compute for seconds and a commit waits for the disk.
+//! One call on a thread of the [`crate::pool`], waited for by its caller.
 //!
-//! A caller that goes away ends its call: the statement is interrupted, its transaction undone and the
-//! lane freed, on the thread where the work runs.
+//! A caller that goes away ends its call: one that waits for a thread never begins; otherwise the
+//! statement is interrupted, its transaction undone and the lane freed, on the thread where the work runs.
 
 use std::{
-    cell::Cell,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
-use crate::{Error, connection::Cancel, connection::Conn, lane::Lease, memory, scope::Bounds};
+use crate::{
+    Database, Error,
+    connection::{Cancel, Conn},
+    lane::Lease,
+    memory,
+    scope::Bounds,
+};
 
 /// What a call gave, and how long the database worked for it; waiting is not counted.
 #[derive(Debug)]
@@ -42,50 +46,29 @@ impl<T> Worked<T> {
     }
 }
 
-thread_local! {
-    static ON_WORKER: Cell<bool> = const { Cell::new(false) };
+/// Ends the call when its caller goes away.
+struct EndOnDrop<'d> {
+    database: &'d Database,
+    cancel: Option<Arc<Cancel>>,
+    ticket: Option<u64>,
 }
 
-/// Runs `work` here if this thread may wait for the disk, else on one that may.
-pub(crate) fn off_async_threads(work: impl FnOnce() + Send + 'static) {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) if !ON_WORKER.get() => {
-            runtime.spawn_blocking(work);
-        }
-        _ => work(),
-    }
-}
-
-/// Marks a blocking thread while it works, and marks it free again when it is done or panics.
-struct OnWorker;
-
-impl OnWorker {
-    fn enter() -> Self {
-        ON_WORKER.set(true);
-        Self
-    }
-}
-
-impl Drop for OnWorker {
-    fn drop(&mut self) {
-        ON_WORKER.set(false);
-    }
-}
-
-/// Cancels the call when its caller goes away.
-struct CancelOnDrop(Option<Arc<Cancel>>);
-
-impl CancelOnDrop {
-    /// The call has been answered: there is nothing left to cancel.
+impl EndOnDrop<'_> {
+    /// The call has been answered: there is nothing left to end.
     fn disarm(mut self) {
-        self.0 = None;
+        self.cancel = None;
     }
 }
 
-impl Drop for CancelOnDrop {
+impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
-        if let Some(cancel) = &self.0 {
+        if let Some(cancel) = &self.cancel {
             cancel.cancel();
+            let pool = &self.database.shared.pool;
+            let waiting = self
+                .ticket
+                .and_then(|ticket| pool.forget(self.database.id, ticket));
+            drop(waiting);
         }
     }
 }
@@ -98,28 +81,33 @@ where
     F: FnOnce(&mut Conn) -> Result<R, Error> + Send + 'static,
 {
     let database = Arc::clone(lease.database());
-    let Ok(permit) = Arc::clone(&database.shared.workers).acquire_owned().await else {
-        return (Some(lease), Worked::refused(closed_down()));
-    };
+    let weight = lease.holder().weight();
     let (answer, mut answered) = oneshot::channel();
     let cancel = Arc::new(Cancel::default());
-    // Dropped before `answered`: while the interrupt is sent, the lease is either at work or in the
-    // channel, so it can't hit a later call on the same connection.
-    let guard = CancelOnDrop(Some(Arc::clone(&cancel)));
-    tokio::task::spawn_blocking(move || {
-        let _here = OnWorker::enter();
+    let cancelled = Arc::clone(&cancel);
+    let job = move || {
         let mut lease = lease;
         let begun = Instant::now();
         let result = memory::bounded(bounds.memory_bytes_max, || {
             let conn = lease.connection()?;
-            conn.start_clock(bounds.time_max, Some(cancel));
+            conn.start_clock(bounds.time_max, Some(cancelled));
             work(conn)
         });
         let worked = begun.elapsed();
-        drop(permit);
         // Nobody waits any more: the lease is dropped here, which undoes what it had begun.
         let _ = answer.send((lease, Worked { worked, result }));
-    });
+    };
+    let ticket = database
+        .shared
+        .pool
+        .submit(database.id, weight, Box::new(job));
+    // Dropped before `answered`: while the interrupt is sent, the lease is either waiting, at work or
+    // in the channel, so it can't hit a later call on the same connection.
+    let guard = EndOnDrop {
+        database: &database,
+        cancel: Some(cancel),
+        ticket,
+    };
     let answered = (&mut answered).await;
     guard.disarm();
     match answered {
@@ -132,8 +120,4 @@ where
             (None, Worked::refused(database.report(error)))
         }
     }
-}
-
-fn closed_down() -> Error {
-    Error::Unavailable("the host is shutting down".into())
 }

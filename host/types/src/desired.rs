@@ -26,8 +26,23 @@ pub struct DesiredInstance {
     pub unavailable: Option<String>,
     /// Limits of the instance as a whole ([`crate::Scope::Instance`] dimensions are read from here).
     pub limits: Arc<Limits>,
-    /// The enabled installs.
+    /// The enabled installs, those of [`Self::yanked`] excepted.
     pub installs: Vec<DesiredInstall>,
+    /// The enabled installs that are not served because their release was yanked.
+    pub yanked: Vec<YankedInstall>,
+}
+
+/// An install whose release was taken out of service for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct YankedInstall {
+    /// The app's name, unique on the platform.
+    pub app: Slug,
+    /// The release's version.
+    pub version: Version,
+    /// Where the site would serve it, if the app answers HTTP.
+    pub http: Option<HttpRoute>,
+    /// Why the release was yanked, in its provider's words.
+    pub reason: String,
 }
 
 /// One enabled install as it should be served.

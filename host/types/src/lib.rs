@@ -14,7 +14,7 @@ mod slug;
 mod stop;
 mod usage;
 
-pub use desired::{DesiredInstall, DesiredInstance, HttpRoute, Migration, Reuse};
+pub use desired::{DesiredInstall, DesiredInstance, HttpRoute, Migration, Reuse, YankedInstall};
 pub use digest::{Digest, DigestError};
 pub use dimension::{Class, Dimension, Limit, Scope, Unit};
 pub use id::{

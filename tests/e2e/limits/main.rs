@@ -1,6 +1,7 @@
 //! Every limit of every kind, reached by a guest on a running platform: the answer names the limit, what was
 //! used, the maximum and the place; the host and a neighbour never notice.
 
+mod database;
 mod each;
 mod misuse;
 mod seen;

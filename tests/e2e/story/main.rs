@@ -29,6 +29,7 @@ async fn an_isv_publishes_tenants_work_an_admin_limits_and_upgrades() {
     quotas::audit_says_who_changed_what(&platform).await;
     upgrade::of_one_tenant_and_back(&platform).await;
     upgrade::leaves_requests_on_the_release_they_began_on(&platform).await;
+    upgrade::says_that_a_release_was_yanked(&platform).await;
     assert_eq!(
         platform.process_id(),
         process,

@@ -134,3 +134,32 @@ pub(crate) async fn leaves_requests_on_the_release_they_began_on(platform: &Plat
     );
     platform.limit("cedar", json!({ "deadline": null })).await;
 }
+
+/// Visitors of a yanked release are told so, and where it goes on from there.
+pub(crate) async fn says_that_a_release_was_yanked(platform: &Platform) {
+    let site = platform.site("cedar", "/rolling");
+    let cli = Cli::of(platform);
+    let _ = site.get("/").await.expect(200);
+    let _ = cli
+        .run("release yank rolling@2.0.0 --reason unsafe")
+        .await
+        .ok();
+    for path in ["/", "/counter", "/deep/er"] {
+        let problem = site.get(path).await.problem(503, "release-yanked");
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        for word in [
+            "rolling 2.0.0",
+            "(unsafe)",
+            "install upgrade cedar/main rolling",
+        ] {
+            assert!(detail.contains(word), "{detail}");
+        }
+    }
+    let unknown = platform.site("cedar", "").get("/nowhere").await;
+    let _ = unknown.problem(404, "unknown-path");
+    let _ = cli
+        .run("install upgrade cedar/main rolling@1.0.0")
+        .await
+        .ok();
+    let _ = site.get("/counter").await.expect(200);
+}

@@ -48,6 +48,29 @@ impl Server {
         answer
     }
 
+    /// Sends a request that stays under way until it is aborted.
+    pub fn spawn(&self, request: Request<Body>) -> tokio::task::AbortHandle {
+        let router = self.router.clone();
+        tokio::spawn(async move { drop(router.oneshot(request).await) }).abort_handle()
+    }
+
+    /// Sends requests until one has the answer that is waited for.
+    pub async fn send_until(
+        &self,
+        is_it: impl Fn(&Answer) -> bool,
+        request: impl Fn() -> Request<Body>,
+    ) -> Answer {
+        let begun = std::time::Instant::now();
+        loop {
+            let answer = self.send(request()).await;
+            if is_it(&answer) {
+                return answer;
+            }
+            assert!(begun.elapsed().as_secs() < 20, "still {answer:?}");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// A call with a JSON body, `Null` for none.
     pub async fn call(&self, secret: &str, method: Method, path: &str, body: &Value) -> Answer {
         self.send(request(secret, method, path, body)).await

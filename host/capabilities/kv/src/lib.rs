@@ -86,6 +86,7 @@ impl Capability for Kv {
             scope: Arc::new(Scope {
                 instance: instance.id,
                 app: install.app.clone(),
+                weight: instance.limits.get(Dimension::CpuWeight),
                 storage_bytes_max: instance.limits.get(Dimension::Storage),
             }),
         }))

@@ -15,6 +15,9 @@ pub struct Scope {
     pub instance: InstanceId,
     /// The app that the buckets belong to.
     pub app: Slug,
+    /// The instance's share of the time that databases work, beside the shares of others
+    /// ([`cloudware_types::Dimension::CpuWeight`]).
+    pub weight: u64,
     /// Size that the instance's storage may have, in bytes.
     pub storage_bytes_max: u64,
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use cloudware_types::InstanceId;
 
 use crate::{
-    BucketName, Change, Changed, Entry, Exchange, KEY_BYTES_MAX, Key, KvError, KvStore, Listing,
-    Place, Scope, Start, VALUE_BYTES_MAX, Value,
+    BucketName, CALL_KEYS_MAX, Change, Changed, Entry, Exchange, KEY_BYTES_MAX, Key, KvError,
+    KvStore, Listing, Place, Scope, Start, VALUE_BYTES_MAX, Value,
 };
 
 /// How many tasks compete for one key.
@@ -25,6 +25,7 @@ pub async fn run(open: impl Fn() -> Arc<dyn KvStore>) {
     batches_are_all_or_nothing(&*store).await;
     buckets_apps_and_instances_are_apart(&*store).await;
     a_full_storage_refuses_and_keeps_what_it_has(&*store).await;
+    ever_more_keys_end_with_the_storage(&*store).await;
     bounds_are_reached_and_not_passed(&*store).await;
     acknowledged_is_durable(store, open).await;
 }
@@ -39,6 +40,7 @@ fn place_in(instance: InstanceId, app: &str, bucket: &str, storage_bytes_max: u6
         scope: Arc::new(Scope {
             instance,
             app: app.parse().expect("the suite's app names are slugs"),
+            weight: 100,
             storage_bytes_max,
         }),
         bucket: BucketName::parse(bucket).expect("the suite's bucket names are valid"),
@@ -311,6 +313,41 @@ async fn a_full_storage_refuses_and_keeps_what_it_has(store: &dyn KvStore) {
         assert!(get(store, &place, &format!("k{number}")).await.is_some());
     }
     assert!(delete(store, &place, "k0").await, "room can be made");
+    set(store, &place, "again", b"1").await;
+}
+
+async fn ever_more_keys_end_with_the_storage(store: &dyn KvStore) {
+    let place = place_in(InstanceId::generate(), "stock", "many", 2 << 20);
+    let mut kept = 0;
+    let refusal = loop {
+        let changes = (kept..kept + CALL_KEYS_MAX)
+            .map(|number| Change::Set(key(&format!("k{number:07}")), value(b"")))
+            .collect();
+        match store.change(&place, changes).await {
+            Ok(_) => kept += CALL_KEYS_MAX,
+            Err(error) => break error,
+        }
+        assert!(kept < 1_000_000, "a storage of 2 MiB took a million keys");
+    };
+    assert_eq!(refusal, KvError::Full);
+    assert!(kept > 0, "at least one batch fits");
+    // All that was acknowledged is there, also by a far offset, and no page has more than it should.
+    let mut listing = Listing {
+        prefix: "k".to_owned(),
+        start: Start::Offset(kept as u64 - 10),
+        limit: CALL_KEYS_MAX,
+    };
+    let last = store.list(&place, listing.clone()).await;
+    assert_eq!(last.expect("a list succeeds").keys.len(), 10);
+    listing.start = Start::First;
+    let first = store.list(&place, listing).await.expect("a list succeeds");
+    assert_eq!(
+        (first.keys.len(), first.more),
+        (CALL_KEYS_MAX, kept > CALL_KEYS_MAX)
+    );
+    let deletions = first.keys.iter().map(|name| Change::Delete(key(name)));
+    let deleted = store.change(&place, deletions.collect()).await;
+    assert!(deleted.is_ok(), "room can be made: {deleted:?}");
     set(store, &place, "again", b"1").await;
 }
 

@@ -82,7 +82,9 @@ impl Capability for Sql {
             store: Arc::clone(&self.store),
             scope: Scope {
                 instance: instance.id,
+                app: install.app.clone(),
                 namespace,
+                weight: instance.limits.get(Dimension::CpuWeight),
                 storage_bytes_max: instance.limits.get(Dimension::Storage),
                 invocation: 0,
             },

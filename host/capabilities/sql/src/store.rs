@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use cloudware_instance_db::{Description, Mode, Namespace, Outcome, Request, RowSet, Worked};
-use cloudware_types::InstanceId;
+use cloudware_types::{InstanceId, Slug};
 
 /// Why a statement was refused. Outside a transaction nothing was changed; inside one, the transaction
 /// stays open unless said otherwise, and the statement had no effect.
@@ -15,8 +15,13 @@ pub use cloudware_instance_db::Error as SqlError;
 pub struct Scope {
     /// The instance whose database it is.
     pub instance: InstanceId,
+    /// The app, which shares the instance's connections with its other apps.
+    pub app: Slug,
     /// The namespace that the app owns.
     pub namespace: Namespace,
+    /// The instance's share of the time that databases work, beside the shares of others
+    /// ([`cloudware_types::Dimension::CpuWeight`]).
+    pub weight: u64,
     /// Size that the instance's storage may have, in bytes.
     pub storage_bytes_max: u64,
     /// Number of the invocation that asks, unique while it runs; 0 for none. A backend uses it to answer

@@ -73,6 +73,10 @@ impl<F: Fixture> Bench<'_, F> {
 fn scope_of(instance: InstanceId, namespace: &str) -> Scope {
     Scope {
         instance,
+        app: namespace
+            .parse()
+            .expect("the suite's namespaces are app names too"),
+        weight: 100,
         namespace: namespace.parse().expect("the suite's namespaces are valid"),
         storage_bytes_max: 64 << 20,
         invocation: 0,

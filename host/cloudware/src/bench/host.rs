@@ -86,6 +86,7 @@ impl Host {
             unavailable: None,
             limits: Arc::clone(&limits),
             installs: Vec::new(),
+            yanked: Vec::new(),
         };
         let install = DesiredInstall {
             id: Id::generate(),

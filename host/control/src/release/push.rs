@@ -25,15 +25,17 @@ pub struct Pushed {
     pub warnings: Vec<Problem>,
 }
 
-/// Whether the caller may push for this provider; asked before an upload is read.
+/// The provider for which the caller may push; asked before an upload is read.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`], [`Error::Forbidden`], [`Error::NotFound`] for the provider.
-pub async fn may_push(control: &Control, call: &Call, provider: Option<&str>) -> Result<(), Error> {
+pub async fn may_push(
+    control: &Control,
+    call: &Call,
+    provider: Option<&str>,
+) -> Result<Provider, Error> {
     let mut db = control.store.read().await?;
-    provider::publishing(&mut db, call, provider)
-        .await
-        .map(drop)
+    provider::publishing(&mut db, call, provider).await
 }
 
 /// Checks an archive and publishes it as a release of its provider's app: the caller's, or the one

@@ -18,7 +18,7 @@ pub(crate) struct InstanceRow {
     pub instance_suspended: bool,
 }
 
-/// One enabled install.
+/// One enabled install, also one of a yanked release.
 pub(crate) struct InstallRow {
     pub id: InstallId,
     pub instance: InstanceId,
@@ -35,6 +35,8 @@ pub(crate) struct ReleaseRow {
     pub version: Version,
     pub component: Digest,
     pub manifest: Manifest,
+    pub is_yanked: bool,
+    pub state_reason: Option<String>,
 }
 
 /// All instances, or one.
@@ -54,17 +56,15 @@ pub(crate) async fn instances(
     all(&rows, instance)
 }
 
-/// The enabled installs of all instances, or of one; those of yanked releases are left out, because
-/// a yanked release never starts.
+/// The enabled installs of all instances, or of one, those of yanked releases included.
 pub(crate) async fn installs(
     db: &mut Connection,
     only: Option<InstanceId>,
 ) -> Result<Vec<InstallRow>> {
     let rows = sqlx::query(
         "SELECT l.id, l.instance_id, l.release_id, l.mount, l.config, l.grants, a.slug AS app
-         FROM installs l JOIN apps a ON a.id = l.app_id JOIN releases r ON r.id = l.release_id
-         WHERE l.state = 'enabled' AND r.state <> 'yanked'
-           AND (CAST($1 AS TEXT) IS NULL OR l.instance_id = $1)
+         FROM installs l JOIN apps a ON a.id = l.app_id
+         WHERE l.state = 'enabled' AND (CAST($1 AS TEXT) IS NULL OR l.instance_id = $1)
          ORDER BY a.slug",
     )
     .bind(only.map(|id| id.to_string()))
@@ -79,7 +79,7 @@ pub(crate) async fn releases(
     only: Option<InstanceId>,
 ) -> Result<Vec<ReleaseRow>> {
     let rows = sqlx::query(
-        "SELECT id, version, component_digest, manifest FROM releases
+        "SELECT id, version, component_digest, manifest, state, state_reason FROM releases
          WHERE id IN (SELECT release_id FROM installs
                       WHERE state = 'enabled' AND (CAST($1 AS TEXT) IS NULL OR instance_id = $1))",
     )
@@ -92,6 +92,8 @@ pub(crate) async fn releases(
             version: parsed(row, "version")?,
             component: parsed(row, "component_digest")?,
             manifest: json(row, "manifest")?,
+            is_yanked: row.try_get::<&str, _>("state")? == "yanked",
+            state_reason: row.try_get("state_reason")?,
         })
     })
 }

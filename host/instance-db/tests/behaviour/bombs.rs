@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use cloudware_instance_db::{Error, Mode, Request, Value};
+use cloudware_types::InstanceId;
 
-use crate::fixture::{Fixture, refused, request, scope};
+use crate::fixture::{Fixture, STOCK, STORAGE, refused, request, scope, steps};
 
 /// Enough for a loaded machine, far below what any bomb would take.
 const SOON: Duration = Duration::from_secs(15);
@@ -190,6 +191,123 @@ async fn a_full_quota_is_told_from_a_bad_statement_and_can_be_mended() {
     for _ in 0..10 {
         fixture.execute(grow).await.unwrap();
     }
+}
+
+/// Bombs of one instance, several at a time, on two threads, and another instance that asks meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_instance_works_on_while_bombs_go_off() {
+    let fixture = Fixture::with(|config| config.workers_max = 2);
+    fixture.migrate("stock", &[STOCK]).await;
+    let bombed = fixture.database();
+    let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
+    let items = "stock_items a, stock_items b, stock_items c, stock_items d, stock_items e, stock_items f, \
+                 stock_items g, stock_items h, stock_items i, stock_items j, stock_items k, stock_items l";
+    let mut bombs = tokio::task::JoinSet::new();
+    for statement in [
+        format!(
+            "SELECT count(a.id + o.id) FROM {items}, stock_items m, stock_items n, stock_items o"
+        ),
+        format!("SELECT a.sku FROM {items} ORDER BY a.sku, l.sku, f.id"),
+        format!("{endless} SELECT max(i) FROM n"),
+        format!("{endless} SELECT count(*) FROM n a JOIN n b ON a.i < b.i"),
+        format!("{endless} SELECT i, randomblob(100000) AS r FROM n ORDER BY r"),
+        format!("{endless} SELECT group_concat(hex(randomblob(1000))) FROM n"),
+        format!(
+            "{endless} SELECT count(*) FROM n WHERE printf('%.*c', 100000, 'a') || i LIKE '%a%a%a%a%b'"
+        ),
+        format!(
+            "{endless} SELECT count(*) FROM n WHERE printf('%.*c', 100000, 'a') || i GLOB '*a*a*a*a*b'"
+        ),
+        format!("{endless} SELECT sum(length(hex(zeroblob(3000000)))) FROM n"),
+        "SELECT sku REGEXP 'a*a*a*b' FROM stock_items".into(),
+    ] {
+        let bombed = std::sync::Arc::clone(&bombed);
+        bombs.spawn(async move {
+            let asked = within(&statement, 500);
+            let result = bombed.query(&scope("stock"), asked).await.result;
+            let refused = matches!(
+                result,
+                Err(Error::TimeExceeded | Error::Statement(_) | Error::RowsReadExceeded)
+            );
+            assert!(refused, "{statement}: {result:?}");
+        });
+    }
+    let other = InstanceId::generate();
+    let namespace = "stock".parse().unwrap();
+    let migrated = fixture
+        .dbs
+        .migrate(other, &namespace, steps(&[STOCK]), 1, STORAGE);
+    migrated.await.unwrap();
+    let neighbour = fixture.dbs.get(other).unwrap();
+    let mut meanwhile = 0;
+    while !bombs.is_empty() {
+        let update = request("UPDATE stock_items SET amount = amount + 1 WHERE id = 1");
+        let updated = neighbour.execute(&scope("stock"), update).await;
+        assert_eq!(updated.result.unwrap().affected, 1);
+        meanwhile += 1;
+        while let Some(ended) = bombs.try_join_next() {
+            ended.unwrap();
+        }
+    }
+    // Nine bombs of half a second on one thread: the neighbour, who has the other, works at least as
+    // often as there are bombs, or it has waited for each of them.
+    assert!(
+        meanwhile > 20,
+        "{meanwhile} updates while the bombs went off"
+    );
+    assert_alive(&fixture).await;
+}
+
+#[tokio::test]
+async fn triggers_that_multiply_are_stopped() {
+    // Each row of a table becomes ten of the next.
+    let mut schema = "CREATE TABLE stock_items (id INTEGER PRIMARY KEY, amount INTEGER); \
+                      INSERT INTO stock_items (amount) VALUES (1), (2), (3);"
+        .to_owned();
+    for table in 0..12 {
+        schema += &format!("CREATE TABLE stock_t{table} (n INTEGER);");
+    }
+    for table in 0..11 {
+        let next = table + 1;
+        let rows = ["(new.n)"; 10].join(", ");
+        schema += &format!(
+            "CREATE TRIGGER stock_g{table} AFTER INSERT ON stock_t{table} BEGIN INSERT INTO stock_t{next} VALUES {rows}; END;"
+        );
+    }
+    // And two that fire each other.
+    schema += "CREATE TABLE stock_ping (n INTEGER); CREATE TABLE stock_pong (n INTEGER);
+        CREATE TRIGGER stock_there AFTER INSERT ON stock_ping BEGIN INSERT INTO stock_pong VALUES (new.n + 1); END;
+        CREATE TRIGGER stock_back AFTER INSERT ON stock_pong BEGIN INSERT INTO stock_ping VALUES (new.n + 1); END;";
+    let fixture = Fixture::new();
+    fixture.migrate("stock", &[&schema]).await;
+    let database = fixture.database();
+    let stock = scope("stock");
+    let multiply = within("INSERT INTO stock_t0 VALUES (1)", 500);
+    let stopped = refused(database.execute(&stock, multiply).await);
+    assert!(
+        matches!(
+            stopped,
+            Error::TimeExceeded | Error::Full | Error::Statement(_)
+        ),
+        "{stopped:?}"
+    );
+    for table in 0..12 {
+        let count = format!("SELECT count(*) FROM stock_t{table}");
+        assert_eq!(
+            fixture.cell("stock", &count).await,
+            Value::Integer(0),
+            "{table}"
+        );
+    }
+    // SQLite fires a trigger once for each change that caused it, however they are connected.
+    let ping = request("INSERT INTO stock_ping VALUES (1)");
+    let _ = database.execute(&stock, ping).await;
+    let rows = "SELECT (SELECT count(*) FROM stock_ping) + (SELECT count(*) FROM stock_pong)";
+    let Value::Integer(rows) = fixture.cell("stock", rows).await else {
+        panic!("a count is a number");
+    };
+    assert!(rows <= 32, "{rows} rows came of one");
+    assert_alive(&fixture).await;
 }
 
 /// Memory of this process that is in use.

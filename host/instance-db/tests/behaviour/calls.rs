@@ -5,22 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloudware_instance_db::{AppScope, Error, Holder, Mode, Value};
+use cloudware_instance_db::{AppKey, AppScope, Error, Holder, Mode, Value};
 use cloudware_types::InstanceId;
 
-use crate::fixture::{Fixture, STOCK, STORAGE, refused, request, scope, steps};
+use crate::fixture::{Fixture, STOCK, STORAGE, eventually, refused, request, scope, steps};
 
 const ENDLESS: &str =
     "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
-
-/// Waits for something that another task brings about.
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < Duration::from_secs(20), "never: {what}");
-        tokio::task::yield_now().await;
-    }
-}
 
 #[tokio::test]
 async fn a_caller_that_goes_away_frees_its_turn_at_once() {
@@ -104,7 +95,7 @@ async fn one_who_holds_the_turn_is_not_made_to_wait_for_itself() {
     let fixture = Fixture::with_apps().await;
     let database = fixture.database();
     let me = AppScope {
-        holder: Holder::new(7),
+        holder: Holder::new(7, AppKey::of("stock")),
         ..scope("stock")
     };
     let open = database.begin(&me, Mode::Write).await.result.unwrap();
@@ -129,7 +120,7 @@ async fn one_who_drops_the_turn_can_take_it_again_at_once() {
     let fixture = Fixture::with_apps().await;
     let database = fixture.database();
     let me = AppScope {
-        holder: Holder::new(7),
+        holder: Holder::new(7, AppKey::of("stock")),
         ..scope("stock")
     };
     for _ in 0..100 {

@@ -1,9 +1,12 @@
 //! Databases in a directory of their own, with the tables of two apps.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use cloudware_instance_db::{
-    AppScope, Config, Database, Error, Holder, InstanceDbs, Mode, Outcome, Request, RowSet,
+    AppKey, AppScope, Config, Database, Error, Holder, InstanceDbs, Mode, Outcome, Request, RowSet,
     Transaction, Value, Worked,
 };
 use cloudware_types::{InstanceId, Migration};
@@ -121,7 +124,7 @@ pub fn scope(namespace: &str) -> AppScope {
     AppScope {
         namespace: namespace.parse().unwrap(),
         storage_bytes_max: STORAGE,
-        holder: Holder::ANONYMOUS,
+        holder: Holder::new(0, AppKey::of(namespace)),
     }
 }
 
@@ -149,4 +152,13 @@ pub fn steps(ups: &[&str]) -> Vec<Migration> {
 
 pub fn refused<T: std::fmt::Debug>(worked: Worked<T>) -> Error {
     worked.result.unwrap_err()
+}
+
+/// Waits for something that another task brings about.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "never: {what}");
+        tokio::task::yield_now().await;
+    }
 }

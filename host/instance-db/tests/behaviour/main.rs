@@ -4,6 +4,7 @@
 
 mod bombs;
 mod calls;
+mod fairness;
 mod files;
 mod fixture;
 mod isolation;

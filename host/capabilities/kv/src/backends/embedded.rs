@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudware_instance_db::{Database, Error, Holder, InstanceDbs, PlatformScope, Worked};
+use cloudware_instance_db::{AppKey, Database, Error, Holder, InstanceDbs, PlatformScope, Worked};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
@@ -32,7 +32,8 @@ impl EmbeddedKv {
         let scope = PlatformScope {
             storage_bytes_max: place.scope.storage_bytes_max,
             time_max: CALL_TIME_MAX,
-            holder: Holder::new(place.invocation),
+            holder: Holder::new(place.invocation, AppKey::of(place.scope.app.as_str()))
+                .with_weight(place.scope.weight),
         };
         Ok((database, scope))
     }

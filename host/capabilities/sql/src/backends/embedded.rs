@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use cloudware_instance_db::{
-    AppScope, Database, Description, Holder, InstanceDbs, Mode, Outcome, Request, RowSet,
+    AppKey, AppScope, Database, Description, Holder, InstanceDbs, Mode, Outcome, Request, RowSet,
     Transaction, Worked,
 };
 
@@ -30,7 +30,8 @@ impl EmbeddedSql {
         let scope = AppScope {
             namespace: scope.namespace.clone(),
             storage_bytes_max: scope.storage_bytes_max,
-            holder: Holder::new(scope.invocation),
+            holder: Holder::new(scope.invocation, AppKey::of(scope.app.as_str()))
+                .with_weight(scope.weight),
         };
         Ok((database, scope))
     }

@@ -1,0 +1,194 @@
+//! The threads on which SQLite works. They are the databases' own, because a statement may compute for
+//! seconds and a commit waits for the disk, and they have a lower priority than the threads that serve
+//! sockets and run guests. Instances share them fairly, as [`crate::fair`] says.
+
+use std::{
+    cell::Cell,
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
+
+use cloudware_types::InstanceId;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use rustix::process::{getpriority_process, setpriority_process};
+
+use crate::{
+    fair::{FairQueue, Pushed},
+    limits::WORKER_IDLE_MAX,
+};
+
+/// Work of an instance.
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads; they end when this is dropped and what was begun is done.
+pub(crate) struct Pool {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    work: Condvar,
+    epoch: Instant,
+    threads_max: usize,
+    /// The priority that the threads have, as the system counts: more is less.
+    priority: i32,
+}
+
+struct State {
+    queue: FairQueue<InstanceId, Job>,
+    /// What may begin and waits for a thread only: never more than there are places.
+    ready: VecDeque<Begun>,
+    threads: usize,
+    /// Threads that wait and that nobody has woken.
+    idle: usize,
+    /// Threads that were woken and do not run yet.
+    woken: usize,
+    is_closed: bool,
+}
+
+struct Begun {
+    instance: InstanceId,
+    at: u64,
+    job: Job,
+}
+
+thread_local! {
+    static ON_WORKER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread may wait for the disk.
+pub(crate) fn is_worker() -> bool {
+    ON_WORKER.get()
+}
+
+impl Pool {
+    /// At most `workers` threads, each `nice` steps below the priority of the caller's thread. One is
+    /// started now, so that there is always one; the others when they are needed.
+    pub(crate) fn start(workers: usize, nice: u8) -> std::io::Result<Self> {
+        let priority = getpriority_process(None).map_or(0, |own| (own + i32::from(nice)).min(19));
+        let inner = Arc::new(Inner {
+            state: Mutex::new(State {
+                queue: FairQueue::new(workers),
+                ready: VecDeque::new(),
+                threads: 1,
+                idle: 0,
+                woken: 0,
+                is_closed: false,
+            }),
+            work: Condvar::new(),
+            epoch: Instant::now(),
+            threads_max: workers,
+            priority,
+        });
+        inner.spawn()?;
+        Ok(Self { inner })
+    }
+
+    /// Runs `job` for an instance when its turn comes. Where it must wait, gives its number for
+    /// [`Self::forget`].
+    pub(crate) fn submit(&self, instance: InstanceId, weight: u32, job: Job) -> Option<u64> {
+        let mut state = self.inner.state.lock();
+        let now = self.inner.now();
+        match state.queue.push(instance, weight, job, now) {
+            Pushed::Waits(ticket) => Some(ticket),
+            Pushed::Starts(job) => {
+                let at = now;
+                state.ready.push_back(Begun { instance, at, job });
+                self.inner.wake_one(state);
+                None
+            }
+        }
+    }
+
+    /// Takes back what has not begun. The caller drops it, on a thread where that is allowed.
+    pub(crate) fn forget(&self, instance: InstanceId, ticket: u64) -> Option<Job> {
+        self.inner.state.lock().queue.remove(instance, ticket)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.inner.state.lock().is_closed = true;
+        self.inner.work.notify_all();
+    }
+}
+
+impl Inner {
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Sees that a thread takes what is ready.
+    fn wake_one(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if state.idle > 0 {
+            state.idle -= 1;
+            state.woken += 1;
+            drop(state);
+            self.work.notify_one();
+            return;
+        }
+        if state.threads == self.threads_max {
+            // There is a thread for each place, so one is on its way to what is ready.
+            return;
+        }
+        state.threads += 1;
+        drop(state);
+        if let Err(error) = self.spawn() {
+            self.state.lock().threads -= 1;
+            tracing::warn!(%error, "no further thread for databases can be started; calls wait for those that there are");
+        }
+    }
+
+    fn spawn(self: &Arc<Self>) -> std::io::Result<()> {
+        let inner = Arc::clone(self);
+        std::thread::Builder::new()
+            .name("db-worker".into())
+            .spawn(move || inner.work())
+            .map(drop)
+    }
+
+    fn work(self: &Arc<Self>) {
+        ON_WORKER.set(true);
+        // Where the system refuses a lower priority, the threads work with the ordinary one.
+        let _ = setpriority_process(None, self.priority);
+        let mut state = self.state.lock();
+        loop {
+            if let Some(begun) = state.ready.pop_front() {
+                drop(state);
+                state = self.run(begun);
+                continue;
+            }
+            if state.is_closed {
+                break;
+            }
+            state.idle += 1;
+            let waited = self.work.wait_for(&mut state, WORKER_IDLE_MAX);
+            if state.woken > 0 {
+                state.woken -= 1;
+            } else {
+                state.idle -= 1;
+            }
+            if waited.timed_out() && state.ready.is_empty() && state.threads > 1 {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+
+    /// Runs what was begun, and finds what begins in its place.
+    fn run(&self, begun: Begun) -> MutexGuard<'_, State> {
+        let Begun { instance, at, job } = begun;
+        // A panic was reported when it happened; the caller finds its answer missing.
+        let _ = catch_unwind(AssertUnwindSafe(job));
+        let mut state = self.state.lock();
+        let now = self.now();
+        state.queue.finish(instance, at, now);
+        while let Some((instance, job)) = state.queue.next(now) {
+            let at = now;
+            state.ready.push_back(Begun { instance, at, job });
+        }
+        state
+    }
+}
