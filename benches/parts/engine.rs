@@ -8,7 +8,7 @@ use cloudware_engine::{
     Admission, BoundInstall, Engine, EngineConfig, Journal, NobodyObserves, Rate, Sandbox,
 };
 use cloudware_types::{
-    Class, DesiredInstall, DesiredInstance, Digest, Dimension, Id, Limit, Limits, Reuse,
+    Class, DesiredInstall, DesiredInstance, Digest, Dimension, Id, Limit, Limits, OtherPlans, Reuse,
 };
 use criterion::Criterion;
 use tokio::runtime::Runtime;
@@ -91,6 +91,7 @@ async fn bind(config: &EngineConfig, journal: Arc<Journal>) -> (Arc<Engine>, Arc
         unavailable: None,
         limits: Arc::clone(&limits),
         installs: Vec::new(),
+        yanked: Vec::new(),
     };
     let install = DesiredInstall {
         id: Id::generate(),
@@ -104,6 +105,7 @@ async fn bind(config: &EngineConfig, journal: Arc<Journal>) -> (Arc<Engine>, Arc
         config: Arc::default(),
         database_namespace: None,
         limits,
+        other_plans: OtherPlans::default(),
     };
     let bound = engine.bind(&instance, &install).await.unwrap();
     (engine, bound)

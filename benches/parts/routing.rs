@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use cloudware_gateway::{Mount, RouteTable, Site};
+use cloudware_gateway::{Mount, NotServed, RouteTable, Site};
 use cloudware_types::InstanceId;
 use criterion::Criterion;
 
@@ -38,7 +38,7 @@ pub fn lookup(criterion: &mut Criterion) {
 fn site(number: u32) -> Site {
     let mount = |app| Mount {
         prefix: format!("/app-{app}"),
-        install: None,
+        install: Err(NotServed::Broken),
     };
     Site {
         tenant: format!("tenant-{number}").parse().unwrap(),

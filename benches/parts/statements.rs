@@ -66,7 +66,7 @@ async fn prepare(dir: std::path::PathBuf) -> (Arc<Database>, AppScope) {
     let scope = AppScope {
         namespace,
         storage_bytes_max: STORAGE_BYTES,
-        holder: Holder::ANONYMOUS,
+        holder: Holder::PLATFORM,
     };
     (databases.get(instance).unwrap(), scope)
 }

@@ -12,7 +12,7 @@ use cloudware_capability::{
 };
 use cloudware_types::{
     Class, DesiredInstall, DesiredInstance, Digest, Dimension, InstallId, InstanceId, Limits,
-    ReleaseId, Reuse, StopCause, TenantId,
+    OtherPlans, ReleaseId, Reuse, StopCause, TenantId,
 };
 use wasmtime::{
     Engine, Store,
@@ -55,6 +55,7 @@ pub fn install() -> DesiredInstall {
         config: Arc::default(),
         database_namespace: Some("stock".into()),
         limits: Arc::default(),
+        other_plans: OtherPlans::default(),
     }
 }
 

@@ -21,6 +21,7 @@ mod limit;
 mod limits;
 mod openapi;
 mod page;
+mod plan;
 mod problem;
 mod product;
 mod provider;
@@ -84,8 +85,12 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(provider::provider_create, provider::provider_list))
         .routes(routes!(provider::provider_get))
         .routes(routes!(product::product_list))
+        .routes(routes!(plan::plan_create, plan::plan_list))
+        .routes(routes!(plan::plan_get, plan::plan_delete))
+        .routes(routes!(quota::quota_get_plan, quota::quota_set_plan))
         .routes(routes!(tenant::tenant_create, tenant::tenant_list))
         .routes(routes!(tenant::tenant_get, tenant::tenant_rename))
+        .routes(routes!(tenant::tenant_set_plan))
         .routes(routes!(tenant::tenant_suspend))
         .routes(routes!(tenant::tenant_resume))
         .routes(routes!(quota::quota_get_tenant, quota::quota_set_tenant))

@@ -19,7 +19,7 @@ use crate::{
 #[derive(OpenApi)]
 #[openapi(info(
     title = "cloudware",
-    description = "The control plane of a cloudware platform: catalog, tenants, instances, installs, quotas, usage and audit.\n\nEvery call but `GET /health` and this document needs an access token. What a caller may not see is answered as not found. Lists are paged: pass the `next` of a page as `after`. Single resources have an `ETag`; send it as `If-Match` to change them only if nobody else has."
+    description = "The control plane of a cloudware platform: catalog, plans, tenants, instances, installs, quotas, usage and audit.\n\nEvery call but `GET /health` and this document needs an access token. What a caller may not see is answered as not found. Lists are paged: pass the `next` of a page as `after`. Single resources have an `ETag`; send it as `If-Match` to change them only if nobody else has."
 ))]
 struct Base;
 

@@ -1,16 +1,16 @@
-//! Quotas over HTTP: the limits in force at a tenant, an instance or an install, with where they
-//! come from, and their change.
+//! Quotas over HTTP: the limits in force at a plan, a tenant, an instance or an install, with where they
+//! come from and how much of them is used, and their change.
 
 use std::collections::BTreeMap;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State},
 };
 use cloudware_control::{EffectiveLimit, Error, QuotaChange, QuotaSetting, QuotaTarget, quota};
-use cloudware_types::{Limit, format_quantity, parse_quantity};
+use cloudware_types::{Limit, Standing, format_quantity, parse_quantity, percent};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     Api,
@@ -32,14 +32,48 @@ pub(crate) struct QuotaView {
 pub(crate) struct EffectiveLimitView {
     /// The limit.
     name: &'static str,
+    /// `invocation` (one sandboxed run) or `instance` (all of it together).
+    #[schema(value_type = String)]
+    scope: cloudware_types::Scope,
+    /// Of which invocations: `request`, `hook` or `job`; says nothing where it bounds an instance.
+    #[schema(value_type = String)]
+    class: cloudware_types::Class,
     /// The value in force, in the limit's unit.
     value: u64,
     /// The value for people.
     text: String,
-    /// The level that set it: `default`, `manifest`, `tenant`, `instance` or `install`.
+    /// The level that set it: `default`, `manifest`, `plan`, `tenant`, `instance` or `install`.
     level: &'static str,
+    /// What is used at present, where that was asked for and is known, in the limit's unit.
+    #[serde(flatten)]
+    usage: Option<LimitUsageView>,
     /// Every level that sets it, weak to strong; the last one is in force.
     settings: Vec<SettingView>,
+}
+
+/// How much of a limit is used at present.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LimitUsageView {
+    /// What is used, in the limit's unit.
+    used: u64,
+    /// The same for people.
+    used_text: String,
+    /// The same in whole percent of the value in force.
+    percent: u64,
+    /// `ok`, `soft` (from 80 % on: nothing is refused yet) or `hard` (more is refused).
+    #[schema(value_type = String)]
+    state: Standing,
+}
+
+/// What is wanted beside the limits.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct QuotaQuery {
+    /// Whether to say how much of the limits is used at present; for an instance or an install.
+    #[serde(default)]
+    #[param(required = false)]
+    usage: bool,
 }
 
 /// One value that one level sets.
@@ -47,8 +81,13 @@ pub(crate) struct EffectiveLimitView {
 pub(crate) struct SettingView {
     /// The level.
     level: &'static str,
+    /// The name of the plan, at the level of plans.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
     /// The value, in the limit's unit.
     value: u64,
+    /// The value for people.
+    text: String,
     /// Who set it.
     set_by: String,
     /// When it was set (RFC 3339); absent for the default.
@@ -106,11 +145,13 @@ impl QuotaPatch {
     }
 }
 
-impl From<QuotaSetting> for SettingView {
-    fn from(setting: QuotaSetting) -> Self {
+impl SettingView {
+    fn new(limit: Limit, setting: QuotaSetting) -> Self {
         Self {
             level: setting.level.as_str(),
+            plan: setting.plan.map(|plan| plan.to_string()),
             value: setting.value,
+            text: format_quantity(limit.unit(), setting.value),
             set_by: setting.set_by,
             set_at: setting.set_at.map(|time| time.to_string()),
             reason: setting.reason,
@@ -118,21 +159,40 @@ impl From<QuotaSetting> for SettingView {
     }
 }
 
-impl From<EffectiveLimit> for EffectiveLimitView {
-    fn from(limit: EffectiveLimit) -> Self {
-        let in_force = limit.in_force();
+impl LimitUsageView {
+    fn new(limit: Limit, used: u64, max: u64) -> Self {
         Self {
-            name: limit.limit.name(),
-            value: in_force.value,
-            text: format_quantity(limit.limit.unit(), in_force.value),
-            level: in_force.level.as_str(),
-            settings: limit.settings.into_iter().map(SettingView::from).collect(),
+            used,
+            used_text: format_quantity(limit.unit(), used),
+            percent: percent(used, max),
+            state: Standing::of(used, max),
+        }
+    }
+}
+
+impl EffectiveLimitView {
+    fn new(effective: EffectiveLimit, used: Option<u64>) -> Self {
+        let limit = effective.limit;
+        let in_force = effective.in_force();
+        let (value, level) = (in_force.value, in_force.level.as_str());
+        let settings = effective.settings.into_iter();
+        Self {
+            name: limit.name(),
+            scope: limit.scope(),
+            class: limit.class(),
+            value,
+            text: format_quantity(limit.unit(), value),
+            level,
+            usage: used.map(|used| LimitUsageView::new(limit, used, value)),
+            settings: settings
+                .map(|setting| SettingView::new(limit, setting))
+                .collect(),
         }
     }
 }
 
 fn of_tenant(tenant: String) -> QuotaTarget {
-    QuotaTarget {
+    QuotaTarget::Tenant {
         tenant,
         instance: None,
         app: None,
@@ -140,7 +200,7 @@ fn of_tenant(tenant: String) -> QuotaTarget {
 }
 
 fn of_instance(path: InstancePath) -> QuotaTarget {
-    QuotaTarget {
+    QuotaTarget::Tenant {
         tenant: path.tenant,
         instance: Some(path.instance),
         app: None,
@@ -148,16 +208,25 @@ fn of_instance(path: InstancePath) -> QuotaTarget {
 }
 
 fn of_install(path: InstallPath) -> QuotaTarget {
-    QuotaTarget {
+    QuotaTarget::Tenant {
         tenant: path.tenant,
         instance: Some(path.instance),
         app: Some(path.app),
     }
 }
 
-async fn get(api: Api, caller: Caller, target: QuotaTarget) -> Result<Json<QuotaView>, ApiError> {
-    let limits = quota::get(&api.control, &caller.0, &target).await?;
-    Ok(Json(view(limits)))
+async fn get(
+    api: Api,
+    Caller(call): Caller,
+    target: QuotaTarget,
+    query: QuotaQuery,
+) -> Result<Json<QuotaView>, ApiError> {
+    let limits = quota::get(&api.control, &call, &target).await?;
+    let used = match query.usage {
+        true => quota::used(&api.control, &call, &target).await?,
+        false => BTreeMap::new(),
+    };
+    Ok(Json(view(limits, &used)))
 }
 
 async fn set(
@@ -171,27 +240,62 @@ async fn set(
         quota::may_change(&api.control, &call, &target).await?;
         quota::change(&api.control, &call, &target, patch.change()?).await
     };
-    Ok(Json(view(to_the_end(change).await?)))
+    Ok(Json(view(to_the_end(change).await?, &BTreeMap::new())))
 }
 
-fn view(limits: Vec<EffectiveLimit>) -> QuotaView {
+fn view(limits: Vec<EffectiveLimit>, used: &BTreeMap<Limit, u64>) -> QuotaView {
+    let view = |effective: EffectiveLimit| {
+        let used = used.get(&effective.limit).copied();
+        EffectiveLimitView::new(effective, used)
+    };
     QuotaView {
-        limits: limits.into_iter().map(EffectiveLimitView::from).collect(),
+        limits: limits.into_iter().map(view).collect(),
     }
+}
+
+/// Show what a plan sets
+#[utoipa::path(
+    get, path = "/plans/{plan}/quota", tag = "quotas",
+    params(("plan" = String, Path, description = "Id or name of the plan")),
+    responses((status = 200, body = QuotaView), Refusal)
+)]
+pub(crate) async fn quota_get_plan(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(plan): Path<String>,
+) -> Result<Json<QuotaView>, ApiError> {
+    let only_limits = QuotaQuery { usage: false };
+    get(api, caller, QuotaTarget::Plan(plan), only_limits).await
+}
+
+/// Change the limits of all tenants that have a plan
+#[utoipa::path(
+    patch, path = "/plans/{plan}/quota", tag = "quotas", request_body = QuotaPatch,
+    params(("plan" = String, Path, description = "Id or name of the plan")),
+    responses((status = 200, body = QuotaView), Refusal)
+)]
+pub(crate) async fn quota_set_plan(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(plan): Path<String>,
+    Json(body): Json<QuotaPatch>,
+) -> Result<Json<QuotaView>, ApiError> {
+    set(api, caller, QuotaTarget::Plan(plan), body).await
 }
 
 /// Show the limits in force for a tenant
 #[utoipa::path(
     get, path = "/tenants/{tenant}/quota", tag = "quotas",
-    params(("tenant" = String, Path, description = "Id or name of the tenant")),
+    params(("tenant" = String, Path, description = "Id or name of the tenant"), QuotaQuery),
     responses((status = 200, body = QuotaView), Refusal)
 )]
 pub(crate) async fn quota_get_tenant(
     State(api): State<Api>,
     caller: Caller,
     Path(tenant): Path<String>,
+    Query(query): Query<QuotaQuery>,
 ) -> Result<Json<QuotaView>, ApiError> {
-    get(api, caller, of_tenant(tenant)).await
+    get(api, caller, of_tenant(tenant), query).await
 }
 
 /// Change the limits of all of a tenant's instances
@@ -212,15 +316,16 @@ pub(crate) async fn quota_set_tenant(
 /// Show the limits in force for an instance
 #[utoipa::path(
     get, path = "/tenants/{tenant}/instances/{instance}/quota", tag = "quotas",
-    params(InstancePath),
+    params(InstancePath, QuotaQuery),
     responses((status = 200, body = QuotaView), Refusal)
 )]
 pub(crate) async fn quota_get_instance(
     State(api): State<Api>,
     caller: Caller,
     Path(path): Path<InstancePath>,
+    Query(query): Query<QuotaQuery>,
 ) -> Result<Json<QuotaView>, ApiError> {
-    get(api, caller, of_instance(path)).await
+    get(api, caller, of_instance(path), query).await
 }
 
 /// Change the limits of an instance
@@ -241,15 +346,16 @@ pub(crate) async fn quota_set_instance(
 /// Show the limits in force for an install
 #[utoipa::path(
     get, path = "/tenants/{tenant}/instances/{instance}/installs/{app}/quota", tag = "quotas",
-    params(InstallPath),
+    params(InstallPath, QuotaQuery),
     responses((status = 200, body = QuotaView), Refusal)
 )]
 pub(crate) async fn quota_get_install(
     State(api): State<Api>,
     caller: Caller,
     Path(path): Path<InstallPath>,
+    Query(query): Query<QuotaQuery>,
 ) -> Result<Json<QuotaView>, ApiError> {
-    get(api, caller, of_install(path)).await
+    get(api, caller, of_install(path), query).await
 }
 
 /// Change the limits of an install

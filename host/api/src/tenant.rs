@@ -26,6 +26,9 @@ pub(crate) struct TenantView {
     slug: String,
     /// Its name for people.
     title: String,
+    /// Its plan, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
     /// `active` or `suspended`.
     state: String,
     /// Why it is suspended.
@@ -46,6 +49,8 @@ pub(crate) struct TenantCreate {
     slug: Slug,
     /// Its name for people; the slug if absent.
     title: Option<String>,
+    /// Its plan, by id or name; none if absent.
+    plan: Option<String>,
 }
 
 /// What of a tenant is to be changed.
@@ -54,6 +59,18 @@ pub(crate) struct TenantCreate {
 pub(crate) struct TenantPatch {
     /// Its new name for people.
     title: String,
+}
+
+/// Which plan a tenant is to have.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TenantPlan {
+    /// Id or name of the plan; null for none.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required)]
+    plan: Option<String>,
+    /// Why, for the audit trail and those whom it concerns.
+    reason: Option<String>,
 }
 
 /// Why something is taken out of service.
@@ -71,6 +88,7 @@ impl From<Tenant> for TenantView {
             slug: tenant.slug.to_string(),
             state: tenant.state().to_owned(),
             title: tenant.title,
+            plan: tenant.plan.map(|plan| plan.to_string()),
             state_reason: tenant.suspended,
             created_at: tenant.created_at.to_string(),
             revision: tenant.revision,
@@ -95,6 +113,7 @@ pub(crate) async fn tenant_create(
     let new = TenantNew {
         slug: body.slug,
         title: body.title,
+        plan: body.plan,
     };
     let created = to_the_end(async move { tenant::create(&api.control, &call, new).await }).await?;
     Ok(Revised::created(created.revision, created.into()))
@@ -140,6 +159,25 @@ pub(crate) async fn tenant_rename(
     Json(body): Json<TenantPatch>,
 ) -> Result<Revised<TenantView>, ApiError> {
     let change = async move { tenant::rename(&api.control, &call, &name, &body.title).await };
+    Ok(revised(to_the_end(change).await?))
+}
+
+/// Give a tenant a plan, or none
+#[utoipa::path(
+    put, path = "/tenants/{tenant}/plan", tag = "tenants", request_body = TenantPlan,
+    params(("tenant" = String, Path, description = "Id or name")),
+    responses((status = 200, body = TenantView), Refusal)
+)]
+pub(crate) async fn tenant_set_plan(
+    State(api): State<Api>,
+    Caller(call): Caller,
+    Path(name): Path<String>,
+    Json(body): Json<TenantPlan>,
+) -> Result<Revised<TenantView>, ApiError> {
+    let change = async move {
+        let (plan, reason) = (body.plan.as_deref(), body.reason.as_deref());
+        tenant::set_plan(&api.control, &call, &name, plan, reason).await
+    };
     Ok(revised(to_the_end(change).await?))
 }
 

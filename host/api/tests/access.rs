@@ -41,10 +41,17 @@ POST   /providers             | /providers                           | {"slug":"
 GET    /providers             | /providers                           | -                              | 401 403 403 200 200 200
 GET    /providers/{provider}  | /providers/northwind                 | -                              | 401 404 404 404 200 200
 GET    /products              | /products                            | -                              | 401 200 200 200 200 200
+POST   /plans                 | /plans                               | {"slug":"gold"}                | 401 403 403 403 403 201
+GET    /plans                 | /plans                               | -                              | 401 200 200 403 403 200
+GET    /plans/{plan}          | /plans/pro                           | -                              | 401 200 200 404 404 200
+DELETE /plans/{plan}          | /plans/free                          | -                              | 401 403 403 404 404 200
+GET    /plans/{plan}/quota    | /plans/pro/quota                     | -                              | 401 200 200 404 404 200
+PATCH  /plans/{plan}/quota    | /plans/pro/quota                     | {"fuel":"2G"}                  | 401 403 403 404 404 200
 POST   /tenants               | /tenants                             | {"slug":"cedar"}               | 401 403 403 403 403 201
 GET    /tenants               | /tenants                             | -                              | 401 200 200 403 403 200
 GET    {T}                    | /tenants/acme                        | -                              | 401 404 200 404 404 200
 PATCH  {T}                    | /tenants/acme                        | {"title":"Acme"}               | 401 404 200 404 404 200
+PUT    {T}/plan               | /tenants/acme/plan                   | {"plan":"free"}                | 401 404 403 404 404 200
 POST   {T}/suspend            | /tenants/acme/suspend                | {"reason":"a test"}            | 401 403 403 403 403 200
 POST   {T}/resume             | /tenants/acme/resume                 | -                              | 401 403 403 403 403 409
 GET    {T}/quota              | /tenants/acme/quota                  | -                              | 401 404 200 404 404 200
@@ -150,6 +157,12 @@ impl Template {
         world.provider("contoso").await;
         let acme = world.tenant("acme").await;
         world.tenant("birch").await;
+        for plan in ["free", "pro"] {
+            world.plan(plan).await;
+        }
+        tenant::set_plan(&world.control, &Call::host(), "acme", Some("pro"), None)
+            .await
+            .unwrap();
         let newer = Package {
             version: "1.1.0",
             schema: 2,

@@ -167,6 +167,83 @@ async fn quotas_are_written_as_people_and_machines_write_them() {
 }
 
 #[tokio::test]
+async fn quotas_say_class_scope_and_what_is_used() {
+    let (server, secret) = server().await;
+    server.world.tenant("acme").await;
+    let main = server.world.id_of("acme", "main").await;
+    let load = cloudware_control::InstanceLoad {
+        storage_bytes: 0,
+        running: 205,
+    };
+    server.world.plane.set_load(main, load);
+    let path = "/tenants/acme/instances/main/quota";
+    let limits = |answer: Value| answer["limits"].as_array().unwrap().clone();
+    let plain = limits(server.get(&secret, path).await.json());
+    let hook = plain.iter().find(|l| l["name"] == "hook-fuel").unwrap();
+    assert_eq!(
+        (&hook["class"], &hook["scope"]),
+        (&json!("hook"), &json!("invocation"))
+    );
+    assert!(plain.iter().all(|limit| limit.get("used").is_none()));
+    let used = server.get(&secret, &format!("{path}?usage=true")).await;
+    let used = limits(used.json());
+    let running = used.iter().find(|l| l["name"] == "concurrency").unwrap();
+    assert_eq!(
+        (&running["used"], &running["percent"], &running["state"]),
+        (&json!(205), &json!(80), &json!("soft"))
+    );
+    assert_eq!(used.iter().filter(|l| l.get("state").is_some()).count(), 4);
+    for (path, status) in [
+        ("/tenants/acme/quota?usage=true", 422),
+        ("/tenants/acme/quota?usage=perhaps", 400),
+        ("/tenants/acme/quota?colour=red", 400),
+    ] {
+        assert_eq!(server.get(&secret, path).await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_is_taken_away_on_purpose_only() {
+    let (server, secret) = server().await;
+    server.world.tenant("acme").await;
+    server.world.plan("pro").await;
+    let put = |body: Value| {
+        let (server, secret) = (&server, &secret);
+        async move {
+            let path = "/tenants/acme/plan";
+            server.call(secret, Method::PUT, path, &body).await
+        }
+    };
+    let given = put(json!({ "plan": "pro" })).await;
+    assert_eq!(given.json()["plan"], "pro");
+    for body in [
+        json!({}),
+        json!({ "plan": 1 }),
+        json!({ "plan": "pro", "x": 1 }),
+    ] {
+        assert_eq!(put(body.clone()).await.status, 422, "{body}");
+    }
+    let unknown = put(json!({ "plan": "gold" })).await;
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.problem().as_str()),
+        (404, "not-found")
+    );
+    let deleted = server
+        .call(&secret, Method::DELETE, "/plans/pro", &Value::Null)
+        .await;
+    assert_eq!(
+        (deleted.status.as_u16(), deleted.problem().as_str()),
+        (409, "in-use")
+    );
+    let taken = put(json!({ "plan": null })).await;
+    assert!(taken.json().get("plan").is_none(), "{taken:?}");
+    let bad = server
+        .post(&secret, "/plans", &json!({ "slug": "Not A Name" }))
+        .await;
+    assert_eq!(bad.status, 422);
+}
+
+#[tokio::test]
 async fn an_upload_is_bounded_before_it_is_kept() {
     let (server, _) = server().await;
     server.world.provider("northwind").await;

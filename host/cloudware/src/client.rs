@@ -220,12 +220,37 @@ impl Client {
             .await
     }
 
+    /// Puts something in place of what is there.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(crate) async fn put(&self, path: &str, body: &impl Serialize) -> Result<Value> {
+        self.send(self.request(Method::PUT, path)?.json(body)).await
+    }
+
     /// Removes something.
     ///
     /// # Errors
     /// As [`Self::get`].
     pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
-        self.send(self.request(Method::DELETE, path)?).await
+        self.delete_query(path, &[]).await
+    }
+
+    /// Removes something, with those parameters that are there.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(crate) async fn delete_query(
+        &self,
+        path: &str,
+        query: &[(&str, Option<&str>)],
+    ) -> Result<Value> {
+        let present: Vec<_> = query
+            .iter()
+            .filter_map(|(name, value)| Some((*name, (*value)?)))
+            .collect();
+        let request = self.request(Method::DELETE, path)?.query(&present);
+        self.send(request).await
     }
 
     /// Posts to an application's site: the path is relative to the client's address itself.

@@ -6,8 +6,8 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
-    ApplyError, DataPlane, EventLog, MigrateError, NearLimit, PackageStore, PrepareError,
-    ReleaseToPrepare, StopLog, Store, usage::Ledger,
+    ApplyError, DataPlane, EventLog, InstanceLoad, MigrateError, NearLimit, PackageStore,
+    PrepareError, ReleaseToPrepare, StopLog, Store, usage::Ledger,
 };
 use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, UsageBatch};
 use cloudware_gateway::{Mount, NotServed, RouteTable, Site};
@@ -249,6 +249,13 @@ impl DataPlane for Plane {
             .migrate(instance, &namespace, migrations.to_vec(), target, storage)
             .await
             .map_err(|error| MigrateError(error.to_string()))
+    }
+
+    async fn instance_load(&self, instance: InstanceId) -> InstanceLoad {
+        InstanceLoad {
+            storage_bytes: self.databases.size_bytes(instance).await,
+            running: self.engine.running(instance),
+        }
     }
 
     async fn flush_usage(&self) {

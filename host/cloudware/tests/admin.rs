@@ -32,9 +32,10 @@ async fn tenants_and_instances_are_managed() {
         "{text}"
     );
     assert!(
-        lines
-            .next()
-            .is_some_and(|line| line.starts_with("acme    Acme   active")),
+        lines.next().is_some_and(|line| line
+            .split_whitespace()
+            .take(3)
+            .eq(["acme", "Acme", "active"])),
         "{text}"
     );
     assert!(
@@ -192,6 +193,129 @@ async fn quotas_are_set_explained_and_unset() {
 }
 
 #[tokio::test]
+async fn plans_are_made_assigned_and_explained() {
+    let (platform, cli) = platform().await;
+    let _ = cli.run("install enable acme/main hello@1.0.0").await.ok();
+    let _ = cli.run("plan create free").await.ok();
+    let _ = cli.run("plan create pro --title Professional").await.ok();
+    let lowered = "quota set plan/free fuel=1k --reason trial";
+    let text = cli.run(lowered).await.ok().stdout;
+    assert!(text.contains("1,000 fuel  plan free"), "{text}");
+    let site = platform.path_site("acme/main", "/hello");
+    let _ = site.get("/").await.expect(200);
+
+    let shown = cli
+        .json("tenant set-plan acme free --reason contract")
+        .await;
+    assert_eq!(shown["plan"], "free");
+    let problem = site.get("/").await.problem(503, "limit-reached");
+    assert_eq!(problem["max"], 1_000, "it holds from the next request on");
+    let explained = cli.run("quota explain acme/main/hello fuel").await.ok();
+    for words in [
+        "2,000,000,000 fuel  by platform (overruled)",
+        "plan free",
+        "1,000 fuel  by",
+    ] {
+        assert!(explained.stdout.contains(words), "{explained:?}");
+    }
+    assert!(
+        explained.stdout.contains("“trial” (in force)"),
+        "{explained:?}"
+    );
+    let _ = cli.run("tenant set-plan acme pro").await.ok();
+    let _ = site.get("/").await.expect(200);
+
+    let in_use = cli.run("plan delete pro").await;
+    in_use.refused(1, &["plan pro is the plan of 1 tenant", "status 409"]);
+    cli.run("tenant set-plan acme gold")
+        .await
+        .refused(1, &["there is no plan `gold`"]);
+    cli.run("plan create Pro").await.refused(1, &["`Pro`"]);
+    let _ = cli.run("tenant unset-plan acme").await.ok();
+    assert!(cli.json("tenant show acme").await["plan"].is_null());
+    let _ = cli.run("plan delete pro --reason unsold").await.ok();
+    let plans = cli.run("plan list").await.ok().stdout;
+    assert!(plans.contains("free") && !plans.contains("pro"), "{plans}");
+    let created = cli.json("tenant create birch --plan free").await;
+    assert_eq!(created["plan"], "free");
+}
+
+#[tokio::test]
+async fn tables_of_limits_are_short_and_say_what_is_used() {
+    let (platform, cli) = platform().await;
+    let _ = cli.run("install enable acme/main hello@1.0.0").await.ok();
+    let names = async |line: &str| -> Vec<String> {
+        let limits = cli.json(line).await;
+        let limits = limits.as_array().into_iter().flatten();
+        limits
+            .filter_map(|limit| limit["name"].as_str().map(ToOwned::to_owned))
+            .collect()
+    };
+    for line in ["quota show acme/main", "limits"] {
+        let requests = names(line).await;
+        assert!(
+            requests.iter().any(|name| name == "storage"),
+            "{requests:?}"
+        );
+        assert!(
+            !requests.iter().any(|name| name.contains("hook-")),
+            "{requests:?}"
+        );
+        let hooks = names(&format!("{line} --class hook")).await;
+        assert!(
+            hooks.iter().all(|name| name.starts_with("hook-")),
+            "{hooks:?}"
+        );
+        let jobs = names(&format!("{line} --class job")).await;
+        let all = names(&format!("{line} --class all")).await;
+        assert_eq!(all.len(), requests.len() + hooks.len() + jobs.len());
+    }
+    let text = cli.run("quota set acme/main hook-fuel=7").await.ok().stdout;
+    assert!(text.contains("hook-fuel"), "what was set is shown: {text}");
+
+    let site = platform.path_site("acme/main", "/hello");
+    let _ = site.get("/").await.expect(200);
+    let spent = |limits: &serde_json::Value| {
+        let mut limits = limits.as_array().into_iter().flatten();
+        limits
+            .find(|limit| limit["name"] == "fuel-per-day")
+            .cloned()
+            .unwrap_or_default()
+    };
+    let day = spent(&cli.json("quota show acme/main --usage").await);
+    let used = day["used"].as_u64().unwrap_or(0);
+    assert!(used > 0 && day["state"] == "ok", "{day}");
+    // Five sixths of the limit are used.
+    let limit = used + used / 5;
+    let _ = cli
+        .run(&format!("quota set acme/main fuel-per-day={limit}"))
+        .await
+        .ok();
+    let day = spent(&cli.json("quota show acme/main --usage").await);
+    assert_eq!(
+        (&day["percent"], &day["state"]),
+        (&83.into(), &"soft".into())
+    );
+    let _ = cli
+        .run(&format!("quota set acme/main fuel-per-day={used}"))
+        .await
+        .ok();
+    let day = spent(&cli.json("quota show acme/main/hello --usage").await);
+    assert_eq!(
+        (&day["percent"], &day["state"]),
+        (&100.into(), &"hard".into())
+    );
+    let table = cli.run("quota show acme/main --usage").await.ok().stdout;
+    for limit in ["storage", "concurrency", "fuel-per-minute", "fuel-per-day"] {
+        assert!(table.lines().any(|line| line.starts_with(limit)), "{table}");
+    }
+    assert_eq!(table.lines().count(), 5, "{table}");
+    cli.run("quota show acme --usage")
+        .await
+        .refused(1, &["name one, such as acme/main"]);
+}
+
+#[tokio::test]
 async fn tokens_open_what_is_theirs() {
     let (_platform, cli) = platform().await;
     let _ = cli.run("tenant create birch").await.ok();
@@ -235,6 +359,8 @@ async fn a_command_line_that_makes_no_sense_is_refused_before_anything_is_sent()
         ("quota set acme/main joy=1", "joy"),
         ("quota set acme/main fuel", "LIMIT=VALUE"),
         ("quota unset acme/main joy", "joy"),
+        ("quota show plan", "plan/pro"),
+        ("quota show acme/main --class page", "page"),
         ("tenant show ../providers", "not a name"),
         ("instance create acme", "acme/main"),
         ("install enable acme/main hello@one", "not a version"),

@@ -1,15 +1,18 @@
 //! The control plane as a whole: its parts, the order of changes of an instance, and what happens
 //! when it starts.
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::sync::Arc;
 
 use cloudware_packages::HostInterfaces;
-use cloudware_types::InstanceId;
-use tokio::sync::{Mutex, MutexGuard, Semaphore};
+use cloudware_types::{AppId, InstanceId, Plans};
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
     DataPlane, Error, PackageStore, Store, desired, install,
-    limits::{INSTANCE_LOCKS, PUSHES_AT_ONCE_MAX},
+    limits::{APPLIES_AT_ONCE_MAX, PUSHES_AT_ONCE_MAX},
+    store,
+    turns::{Mark, Marks, Turn, Turns},
 };
 
 /// What the control plane is composed of.
@@ -31,14 +34,22 @@ pub struct Control {
     pub(crate) interfaces: Arc<HostInterfaces>,
     pub(crate) data_plane: Arc<dyn DataPlane>,
     pub(crate) pushes: Semaphore,
-    instance_locks: Vec<Mutex<()>>,
-    lock_hasher: std::hash::RandomState,
+    /// What all plans set, as everything that is served shares it.
+    pub(crate) plans: Arc<Plans>,
+    plans_refresh: Mutex<()>,
+    applies: Turns<InstanceId>,
+    install_changes: Turns<InstanceId>,
+    installs_in_change: Marks<InstallKey>,
 }
 
-/// Proof that no one else changes the instance.
+/// An install, also before it exists.
+type InstallKey = (InstanceId, AppId);
+
+/// Proof that no one else hands the instance to the data plane. Held for as long as that takes, and
+/// never while tables are migrated.
 pub(crate) struct InstanceLock<'a> {
-    pub(crate) instance: InstanceId,
-    _guard: MutexGuard<'a, ()>,
+    instance: InstanceId,
+    _turn: Turn<'a, InstanceId>,
 }
 
 impl Control {
@@ -51,8 +62,11 @@ impl Control {
             interfaces: Arc::new(config.interfaces),
             data_plane: config.data_plane,
             pushes: Semaphore::new(PUSHES_AT_ONCE_MAX),
-            instance_locks: (0..INSTANCE_LOCKS).map(|_| Mutex::default()).collect(),
-            lock_hasher: std::hash::RandomState::new(),
+            plans: Arc::default(),
+            plans_refresh: Mutex::default(),
+            applies: Turns::default(),
+            install_changes: Turns::default(),
+            installs_in_change: Marks::default(),
         }
     }
 
@@ -63,6 +77,7 @@ impl Control {
     /// [`Error::Store`] if the control database cannot be read.
     pub async fn start(&self) -> Result<Vec<cloudware_types::DesiredInstance>, Error> {
         install::repair_interrupted(self).await?;
+        self.refresh_plans().await?;
         desired::all(self).await
     }
 
@@ -88,14 +103,50 @@ impl Control {
         &self.packages
     }
 
-    /// Waits for its turn to change an instance. Changes of one instance reach the data plane in the
-    /// order in which they were committed, because both happen under this lock.
+    /// Waits for its turn to hand an instance to the data plane. What is handed over is read under this
+    /// lock, so that an older state never follows a newer one.
     pub(crate) async fn lock(&self, instance: InstanceId) -> InstanceLock<'_> {
-        let hash = self.lock_hasher.hash_one(instance) as usize;
         InstanceLock {
             instance,
-            _guard: self.instance_locks[hash % INSTANCE_LOCKS].lock().await,
+            _turn: self.applies.take(instance).await,
         }
+    }
+
+    /// Marks an install as in change: another change of it is refused at once, because it would have
+    /// to be decided anew on what this one leaves.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if it is in change; `name` says which it is.
+    pub(crate) fn mark_install(
+        &self,
+        key: InstallKey,
+        name: impl FnOnce() -> String,
+    ) -> Result<Mark<'_, InstallKey>, Error> {
+        self.installs_in_change.set(key).ok_or_else(|| {
+            Error::conflict(
+                "in-change",
+                format!(
+                    "{} is being changed at the moment: try again when that has ended",
+                    name()
+                ),
+            )
+        })
+    }
+
+    /// Waits for its turn to give an app of an instance tables or a place in its site: what others have
+    /// there must not change between the check and the change. It may be held for as long as a
+    /// migration runs; neither quotas nor suspensions need it.
+    pub(crate) async fn install_turn(&self, instance: InstanceId) -> Turn<'_, InstanceId> {
+        self.install_changes.take(instance).await
+    }
+
+    /// Brings what everything that is served knows of plans to what is committed.
+    pub(crate) async fn refresh_plans(&self) -> Result<(), Error> {
+        // What was read later must not be replaced by what was read before.
+        let _turn = self.plans_refresh.lock().await;
+        let mut db = self.store.read().await?;
+        self.plans.replace(store::plan::settings(&mut db).await?);
+        Ok(())
     }
 
     /// Hands the committed state of an instance to the data plane.
@@ -106,15 +157,17 @@ impl Control {
         }
     }
 
-    /// Hands the committed state of many instances to the data plane, one after the other. All are
-    /// tried; the first failure is returned.
+    /// Hands the committed state of many instances to the data plane, some at a time. All are tried;
+    /// the first failure is returned.
     pub(crate) async fn apply_all(&self, instances: Vec<InstanceId>) -> Result<(), Error> {
-        let mut outcome = Ok(());
-        for instance in instances {
+        let apply = |instance| async move {
             let lock = self.lock(instance).await;
-            let applied = self.apply(&lock).await;
-            outcome = outcome.and(applied);
-        }
-        outcome
+            self.apply(&lock).await
+        };
+        stream::iter(instances)
+            .map(apply)
+            .buffer_unordered(APPLIES_AT_ONCE_MAX)
+            .fold(Ok(()), async |outcome, applied| outcome.and(applied))
+            .await
     }
 }

@@ -19,6 +19,15 @@ pub struct ReleaseToPrepare {
     pub namespace: Option<String>,
 }
 
+/// What an instance takes at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InstanceLoad {
+    /// Bytes of its private database on disk; 0 before it has one.
+    pub storage_bytes: u64,
+    /// Runs that have begun and not ended.
+    pub running: u64,
+}
+
 /// Why a release cannot be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
@@ -61,6 +70,10 @@ pub trait DataPlane: Send + Sync + 'static {
         migrations: &[Migration],
         target: u32,
     ) -> Result<(), MigrateError>;
+
+    /// What the instance takes at this moment; nothing for one that is not served. Called when somebody
+    /// asks how near an instance is to its limits.
+    async fn instance_load(&self, instance: InstanceId) -> InstanceLoad;
 
     /// Hands all metered usage that is not yet in the ledger to it. Called before usage is shown, so
     /// that a caller sees what was consumed a moment ago.

@@ -2,12 +2,13 @@
 //! queries however many instances there are.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, HttpRoute, InstanceId, Limits, ReleaseId, Reuse, YankedInstall,
+    DesiredInstall, DesiredInstance, HttpRoute, InstanceId, Limit, Limits, OtherPlans, Plans,
+    ReleaseId, Reuse, YankedInstall,
 };
 
 use crate::{
@@ -45,6 +46,7 @@ async fn read(control: &Control, only: Option<InstanceId>) -> Result<Vec<Desired
         (None, _) => store::quota::list(&mut db).await?,
         (Some(_), Some(instance)) => {
             let mut subjects = vec![instance.tenant.to_string(), instance.id.to_string()];
+            subjects.extend(instance.plan.map(|plan| plan.to_string()));
             subjects.extend(installs.iter().map(|install| install.id.to_string()));
             let mut rows = Vec::new();
             for subject in subjects {
@@ -55,26 +57,37 @@ async fn read(control: &Control, only: Option<InstanceId>) -> Result<Vec<Desired
         (Some(_), None) => Vec::new(),
     };
     db.commit().await.map_err(store::StoreError::from)?;
-    Ok(Assembly::new(installs, releases, quotas).assemble(instances))
+    let plans = Arc::clone(&control.plans);
+    Ok(Assembly::new(plans, installs, releases, quotas).assemble(instances))
 }
 
 /// The parts by what they belong to.
 struct Assembly {
+    plans: Arc<Plans>,
     installs: HashMap<InstanceId, Vec<InstallRow>>,
     releases: HashMap<ReleaseId, ReleaseRow>,
     quotas: HashMap<String, Vec<QuotaRow>>,
     /// Equal limits are held once: most installs have the same.
     limits: HashMap<Vec<u64>, Arc<Limits>>,
+    /// The limits that are set above plans, for most installs none.
+    above_plans: HashMap<BTreeSet<Limit>, Arc<BTreeSet<Limit>>>,
     configs: HashMap<BTreeMap<String, String>, Arc<BTreeMap<String, String>>>,
 }
 
 impl Assembly {
-    fn new(installs: Vec<InstallRow>, releases: Vec<ReleaseRow>, quotas: Vec<QuotaRow>) -> Self {
+    fn new(
+        plans: Arc<Plans>,
+        installs: Vec<InstallRow>,
+        releases: Vec<ReleaseRow>,
+        quotas: Vec<QuotaRow>,
+    ) -> Self {
         let mut assembly = Self {
+            plans,
             installs: HashMap::new(),
             releases: releases.into_iter().map(|row| (row.id, row)).collect(),
             quotas: HashMap::new(),
             limits: HashMap::new(),
+            above_plans: HashMap::new(),
             configs: HashMap::new(),
         };
         for row in installs {
@@ -143,6 +156,7 @@ impl Assembly {
     fn install(&mut self, instance: &InstanceRow, row: InstallRow) -> Option<DesiredInstall> {
         let limits = self.limits_of_install(instance, &row);
         let limits = self.shared_limits(limits);
+        let other_plans = self.other_plans(instance, &row);
         let release = self.releases.get(&row.release)?;
         let manifest = &release.manifest;
         let defaults = manifest.config.iter();
@@ -175,11 +189,30 @@ impl Assembly {
             config,
             database_namespace: manifest.database.as_ref().map(|db| db.namespace.clone()),
             limits,
+            other_plans,
         })
+    }
+
+    /// What decides how another plan would change the install's limits.
+    fn other_plans(&mut self, instance: &InstanceRow, row: &InstallRow) -> OtherPlans {
+        let below = self.limits_below_plans(row);
+        let above = levels_above_plans(instance, row);
+        let above: BTreeSet<_> = above
+            .iter()
+            .flat_map(|subject| self.quotas.get(subject).into_iter().flatten())
+            .map(|quota| quota.limit)
+            .collect();
+        let shared = self.above_plans.entry(above.clone());
+        OtherPlans {
+            plans: Arc::clone(&self.plans),
+            above: Arc::clone(shared.or_insert_with(|| Arc::new(above))),
+            below: self.shared_limits(below),
+        }
     }
 
     fn limits_of_instance(&self, row: &InstanceRow) -> Limits {
         let mut limits = quota::base_limits();
+        self.overlay_plan(&mut limits, row);
         for subject in [row.tenant.to_string(), row.id.to_string()] {
             self.overlay(&mut limits, &subject);
         }
@@ -187,15 +220,26 @@ impl Assembly {
     }
 
     fn limits_of_install(&self, instance: &InstanceRow, row: &InstallRow) -> Limits {
+        let mut limits = self.limits_below_plans(row);
+        self.overlay_plan(&mut limits, instance);
+        for subject in levels_above_plans(instance, row) {
+            self.overlay(&mut limits, &subject);
+        }
+        limits
+    }
+
+    fn limits_below_plans(&self, row: &InstallRow) -> Limits {
         let mut limits = quota::base_limits();
         if let Some(release) = self.releases.get(&row.release) {
             quota::overlay_manifest(&mut limits, &release.manifest.limits);
         }
-        let tenant = instance.tenant.to_string();
-        for subject in [tenant, instance.id.to_string(), row.id.to_string()] {
-            self.overlay(&mut limits, &subject);
-        }
         limits
+    }
+
+    fn overlay_plan(&self, limits: &mut Limits, instance: &InstanceRow) {
+        if let Some(plan) = instance.plan {
+            self.overlay(limits, &plan.to_string());
+        }
     }
 
     fn overlay(&self, limits: &mut Limits, subject: &str) {
@@ -208,4 +252,13 @@ impl Assembly {
         let key: Vec<u64> = limits.iter().map(|(_, value)| value).collect();
         Arc::clone(self.limits.entry(key).or_insert_with(|| Arc::new(limits)))
     }
+}
+
+/// The subjects of the levels that are stronger than a plan, from weak to strong.
+fn levels_above_plans(instance: &InstanceRow, row: &InstallRow) -> [String; 3] {
+    [
+        instance.tenant.to_string(),
+        instance.id.to_string(),
+        row.id.to_string(),
+    ]
 }

@@ -158,7 +158,8 @@ pub async fn get(
 /// Stops serving an install; its data, configuration and quotas stay for when it is enabled again.
 ///
 /// # Errors
-/// [`Error::Conflict`] if it is disabled already; [`Error::NotFound`]; [`Error::RevisionChanged`].
+/// [`Error::Conflict`] if it is disabled already or in change; [`Error::NotFound`];
+/// [`Error::RevisionChanged`].
 pub async fn disable(
     control: &Control,
     call: &Call,
@@ -166,11 +167,11 @@ pub async fn disable(
     app: &str,
 ) -> Result<Install, Error> {
     let found = get(control, call, (tenant, instance), app).await?;
-    let lock = control.lock(found.instance_id).await;
+    let _mark = control.mark_install((found.instance_id, found.app_id), || found.path())?;
     let mut db = control.store.write().await?;
     let (tenant, _) = instance::find(&mut db, call, tenant, instance).await?;
     call.may_change(&tenant)?;
-    let mut install = find_in(&mut db, lock.instance, app).await?;
+    let mut install = find_in(&mut db, found.instance_id, app).await?;
     call.revision_matches(install.revision)?;
     if install.state == InstallState::Disabled {
         return Err(Error::conflict(
@@ -182,6 +183,7 @@ pub async fn disable(
     install.state = InstallState::Disabled;
     save(&mut db, call, "install.disable", &mut install, Some(before)).await?;
     db.commit().await.map_err(StoreError::from)?;
+    let lock = control.lock(install.instance_id).await;
     control.apply(&lock).await?;
     Ok(install)
 }

@@ -1,5 +1,5 @@
 //! The control plane: who exists (providers, tenants), what is published (apps, releases), what runs
-//! where (instances, installs), with which quotas, what it consumed, and who changed what.
+//! where (instances, installs), with which plans and quotas, what it consumed, and who changed what.
 //!
 //! One file for each noun; each function takes a [`Call`], decides whether the caller may, changes
 //! the control database and writes the audit entry in one transaction, and hands the new desired
@@ -19,6 +19,7 @@ pub mod instance;
 pub mod limits;
 mod package_store;
 mod page;
+pub mod plan;
 pub mod product;
 pub mod provider;
 pub mod quota;
@@ -28,19 +29,23 @@ mod store;
 pub mod tenant;
 mod timestamp;
 pub mod token;
+mod turns;
 pub mod usage;
 
 pub use app::App;
 pub use audit::{AuditEntry, AuditQuery};
 pub use caller::{Call, Caller};
 pub use control::{Config, Control};
-pub use data_plane::{ApplyError, DataPlane, MigrateError, PrepareError, ReleaseToPrepare};
+pub use data_plane::{
+    ApplyError, DataPlane, InstanceLoad, MigrateError, PrepareError, ReleaseToPrepare,
+};
 pub use error::Error;
 pub use event::{Event, EventLog, EventQuery, NearLimit};
 pub use install::{EnableRequest, Install, InstallState};
 pub use instance::{Instance, InstanceNew};
 pub use package_store::{PackageStore, PackageStoreError};
 pub use page::{Page, PageRequest};
+pub use plan::{Plan, PlanNew};
 pub use product::Product;
 pub use provider::{Provider, ProviderNew};
 pub use quota::{EffectiveLimit, QuotaChange, QuotaLevel, QuotaSetting, QuotaTarget};

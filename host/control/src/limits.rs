@@ -31,7 +31,7 @@ pub const PAGE_ITEMS_MAX: u32 = 500;
 pub const CURSOR_BYTES_MAX: usize = 64;
 
 /// Instances of one tenant. A change of a tenant's quota is handed to every one of them before it is
-/// answered, about a millisecond each.
+/// answered, about a millisecond each, several at a time.
 pub const INSTANCES_PER_TENANT_MAX: i64 = 10_000;
 
 /// Instances that a tenant may create itself; beyond it an operator decides, because each has its
@@ -72,6 +72,10 @@ pub const FUNCTION_CHARS_MAX: usize = 200;
 /// How often at most the last use of a token is written down, so that reads do not become writes.
 pub const TOKEN_USE_NOTED_EVERY: Duration = Duration::from_secs(60);
 
-/// Locks that serialise changes of instances. More than there are cores, so that strangers seldom
-/// wait for each other.
-pub const INSTANCE_LOCKS: usize = 256;
+/// Plans of the platform. A handful is sold; the rest are contracts of single tenants. What they set
+/// is held in memory.
+pub const PLANS_MAX: i64 = 1_000;
+
+/// Instances that one change hands to the data plane at the same time. More than the connections that
+/// read the control database, so that none of them rests; few enough to leave some to other callers.
+pub const APPLIES_AT_ONCE_MAX: usize = 8;

@@ -1,18 +1,20 @@
-//! Quotas: limits that operators set for a tenant, an instance or an install, and which value is in
-//! force where, set by whom.
+//! Quotas: limits that operators set for a plan, a tenant, an instance or an install, and which value is
+//! in force where, set by whom.
 //!
 //! Levels, from weak to strong: the platform's default, the app's manifest (which only lowers the
-//! default, for its own invocations), tenant, instance, install. The strongest level that sets a
-//! dimension wins.
+//! default, for its own invocations), the tenant's plan, tenant, instance, install. The strongest level
+//! that sets a limit wins.
 
 mod effective;
+mod used;
 
 pub use effective::{EffectiveLimit, QuotaLevel, QuotaSetting};
 pub(crate) use effective::{Levels, base_limits, overlay, overlay_manifest};
+pub use used::used;
 
 use std::collections::BTreeMap;
 
-use cloudware_types::{InstanceId, Limit, Limits, Scope, TenantId};
+use cloudware_types::{InstanceId, Limit, Limits, PlanId, Scope, TenantId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,19 +23,25 @@ use crate::{
     error::check_optional_text,
     install, instance,
     limits::REASON_CHARS_MAX,
+    plan,
     store::{self, Connection, StoreError, quota::QuotaRow},
     tenant,
 };
 
 /// For whom a quota holds; names or ids.
 #[derive(Clone, Debug)]
-pub struct QuotaTarget {
-    /// The tenant.
-    pub tenant: String,
-    /// An instance of it; `None` for all of the tenant's.
-    pub instance: Option<String>,
-    /// An app that is enabled in the instance; `None` for the whole instance.
-    pub app: Option<String>,
+pub enum QuotaTarget {
+    /// All tenants that have a plan.
+    Plan(String),
+    /// A tenant, or something of it.
+    Tenant {
+        /// The tenant.
+        tenant: String,
+        /// An instance of it; `None` for all of the tenant's.
+        instance: Option<String>,
+        /// An app that is enabled in the instance; `None` for the whole instance.
+        app: Option<String>,
+    },
 }
 
 /// What is to be set (`Some`) and unset (`None`).
@@ -51,14 +59,57 @@ pub(crate) struct Subject {
     /// The id under which values are stored.
     id: String,
     name: String,
-    tenant: TenantId,
-    /// `None` for a tenant.
-    instance: Option<InstanceId>,
+    owner: Owner,
     levels: Levels,
 }
 
+/// What a target belongs to, which says whose instances a change concerns.
+#[derive(Clone, Copy)]
+enum Owner {
+    Plan(PlanId),
+    Tenant(TenantId),
+    Instance(TenantId, InstanceId),
+}
+
+impl Subject {
+    fn new(level: QuotaLevel, id: impl ToString, name: impl ToString, owner: Owner) -> Self {
+        Self {
+            level,
+            id: id.to_string(),
+            name: name.to_string(),
+            owner,
+            levels: Levels::default(),
+        }
+    }
+
+    /// The same, seen from something within it: what is set for the whole holds there, too.
+    fn narrow(&mut self, level: QuotaLevel, id: impl ToString, name: String, owner: Owner) {
+        self.level = level;
+        self.id = id.to_string();
+        self.name = name;
+        self.owner = owner;
+    }
+
+    /// Reads what is set for the target itself.
+    async fn read(&mut self, db: &mut Connection) -> Result<(), StoreError> {
+        let rows = store::quota::of_subject(db, &self.id).await?;
+        self.levels.push(self.level, rows);
+        Ok(())
+    }
+
+    /// The instances in which a change is felt.
+    async fn instances(&self, db: &mut Connection) -> Result<Vec<InstanceId>, StoreError> {
+        match self.owner {
+            Owner::Plan(plan) => store::instance::ids_of_plan(db, plan).await,
+            Owner::Tenant(tenant) => store::instance::ids_of_tenant(db, tenant).await,
+            Owner::Instance(_, instance) => Ok(vec![instance]),
+        }
+    }
+}
+
 /// Sets and unsets quotas, all or none, and puts them into service: the next invocation of every
-/// affected instance runs under them. For operators.
+/// affected instance runs under them. What is so already is left as it was set, and a change that
+/// changes nothing is not in the audit trail. For operators.
 ///
 /// # Errors
 /// [`Error::Invalid`] for values out of bounds and for limits of whole instances at an install;
@@ -74,22 +125,29 @@ pub async fn change(
     call.operator("set quotas")?;
     check(&before, &change)?;
     let reason = check_optional_text("reason", change.reason.as_deref(), REASON_CHARS_MAX)?;
-    for (&limit, &value) in &change.values {
+    let mut changed = change.values;
+    changed.retain(|&limit, value| before.levels.value_at(before.level, limit) != *value);
+    for (&limit, &value) in &changed {
         write(&mut db, call, &before.id, (limit, value), reason.as_deref()).await?;
     }
     let after = find(&mut db, call, target).await?;
-    Draft::new(call, "quota.change", &before.id, &before.name)
-        .tenant(before.tenant)
-        .before(describe(&before.levels, &change))
-        .after(describe(&after.levels, &change))
-        .reason(reason.as_deref())
-        .write(&mut db)
-        .await?;
-    let instances = match before.instance {
-        Some(instance) => vec![instance],
-        None => store::instance::ids_of_tenant(&mut db, before.tenant).await?,
-    };
+    if !changed.is_empty() {
+        let draft = Draft::new(call, "quota.change", &before.id, &before.name)
+            .before(describe(&before.levels, &changed))
+            .after(describe(&after.levels, &changed))
+            .reason(reason.as_deref());
+        let draft = match before.owner {
+            Owner::Plan(_) => draft,
+            Owner::Tenant(tenant) | Owner::Instance(tenant, _) => draft.tenant(tenant),
+        };
+        draft.write(&mut db).await?;
+    }
+    let instances = before.instances(&mut db).await?;
     db.commit().await.map_err(StoreError::from)?;
+    if let Owner::Plan(_) = before.owner {
+        control.refresh_plans().await?;
+    }
+    // Also where nothing is new: the data plane may have refused the state before.
     control.apply_all(instances).await?;
     Ok(after.levels.effective())
 }
@@ -126,7 +184,7 @@ fn check(subject: &Subject, change: &QuotaChange) -> Result<(), Error> {
         if subject.level == QuotaLevel::Install && limit.scope() == Scope::Instance {
             return Err(Error::invalid(
                 limit.name(),
-                "bounds a whole instance: set it for the instance or the tenant",
+                "bounds a whole instance: set it for the instance, the tenant or the plan",
             ));
         }
         if let Some(value) = value {
@@ -160,10 +218,10 @@ async fn write(
 }
 
 /// The changed limits with their values in force and the levels that set them.
-fn describe(levels: &Levels, change: &QuotaChange) -> Value {
-    let changed = levels.effective().into_iter();
-    let changed = changed.filter(|effective| change.values.contains_key(&effective.limit));
-    changed
+fn describe(levels: &Levels, changed: &BTreeMap<Limit, Option<u64>>) -> Value {
+    let effective = levels.effective().into_iter();
+    effective
+        .filter(|effective| changed.contains_key(&effective.limit))
         .map(|effective| {
             let setting = effective.in_force();
             let value = json!({ "value": setting.value, "level": setting.level });
@@ -175,37 +233,54 @@ fn describe(levels: &Levels, change: &QuotaChange) -> Value {
 
 /// Looks a target up, with the values of all its levels.
 async fn find(db: &mut Connection, call: &Call, target: &QuotaTarget) -> Result<Subject, Error> {
-    let tenant = tenant::find(db, call, &target.tenant).await?;
-    let mut subject = Subject {
-        level: QuotaLevel::Tenant,
-        id: tenant.id.to_string(),
-        name: tenant.slug.to_string(),
-        tenant: tenant.id,
-        instance: None,
-        levels: Levels::default(),
-    };
-    let rows = store::quota::of_subject(db, &subject.id).await?;
-    subject.levels.push(QuotaLevel::Tenant, rows);
-    if let Some(name) = &target.instance {
-        let (_, instance) = instance::find(db, call, &target.tenant, name).await?;
-        subject.level = QuotaLevel::Instance;
-        subject.id = instance.id.to_string();
-        subject.name = instance.path();
-        subject.instance = Some(instance.id);
-        let rows = store::quota::of_subject(db, &subject.id).await?;
-        subject.levels.push(QuotaLevel::Instance, rows);
-    }
-    if let (Some(instance), Some(app)) = (subject.instance, &target.app) {
-        let install = install::find_in(db, instance, app).await?;
-        subject.level = QuotaLevel::Install;
-        subject.id = install.id.to_string();
-        subject.name = install.path();
-        let release = store::release::get(db, install.release_id).await?;
-        if let Some(release) = release {
-            subject.levels.manifest(&release);
+    match target {
+        QuotaTarget::Plan(name) => {
+            let plan = plan::find(db, call, name).await?;
+            let owner = Owner::Plan(plan.id);
+            let mut subject = Subject::new(QuotaLevel::Plan, plan.id, plan.path(), owner);
+            subject.read(db).await?;
+            subject.levels.name_plan(&plan.slug);
+            Ok(subject)
         }
-        let rows = store::quota::of_subject(db, &subject.id).await?;
-        subject.levels.push(QuotaLevel::Install, rows);
+        QuotaTarget::Tenant {
+            tenant,
+            instance,
+            app,
+        } => find_in_tenant(db, call, tenant, instance.as_deref(), app.as_deref()).await,
     }
+}
+
+async fn find_in_tenant(
+    db: &mut Connection,
+    call: &Call,
+    tenant_name: &str,
+    instance: Option<&str>,
+    app: Option<&str>,
+) -> Result<Subject, Error> {
+    let tenant = tenant::find(db, call, tenant_name).await?;
+    let owner = Owner::Tenant(tenant.id);
+    let mut subject = Subject::new(QuotaLevel::Tenant, tenant.id, &tenant.slug, owner);
+    if let (Some(id), Some(slug)) = (tenant.plan_id, &tenant.plan) {
+        let rows = store::quota::of_subject(db, &id.to_string()).await?;
+        subject.levels.push(QuotaLevel::Plan, rows);
+        subject.levels.name_plan(slug);
+    }
+    subject.read(db).await?;
+    let Some(name) = instance else {
+        return Ok(subject);
+    };
+    let (_, instance) = instance::find(db, call, tenant_name, name).await?;
+    let owner = Owner::Instance(tenant.id, instance.id);
+    subject.narrow(QuotaLevel::Instance, instance.id, instance.path(), owner);
+    subject.read(db).await?;
+    let Some(name) = app else {
+        return Ok(subject);
+    };
+    let install = install::find_in(db, instance.id, name).await?;
+    subject.narrow(QuotaLevel::Install, install.id, install.path(), owner);
+    if let Some(release) = store::release::get(db, install.release_id).await? {
+        subject.levels.manifest(&release);
+    }
+    subject.read(db).await?;
     Ok(subject)
 }

@@ -1,13 +1,14 @@
 //! Tenants: customer organisations, which own instances.
 
-use cloudware_types::{Slug, TenantId};
+use cloudware_types::{PlanId, Slug, TenantId};
 use serde_json::json;
 
 use crate::{
     Call, Caller, Control, Error, Page, PageRequest, Timestamp,
     audit::Draft,
-    error::check_text,
+    error::{check_optional_text, check_text},
     limits::{NAME_BYTES_MAX, REASON_CHARS_MAX, TITLE_CHARS_MAX},
+    plan,
     store::{self, Connection, StoreError},
 };
 
@@ -20,6 +21,10 @@ pub struct Tenant {
     pub slug: Slug,
     /// Its name for people.
     pub title: String,
+    /// Its plan, if it has one.
+    pub plan_id: Option<PlanId>,
+    /// The plan's name.
+    pub plan: Option<Slug>,
     /// Why it is suspended; `None` while it is active.
     pub suspended: Option<String>,
     /// Since when it is here.
@@ -46,27 +51,45 @@ pub struct TenantNew {
     pub slug: Slug,
     /// Its name for people; the slug if absent.
     pub title: Option<String>,
+    /// Its plan, by id or name; none if absent.
+    pub plan: Option<String>,
 }
+
+/// The name that no tenant may have: `plan/pro` is the plan `pro`, and not an instance of a tenant.
+const RESERVED: &str = "plan";
 
 /// Creates a tenant. For operators.
 ///
 /// # Errors
-/// [`Error::Conflict`] if the name is taken; [`Error::Invalid`] for the title.
+/// [`Error::Conflict`] if the name is taken; [`Error::Invalid`] for the title and a reserved name;
+/// [`Error::NotFound`] for the plan.
 pub async fn create(control: &Control, call: &Call, new: TenantNew) -> Result<Tenant, Error> {
     call.operator("create tenants")?;
     let title = match &new.title {
         Some(title) => check_text("title", title, TITLE_CHARS_MAX)?,
         None => new.slug.to_string(),
     };
+    if new.slug.as_str() == RESERVED {
+        return Err(Error::invalid(
+            "slug",
+            format!("must not be `{RESERVED}`, which stands before names of plans: choose another"),
+        ));
+    }
+    let mut db = control.store.write().await?;
+    let plan = match &new.plan {
+        Some(name) => Some(plan::find(&mut db, call, name).await?),
+        None => None,
+    };
     let tenant = Tenant {
         id: TenantId::generate(),
         slug: new.slug,
         title,
+        plan_id: plan.as_ref().map(|plan| plan.id),
+        plan: plan.map(|plan| plan.slug),
         suspended: None,
         created_at: Timestamp::now(),
         revision: 1,
     };
-    let mut db = control.store.write().await?;
     if store::tenant::find(&mut db, tenant.slug.as_str())
         .await?
         .is_some()
@@ -79,7 +102,12 @@ pub async fn create(control: &Control, call: &Call, new: TenantNew) -> Result<Te
     store::tenant::insert(&mut db, &tenant).await?;
     Draft::new(call, "tenant.create", tenant.id, &tenant.slug)
         .tenant(tenant.id)
-        .after(json!({ "slug": tenant.slug, "title": tenant.title, "state": tenant.state() }))
+        .after(json!({
+            "slug": tenant.slug,
+            "title": tenant.title,
+            "plan": tenant.plan,
+            "state": tenant.state(),
+        }))
         .write(&mut db)
         .await?;
     db.commit().await.map_err(StoreError::from)?;
@@ -139,6 +167,49 @@ pub async fn rename(
         .write(&mut db)
         .await?;
     db.commit().await.map_err(StoreError::from)?;
+    Ok(tenant)
+}
+
+/// Gives a tenant a plan, or none. What the plan sets holds from the next invocation on in all of the
+/// tenant's instances. The plan that it has already changes nothing. For operators.
+///
+/// # Errors
+/// [`Error::NotFound`] for tenant or plan; [`Error::Invalid`] for the reason;
+/// [`Error::RevisionChanged`].
+pub async fn set_plan(
+    control: &Control,
+    call: &Call,
+    name: &str,
+    plan: Option<&str>,
+    reason: Option<&str>,
+) -> Result<Tenant, Error> {
+    let mut db = control.store.write().await?;
+    let mut tenant = find(&mut db, call, name).await?;
+    call.operator("assign plans")?;
+    call.revision_matches(tenant.revision)?;
+    let reason = check_optional_text("reason", reason, REASON_CHARS_MAX)?;
+    let plan = match plan {
+        Some(name) => Some(plan::find(&mut db, call, name).await?),
+        None => None,
+    };
+    let plan_id = plan.as_ref().map(|plan| plan.id);
+    if plan_id != tenant.plan_id {
+        let before = json!({ "plan": tenant.plan });
+        tenant.plan_id = plan_id;
+        tenant.plan = plan.map(|plan| plan.slug);
+        tenant.revision += 1;
+        store::tenant::update(&mut db, &tenant).await?;
+        Draft::new(call, "tenant.set-plan", tenant.id, &tenant.slug)
+            .tenant(tenant.id)
+            .before(before)
+            .after(json!({ "plan": tenant.plan }))
+            .reason(reason.as_deref())
+            .write(&mut db)
+            .await?;
+    }
+    let instances = store::instance::ids_of_tenant(&mut db, tenant.id).await?;
+    db.commit().await.map_err(StoreError::from)?;
+    control.apply_all(instances).await?;
     Ok(tenant)
 }
 

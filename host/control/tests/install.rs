@@ -295,7 +295,7 @@ async fn a_start_repairs_what_a_crash_interrupted() {
 }
 
 #[tokio::test]
-async fn changes_of_one_install_happen_one_after_the_other() {
+async fn of_changes_of_one_install_at_the_same_time_one_wins() {
     let (world, acme) = world().await;
     let revision = install::get(&world.control, &acme, MAIN, "stock")
         .await
@@ -315,6 +315,7 @@ async fn changes_of_one_install_happen_one_after_the_other() {
         match change.await.unwrap() {
             Ok(()) => winners += 1,
             Err(Error::RevisionChanged { .. }) => {}
+            Err(Error::Conflict { code, .. }) => assert_eq!(code, "in-change"),
             Err(other) => panic!("{other}"),
         }
     }

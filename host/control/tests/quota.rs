@@ -8,12 +8,13 @@ mod support;
 use std::collections::BTreeMap;
 
 use cloudware_control::{
-    AuditQuery, Call, EffectiveLimit, Error, PageRequest, QuotaChange, QuotaLevel, QuotaTarget,
-    audit, quota,
+    AuditQuery, Call, EffectiveLimit, Error, InstanceLoad, PageRequest, QuotaChange, QuotaLevel,
+    QuotaTarget, Timestamp, audit, install, quota,
 };
 use cloudware_types::{
+    Class,
     Dimension::{self, Concurrency, Deadline, Fuel, Memory, Storage},
-    Limit,
+    Limit, Meter, Meters, UsageRecord,
 };
 use support::{Package, STOCK, World};
 
@@ -22,7 +23,7 @@ const INSTANCE: (&str, Option<&str>, Option<&str>) = ("acme", Some("main"), None
 const INSTALL: (&str, Option<&str>, Option<&str>) = ("acme", Some("main"), Some("stock"));
 
 fn target((tenant, instance, app): (&str, Option<&str>, Option<&str>)) -> QuotaTarget {
-    QuotaTarget {
+    QuotaTarget::Tenant {
         tenant: tenant.to_owned(),
         instance: instance.map(ToOwned::to_owned),
         app: app.map(ToOwned::to_owned),
@@ -160,6 +161,125 @@ async fn the_trail_shows_from_what_to_what() {
     assert_eq!(entry.before, Some(fuel(10)));
     assert_eq!(entry.after, Some(fuel(20)));
     assert_eq!(entry.request_id, "test-request");
+}
+
+#[tokio::test]
+async fn what_is_so_already_leaves_no_trace() {
+    let (world, operator) = world().await;
+    let trail = async || {
+        let query = AuditQuery {
+            action: Some("quota.change".to_owned()),
+            ..AuditQuery::default()
+        };
+        let page = PageRequest::default();
+        let trail = audit::list(&world.control, &operator, query, &page).await;
+        trail.unwrap().items
+    };
+    set(&world, &operator, INSTANCE, &[(Fuel, None)])
+        .await
+        .unwrap();
+    assert!(trail().await.is_empty(), "unset what nobody set");
+    let first = set(&world, &operator, INSTANCE, &[(Fuel, Some(10))]).await;
+    let again = set(&world, &operator, INSTANCE, &[(Fuel, Some(10))]).await;
+    assert_eq!(trail().await.len(), 1, "set to the value that it has");
+    let set_at = |limits: Vec<EffectiveLimit>| {
+        let fuel = limits.into_iter().find(|limit| limit.limit == Fuel.into());
+        fuel.unwrap().in_force().set_at
+    };
+    assert_eq!(set_at(first.unwrap()), set_at(again.unwrap()));
+    let mixed = [(Fuel, Some(10)), (Memory, Some(1 << 20)), (Deadline, None)];
+    set(&world, &operator, INSTANCE, &mixed).await.unwrap();
+    let trail = trail().await;
+    assert_eq!(trail.len(), 2);
+    let changed = trail[0].after.as_ref().unwrap().as_object().unwrap();
+    assert!(changed.keys().eq(["memory"]), "{changed:?}");
+}
+
+#[tokio::test]
+async fn a_repeated_change_tries_again_what_was_not_taken_over() {
+    let (world, operator) = world().await;
+    world.plane.refuse_version(Some("1.0.0"));
+    let refused = set(&world, &operator, INSTANCE, &[(Fuel, Some(10))]).await;
+    assert!(matches!(refused, Err(Error::Apply(_))), "{refused:?}");
+    world.plane.refuse_version(None);
+    set(&world, &operator, INSTANCE, &[(Fuel, Some(10))])
+        .await
+        .unwrap();
+    assert_eq!(served(&world, Fuel).await.0, 10);
+}
+
+#[tokio::test]
+async fn limits_of_hooks_and_jobs_go_the_same_way() {
+    let (world, operator) = world().await;
+    let hook = Fuel.of(Class::Hook);
+    let change = |place, value| {
+        let change = QuotaChange {
+            values: [(hook, value)].into(),
+            reason: None,
+        };
+        let (control, operator) = (world.control.clone(), operator.clone());
+        async move { quota::change(&control, &operator, &target(place), change).await }
+    };
+    change(TENANT, Some(900)).await.unwrap();
+    let limits = change(INSTALL, Some(700)).await.unwrap();
+    let shown = limits.iter().find(|limit| limit.limit == hook).unwrap();
+    let levels: Vec<_> = shown.settings.iter().map(|s| (s.level, s.value)).collect();
+    assert_eq!(
+        levels,
+        [
+            (QuotaLevel::Default, hook.default_value()),
+            (QuotaLevel::Tenant, 900),
+            (QuotaLevel::Install, 700),
+        ]
+    );
+    let served = world.plane.served(world.id_of("acme", "main").await);
+    let installed = &served.installs[0].limits;
+    assert_eq!((served.limits.get(hook), installed.get(hook)), (900, 700));
+    assert_eq!(installed.get(Fuel), 500_000_000, "requests are apart");
+}
+
+#[tokio::test]
+async fn a_present_value_is_known_of_single_instances() {
+    let (world, operator) = world().await;
+    let id = world.id_of("acme", "main").await;
+    let load = InstanceLoad {
+        storage_bytes: 12_345,
+        running: 7,
+    };
+    world.plane.set_load(id, load);
+    let install = install::get(&world.control, &operator, ("acme", "main"), "stock")
+        .await
+        .unwrap();
+    let now = u64::try_from(Timestamp::now().minutes()).unwrap();
+    // The minute and the day may turn while the test runs: these last longer than it.
+    let (soon, yesterday) = (now + 60, now - 24 * 60);
+    for (minute, fuel) in [(soon, 1_000), (yesterday, 300_000)] {
+        let mut meters = Meters::default();
+        meters[Meter::Fuel] = fuel;
+        world.plane.consume(UsageRecord {
+            source: format!("test/{minute}/{fuel}"),
+            instance: id,
+            install: install.id,
+            app: install.app.clone(),
+            minute,
+            meters,
+        });
+    }
+    for place in [INSTANCE, INSTALL] {
+        let used = quota::used(&world.control, &operator, &target(place))
+            .await
+            .unwrap();
+        assert_eq!(used[&Storage.into()], 12_345);
+        assert_eq!(used[&Concurrency.into()], 7);
+        assert_eq!(used[&Dimension::FuelPerMinute.into()], 1_000);
+        assert_eq!(used[&Dimension::FuelPerDay.into()], 1_000);
+        assert_eq!(used.len(), 4);
+    }
+    world.plan("pro").await;
+    for place in [target(TENANT), QuotaTarget::Plan("pro".to_owned())] {
+        let refused = quota::used(&world.control, &operator, &place).await;
+        assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ pub struct GuestBody {
     /// Frames that were ready before the response head was sent.
     ready: VecDeque<Frame<Bytes>>,
     /// What the guest has still to write, if anything.
-    rest: Option<Streaming>,
+    rest: Option<Box<Streaming>>,
     /// Why the body broke off while it was filled; said after what was ready.
     broken: Option<String>,
     sent: u64,
@@ -191,7 +191,7 @@ impl GuestBody {
                 Poll::Ready(None) => {
                     self.push_data(only.take(), &mut data);
                     if rest.conversation.is_some() {
-                        self.rest = Some(rest);
+                        self.rest = Some(Box::new(rest));
                     }
                     return;
                 }
@@ -202,7 +202,7 @@ impl GuestBody {
                 }
                 Poll::Pending => {
                     self.push_data(only.take(), &mut data);
-                    self.rest = Some(rest);
+                    self.rest = Some(Box::new(rest));
                     return;
                 }
             }
@@ -249,12 +249,12 @@ impl GuestBody {
     }
 
     fn stopped(&self, cause: StopCause) -> Box<Stop> {
-        let stop = crate::stop::stop(&self.install.identity, cause, std::time::Instant::now());
-        self.note(&stop);
+        let mut stop = crate::stop::stop(&self.install.identity, cause, std::time::Instant::now());
+        self.note(&mut stop);
         stop
     }
 
-    fn note(&self, stop: &Stop) {
+    fn note(&self, stop: &mut Stop) {
         self.install.observe(stop, &self.request_id);
         let identity = &self.install.identity;
         tracing::info!(
@@ -272,9 +272,9 @@ impl GuestBody {
             match conversation.poll(cx) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => rest.conversation = None,
-                Poll::Ready(Err(stop)) => {
+                Poll::Ready(Err(mut stop)) => {
                     self.rest = None;
-                    self.note(&stop);
+                    self.note(&mut stop);
                     return Poll::Ready(Some(Err(stop)));
                 }
             }

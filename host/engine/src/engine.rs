@@ -296,6 +296,13 @@ impl Engine {
         }
     }
 
+    /// Runs of an instance at the moment; 0 for one that is not served.
+    #[must_use]
+    pub fn running(&self, instance: InstanceId) -> u64 {
+        let admission = self.instances.get(&instance);
+        admission.map_or(0, |admission| admission.running())
+    }
+
     /// Forgets an instance that is no longer served.
     pub fn forget(&self, instance: InstanceId) {
         self.instances.remove(&instance);

@@ -8,8 +8,8 @@ use std::{
 
 use cloudware_capability::{Binding, Identity, LogSink};
 use cloudware_types::{
-    Class, DesiredInstall, DesiredInstance, Dimension, Limits, Meter, Meters, Reuse, Slug, Stop,
-    StopCause,
+    Class, DesiredInstall, DesiredInstance, Dimension, Limits, Meter, Meters, OtherPlans, Reuse,
+    Slug, Stop, StopCause,
 };
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -34,6 +34,7 @@ pub struct BoundInstall {
     pub(crate) usage: Arc<UsageMeter>,
     pub(crate) observer: Arc<dyn Observer>,
     reuse: Reuse,
+    pub(crate) other_plans: OtherPlans,
     pub(crate) admission: Arc<Admission>,
     pub(crate) queue: Arc<Queue>,
     /// See [`crate::EngineConfig::fuel_yield_interval`].
@@ -98,6 +99,7 @@ impl BoundInstall {
             usage: parts.usage,
             observer: parts.observer,
             reuse: install.reuse,
+            other_plans: install.other_plans.clone(),
             admission: parts.admission,
             queue: parts.queue,
             fuel_yield_interval: parts.fuel_yield_interval,

@@ -51,15 +51,18 @@ impl BoundInstall {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let request_id = RequestId::of(&request);
-        let outcome = self.serve_now(request, &request_id).await;
-        if let Err(stop) = &outcome {
+        let mut outcome = self.serve_now(request, &request_id).await;
+        if let Err(stop) = &mut outcome {
             self.observe(stop, &request_id);
         }
         outcome
     }
 
-    /// Tells the observer of a stop.
-    pub(crate) fn observe(&self, stop: &Stop, request_id: &RequestId) {
+    /// Adds the plans that would fit to a stop, and tells the observer of it.
+    pub(crate) fn observe(&self, stop: &mut Stop, request_id: &RequestId) {
+        if let StopCause::Limit { limit, used, max } = stop.cause {
+            stop.fits = self.other_plans.fitting(limit, used, max);
+        }
         self.observer
             .stopped(&self.identity, stop, request_id.as_str());
     }
@@ -237,8 +240,8 @@ impl Conversation {
     /// Polls the run to its end; what it still says goes nowhere.
     pub(crate) async fn finish(mut self) {
         let ended = poll_fn(|cx| self.poll(cx)).await;
-        if let Err(stop) = ended {
-            self.install.observe(&stop, &self.request_id);
+        if let Err(mut stop) = ended {
+            self.install.observe(&mut stop, &self.request_id);
             tracing::info!(target: "cloudware::stop", "{}, after its response", stop.explanation());
         }
     }

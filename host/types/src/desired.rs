@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, InstallId, InstanceId, Limits, ReleaseId, Slug, TenantId};
+use crate::{Digest, InstallId, InstanceId, Limits, OtherPlans, ReleaseId, Slug, TenantId};
 
 /// One instance as it should be served. A suspended or archived instance has no installs.
 #[derive(Clone, Debug)]
@@ -70,6 +70,8 @@ pub struct DesiredInstall {
     pub database_namespace: Option<String>,
     /// Limits of this install, every level already applied.
     pub limits: Arc<Limits>,
+    /// What the install could use under other plans, for those who ask what would have been enough.
+    pub other_plans: OtherPlans,
 }
 
 /// Where and how the site of an instance serves an app.

@@ -112,6 +112,8 @@ id_kinds! {
     Product = "prd" => ProductId;
     /// Id of a tenant (a customer organisation).
     Tenant = "ten" => TenantId;
+    /// Id of a plan (a named set of quotas).
+    Plan = "pln" => PlanId;
     /// Id of an app (one independently versioned component package).
     App = "app" => AppId;
     /// Id of a release (an immutable version of an app).

@@ -9,8 +9,10 @@ mod digest;
 mod dimension;
 mod id;
 mod limits;
+mod plan;
 mod quantity;
 mod slug;
+mod standing;
 mod stop;
 mod usage;
 
@@ -18,11 +20,13 @@ pub use desired::{DesiredInstall, DesiredInstance, HttpRoute, Migration, Reuse, 
 pub use digest::{Digest, DigestError};
 pub use dimension::{Class, Dimension, Limit, Scope, Unit};
 pub use id::{
-    AppId, AuditId, Id, IdError, IdKind, InstallId, InstanceId, ProductId, ProviderId, ReleaseId,
-    StopId, TenantId, TokenId,
+    AppId, AuditId, Id, IdError, IdKind, InstallId, InstanceId, PlanId, ProductId, ProviderId,
+    ReleaseId, StopId, TenantId, TokenId,
 };
 pub use limits::{Limits, LimitsError};
+pub use plan::{OtherPlans, Plans};
 pub use quantity::{format_quantity, parse_quantity};
 pub use slug::{Slug, SlugError};
+pub use standing::{SOFT_PERCENT, Standing, percent, soft};
 pub use stop::{Consumer, Stop, StopCause, StopRecord};
 pub use usage::{Meter, Meters, UsageRecord};

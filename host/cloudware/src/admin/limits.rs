@@ -1,11 +1,43 @@
-//! `cloudware limits`: everything that can be limited.
+//! `cloudware limits`: everything that can be limited, and the choice of classes that keeps tables of
+//! limits short.
 
 use anyhow::Result;
-use cloudware_types::{Limit, format_quantity};
+use clap::ValueEnum;
+use cloudware_types::{Class, Limit, format_quantity};
 use serde_json::Value;
 
 use super::print::{self, Column, text};
 use crate::client::Client;
+
+/// Limits of which invocations are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClassArg {
+    /// Of requests, and of whole instances.
+    Request,
+    /// Of hooks.
+    Hook,
+    /// Of jobs.
+    Job,
+    /// Of everything.
+    All,
+}
+
+impl ClassArg {
+    /// The limits of these invocations, from a list of all.
+    pub(crate) fn choose(self, limits: &[Value]) -> Vec<Value> {
+        let class = match self {
+            Self::Request => Class::Request,
+            Self::Hook => Class::Hook,
+            Self::Job => Class::Job,
+            Self::All => return limits.to_vec(),
+        };
+        let limits = limits.iter();
+        limits
+            .filter(|limit| limit["class"] == class.name())
+            .cloned()
+            .collect()
+    }
+}
 
 const COLUMNS: &[Column] = &[
     Column::left("LIMIT", |v| text(&v["name"])),
@@ -16,10 +48,10 @@ const COLUMNS: &[Column] = &[
     Column::left("WHAT AND WHY", |v| text(&v["reason"])),
 ];
 
-pub(super) async fn run(client: &Client) -> Result<()> {
+pub(super) async fn run(class: ClassArg, client: &Client) -> Result<()> {
     let limits = client.get("/limits").await?;
     let limits = limits.as_array().map_or(&[][..], Vec::as_slice);
-    print::list(client, limits, COLUMNS)
+    print::list(client, &class.choose(limits), COLUMNS)
 }
 
 /// A value with its unit, for limits that this version of the command knows.

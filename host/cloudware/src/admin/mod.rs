@@ -7,6 +7,7 @@ mod event;
 mod install;
 mod instance;
 mod limits;
+mod plan;
 mod print;
 mod provider;
 mod quota;
@@ -29,6 +30,9 @@ pub(crate) enum Command {
     /// Organisations that publish apps.
     #[command(subcommand)]
     Provider(provider::Command),
+    /// Named sets of quotas, of which a tenant has at most one.
+    #[command(subcommand)]
+    Plan(plan::Command),
     /// Customer organisations.
     #[command(subcommand)]
     Tenant(tenant::Command),
@@ -44,7 +48,7 @@ pub(crate) enum Command {
     /// Versions of apps.
     #[command(subcommand)]
     Release(release::Command),
-    /// Limits of tenants, instances and installs.
+    /// Limits of plans, tenants, instances and installs.
     #[command(subcommand)]
     Quota(quota::Command),
     /// What was consumed.
@@ -63,7 +67,14 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Token(token::Command),
     /// Show everything that can be limited, with defaults and bounds.
-    Limits,
+    #[command(after_help = "Examples:
+  cloudware limits                 limits of requests and of whole instances
+  cloudware limits --class hook    limits of hooks")]
+    Limits {
+        /// Limits of which runs.
+        #[arg(long, default_value = "request")]
+        class: limits::ClassArg,
+    },
     /// Show for whom the token speaks.
     Whoami,
 }
@@ -75,6 +86,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command, client: &Client) -> Result<()> {
     match command {
         Command::Provider(command) => provider::run(command, client).await,
+        Command::Plan(command) => plan::run(command, client).await,
         Command::Tenant(command) => tenant::run(command, client).await,
         Command::Instance(command) => instance::run(command, client).await,
         Command::Install(command) => install::run(command, client).await,
@@ -86,7 +98,7 @@ pub(crate) async fn run(command: Command, client: &Client) -> Result<()> {
         Command::Events(command) => event::run(command, client).await,
         Command::Audit(command) => audit::run(command, client).await,
         Command::Token(command) => token::run(command, client).await,
-        Command::Limits => limits::run(client).await,
+        Command::Limits { class } => limits::run(class, client).await,
         Command::Whoami => whoami::run(client).await,
     }
 }

@@ -1,4 +1,4 @@
-//! `cloudware quota`: limits of tenants, instances and installs.
+//! `cloudware quota`: limits of plans, tenants, instances and installs.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,9 @@ use cloudware_types::Limit;
 use serde_json::{Map, Value};
 
 use super::{
+    limits::ClassArg,
     print::{self, Column, text, time},
-    target::Target,
+    target::QuotaTarget,
 };
 use crate::{Output, client::Client};
 
@@ -18,14 +19,15 @@ use crate::{Output, client::Client};
 pub(crate) enum Command {
     /// Set limits; they hold from the next request on.
     #[command(after_help = "Examples:
+  cloudware quota set plan/pro fuel=2G                            for all tenants that have the plan
   cloudware quota set acme fuel=2G                                for all of the tenant's instances
   cloudware quota set acme/main fuel=10M memory=16MiB             for one instance
   cloudware quota set acme/main/inventory-stock deadline=500ms    for one app in it
 
 `cloudware limits` lists what can be limited.")]
     Set {
-        /// The tenant, instance or install.
-        target: Target,
+        /// The plan, tenant, instance or install.
+        target: QuotaTarget,
         /// Limits and their values.
         #[arg(required = true, value_name = "LIMIT=VALUE", value_parser = assignment)]
         limits: Vec<(String, String)>,
@@ -36,8 +38,8 @@ pub(crate) enum Command {
     /// Unset limits, so that the level below decides again.
     #[command(after_help = "Example:\n  cloudware quota unset acme/main fuel memory")]
     Unset {
-        /// The tenant, instance or install.
-        target: Target,
+        /// The plan, tenant, instance or install.
+        target: QuotaTarget,
         /// Names of limits.
         #[arg(required = true, value_name = "LIMIT", value_parser = dimension)]
         limits: Vec<String>,
@@ -46,28 +48,50 @@ pub(crate) enum Command {
         reason: Option<String>,
     },
     /// Show the limits in force.
+    #[command(after_help = "Examples:
+  cloudware quota show acme/main                  limits of requests and of the whole instance
+  cloudware quota show acme/main --usage          how much of them is used now
+  cloudware quota show plan/pro --class job       limits of jobs")]
     Show {
-        /// The tenant, instance or install.
-        target: Target,
+        /// The plan, tenant, instance or install.
+        target: QuotaTarget,
+        /// Limits of which runs.
+        #[arg(long, default_value = "request")]
+        class: ClassArg,
+        /// Only the limits whose present use is known, with that: of an instance or an install.
+        #[arg(long)]
+        usage: bool,
     },
     /// Show where limits come from: every level that sets them, and who did.
     #[command(after_help = "Example:\n  cloudware quota explain acme/main fuel")]
     Explain {
-        /// The tenant, instance or install.
-        target: Target,
+        /// The plan, tenant, instance or install.
+        target: QuotaTarget,
         /// Only this limit.
-        #[arg(value_parser = dimension)]
+        #[arg(value_parser = dimension, conflicts_with = "class")]
         limit: Option<String>,
+        /// Limits of which runs.
+        #[arg(long, default_value = "request")]
+        class: ClassArg,
     },
 }
 
 const COLUMNS: &[Column] = &[
     Column::left("LIMIT", |v| text(&v["name"])),
     Column::right("VALUE", |v| text(&v["text"])),
-    Column::left("SET FOR", |v| text(&v["level"])),
+    Column::left("SET FOR", |v| level(in_force(v))),
     Column::left("BY", |v| text(&in_force(v)["set_by"])),
     Column::left("AT", |v| time(&in_force(v)["set_at"])),
     Column::left("REASON", |v| text(&in_force(v)["reason"])),
+];
+
+const USAGE_COLUMNS: &[Column] = &[
+    Column::left("LIMIT", |v| text(&v["name"])),
+    Column::right("USED", |v| text(&v["used_text"])),
+    Column::right("OF", |v| text(&v["text"])),
+    Column::right("PERCENT", |v| format!("{} %", text(&v["percent"]))),
+    Column::left("STATE", |v| text(&v["state"])),
+    Column::left("SET FOR", |v| level(in_force(v))),
 ];
 
 pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
@@ -89,20 +113,39 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             let changes = limits.into_iter().map(|name| (name, Value::Null)).collect();
             change(client, &target, changes, reason).await
         }
-        Command::Show { target } => {
+        Command::Show {
+            target,
+            class,
+            usage: false,
+        } => {
             let quota = client.get(&format!("{}/quota", target.path())).await?;
-            show(client, &quota, None)
+            print::list(client, &class.choose(limits(&quota)), COLUMNS)
         }
-        Command::Explain { target, limit } => {
+        Command::Show { target, class, .. } => {
+            let path = format!("{}/quota", target.path());
+            let quota = client.get_query(&path, &[("usage", Some("true"))]).await?;
+            let mut limits = class.choose(limits(&quota));
+            limits.retain(|limit| !limit["used"].is_null());
+            print::list(client, &limits, USAGE_COLUMNS)
+        }
+        Command::Explain {
+            target,
+            limit,
+            class,
+        } => {
             let quota = client.get(&format!("{}/quota", target.path())).await?;
-            explain(client, &quota, limit.as_deref())
+            let limits = match limit {
+                Some(name) => named(&quota, &[name]),
+                None => class.choose(limits(&quota)),
+            };
+            explain(client, &limits)
         }
     }
 }
 
 async fn change(
     client: &Client,
-    target: &Target,
+    target: &QuotaTarget,
     changes: BTreeMap<String, Value>,
     reason: Option<String>,
 ) -> Result<()> {
@@ -114,21 +157,15 @@ async fn change(
     let quota = client
         .patch(&format!("{}/quota", target.path()), &body)
         .await?;
-    show(client, &quota, Some(&names))
+    print::list(client, &named(&quota, &names), COLUMNS)
 }
 
-fn show(client: &Client, quota: &Value, only: Option<&[String]>) -> Result<()> {
-    print::list(client, &chosen(quota, only), COLUMNS)
-}
-
-fn explain(client: &Client, quota: &Value, limit: Option<&str>) -> Result<()> {
-    let only = limit.map(|name| vec![name.to_owned()]);
-    let limits = chosen(quota, only.as_deref());
+fn explain(client: &Client, limits: &[Value]) -> Result<()> {
     if client.output() == Output::Json {
         return print::json(&limits);
     }
     let mut out = String::new();
-    for limit in &limits {
+    for limit in limits {
         out.push_str(&format!(
             "{} is {}\n",
             print::bold(&text(&limit["name"])),
@@ -148,9 +185,9 @@ fn explain(client: &Client, quota: &Value, limit: Option<&str>) -> Result<()> {
 
 fn explained(setting: &Value, standing: &str) -> String {
     let mut line = format!(
-        "  {:9} {:>16}  by {}",
-        text(&setting["level"]),
-        print::number(&setting["value"]),
+        "  {:12} {:>24}  by {}",
+        level(setting),
+        text(&setting["text"]),
         text(&setting["set_by"]),
     );
     if let Some(at) = setting.get("set_at") {
@@ -162,12 +199,21 @@ fn explained(setting: &Value, standing: &str) -> String {
     format!("{line} ({standing})\n")
 }
 
-fn chosen(quota: &Value, only: Option<&[String]>) -> Vec<Value> {
-    let limits = quota["limits"].as_array().into_iter().flatten();
-    let wanted = |limit: &&Value| {
-        only.is_none_or(|only| only.iter().any(|name| limit["name"] == name.as_str()))
-    };
-    limits.filter(wanted).cloned().collect()
+fn limits(quota: &Value) -> &[Value] {
+    quota["limits"].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn named(quota: &Value, names: &[String]) -> Vec<Value> {
+    let wanted = |limit: &&Value| names.iter().any(|name| limit["name"] == name.as_str());
+    limits(quota).iter().filter(wanted).cloned().collect()
+}
+
+/// The level of a setting, with the plan's name.
+fn level(setting: &Value) -> String {
+    match setting["plan"].as_str() {
+        Some(plan) => format!("plan {plan}"),
+        None => text(&setting["level"]),
+    }
 }
 
 fn in_force(limit: &Value) -> &Value {

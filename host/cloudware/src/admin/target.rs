@@ -1,5 +1,5 @@
 //! Targets: what a command is about, as people write it: `acme`, `acme/main`,
-//! `acme/main/inventory-stock`, each part a name or an id.
+//! `acme/main/inventory-stock`, each part a name or an id; and for quotas also `plan/pro`.
 
 use std::str::FromStr;
 
@@ -14,6 +14,15 @@ pub(crate) struct Target {
     tenant: String,
     instance: Option<String>,
     app: Option<AppAt>,
+}
+
+/// What quotas are set for: a plan, a tenant, an instance or an install.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum QuotaTarget {
+    /// A plan, `plan/pro`. No tenant has the name `plan`.
+    Plan(String),
+    /// Something of a tenant.
+    Place(Target),
 }
 
 /// An instance, `tenant/instance`.
@@ -77,6 +86,28 @@ impl Target {
             (Some(app), None) | (None, Some(app)) => Ok((place, app)),
             (None, None) => bail!("name the app too: {}/{} APP", place.tenant, place.instance),
             (Some(_), Some(_)) => bail!("name the app once"),
+        }
+    }
+}
+
+impl QuotaTarget {
+    /// The path of the target in the API.
+    pub(crate) fn path(&self) -> String {
+        match self {
+            Self::Plan(plan) => format!("/plans/{plan}"),
+            Self::Place(target) => target.path(),
+        }
+    }
+}
+
+impl FromStr for QuotaTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("plan/") {
+            Some(plan) => Ok(Self::Plan(name(plan)?)),
+            None if text == "plan" => Err("write which plan, such as plan/pro".to_owned()),
+            None => Ok(Self::Place(text.parse()?)),
         }
     }
 }
@@ -176,6 +207,20 @@ mod tests {
             "a b",
             "acme/main/x@1",
         ] {
+            assert!(path(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotas_are_of_plans_too() {
+        let path = |text: &str| text.parse::<QuotaTarget>().map(|target| target.path());
+        assert_eq!(path("plan/pro").unwrap(), "/plans/pro");
+        assert_eq!(path("acme").unwrap(), "/tenants/acme");
+        assert_eq!(
+            path("planet/main").unwrap(),
+            "/tenants/planet/instances/main"
+        );
+        for text in ["plan", "plan/", "plan/pro/x", "plan/..", "plan/Pro"] {
             assert!(path(text).is_err(), "{text}");
         }
     }

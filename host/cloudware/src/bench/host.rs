@@ -12,7 +12,8 @@ use cloudware_engine::{BoundInstall, Engine, EngineConfig, Journal, NobodyObserv
 use cloudware_instance_db::InstanceDbs;
 use cloudware_packages::Package;
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, Dimension, Id, InstanceId, Limit, Limits, Reuse, Slug,
+    DesiredInstall, DesiredInstance, Dimension, Id, InstanceId, Limit, Limits, OtherPlans, Reuse,
+    Slug,
 };
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
@@ -100,6 +101,7 @@ impl Host {
             config: Arc::default(),
             database_namespace: manifest.database.as_ref().map(|d| d.namespace.clone()),
             limits: Arc::clone(&limits),
+            other_plans: OtherPlans::default(),
         };
         if let Some(database) = &manifest.database {
             self.databases

@@ -6,8 +6,8 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use cloudware_control::{
-    ApplyError, Call, Config, Control, DataPlane, EnableRequest, InstanceNew, MigrateError,
-    PackageStore, PrepareError, ReleaseToPrepare, Store, install, instance,
+    ApplyError, Call, Config, Control, DataPlane, EnableRequest, InstanceLoad, InstanceNew,
+    MigrateError, PackageStore, PrepareError, ReleaseToPrepare, Store, install, instance,
 };
 use cloudware_types::{DesiredInstance, InstanceId, Migration, Slug};
 
@@ -90,6 +90,10 @@ impl DataPlane for Nothing {
         Err(MigrateError(
             "databases are migrated on a platform that runs".to_owned(),
         ))
+    }
+
+    async fn instance_load(&self, _instance: InstanceId) -> InstanceLoad {
+        InstanceLoad::default()
     }
 
     async fn flush_usage(&self) {}

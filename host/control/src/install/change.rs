@@ -26,8 +26,8 @@ use crate::{
 /// release that they began with. The tenant consents to what the release asks for.
 ///
 /// # Errors
-/// [`Error::NotFound`] for install or version; [`Error::Conflict`] if it is disabled or at this
-/// version already, the release is yanked, or its tables cannot go back; [`Error::Migration`],
+/// [`Error::NotFound`] for install or version; [`Error::Conflict`] if it is disabled, in change or at
+/// this version already, the release is yanked, or its tables cannot go back; [`Error::Migration`],
 /// [`Error::TakenBack`] with everything as before; [`Error::RevisionChanged`].
 pub async fn upgrade(
     control: &Control,
@@ -64,7 +64,6 @@ enum Aim {
 struct Change<'a> {
     control: &'a Control,
     call: &'a Call,
-    lock: &'a InstanceLock<'a>,
     action: &'static str,
     /// The install as it is.
     old: Install,
@@ -84,7 +83,8 @@ async fn change(
     aim: Aim,
 ) -> Result<Install, Error> {
     let found = super::get(control, call, (tenant, name), app).await?;
-    let lock = control.lock(found.instance_id).await;
+    let _mark = control.mark_install((found.instance_id, found.app_id), || found.path())?;
+    let _turn = control.install_turn(found.instance_id).await;
     let mut db = control.store.read().await?;
     let (tenant, instance) = instance::find(&mut db, call, tenant, name).await?;
     call.may_change(&tenant)?;
@@ -116,7 +116,6 @@ async fn change(
     let change = Change {
         control,
         call,
-        lock: &lock,
         action,
         old,
         new,
@@ -258,10 +257,9 @@ impl Change<'_> {
     /// Tables first, then the release. If the release is not taken over, the tables go back.
     async fn up(&self) -> Result<Install, Error> {
         self.migrate(&self.to).await?;
-        match self.switch(self.action, &self.old, &self.new).await {
+        match self.put_into_service().await {
             Ok(install) => Ok(install),
             Err(error) => {
-                let error = self.take_back(error).await;
                 if without_down(&self.migrations, self.to.schema(), self.from.schema()).is_none()
                     && let Err(error) = self.migrate(&self.from).await
                 {
@@ -274,14 +272,12 @@ impl Change<'_> {
 
     /// The release first, then the tables. If the tables cannot go back, neither does the release.
     async fn down(&self) -> Result<Install, Error> {
-        let install = match self.switch(self.action, &self.old, &self.new).await {
-            Ok(install) => install,
-            Err(error) => return Err(self.take_back(error).await),
-        };
+        let install = self.put_into_service().await?;
         match self.migrate(&self.to).await {
             Ok(()) => Ok(install),
             Err(error) => {
-                self.restore().await;
+                let lock = self.control.lock(self.old.instance_id).await;
+                self.restore(&lock).await;
                 Err(error)
             }
         }
@@ -299,8 +295,30 @@ impl Change<'_> {
         }
     }
 
+    /// The new release, or the old one again where the data plane refuses the new one. Under one lock, so
+    /// that nobody else meets the refused state.
+    async fn put_into_service(&self) -> Result<Install, Error> {
+        let lock = self.control.lock(self.old.instance_id).await;
+        match self.switch(&lock, self.action, &self.old, &self.new).await {
+            Err(Error::Apply(source)) => {
+                self.restore(&lock).await;
+                Err(Error::TakenBack {
+                    what: self.to.label(),
+                    source,
+                })
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Records the install's new state and puts it into service.
-    async fn switch(&self, action: &str, old: &Install, new: &Install) -> Result<Install, Error> {
+    async fn switch(
+        &self,
+        lock: &InstanceLock<'_>,
+        action: &str,
+        old: &Install,
+        new: &Install,
+    ) -> Result<Install, Error> {
         let mut db = self.control.store.write().await?;
         let mut install = new.clone();
         install.revision = find_in(&mut db, old.instance_id, &old.id.to_string())
@@ -315,25 +333,13 @@ impl Change<'_> {
         )
         .await?;
         db.commit().await.map_err(StoreError::from)?;
-        self.control.apply(self.lock).await?;
+        self.control.apply(lock).await?;
         Ok(install)
     }
 
-    /// The old release again, where the data plane refused the new one.
-    async fn take_back(&self, error: Error) -> Error {
-        let Error::Apply(source) = error else {
-            return error;
-        };
-        self.restore().await;
-        Error::TakenBack {
-            what: self.to.label(),
-            source,
-        }
-    }
-
-    async fn restore(&self) {
+    async fn restore(&self, lock: &InstanceLock<'_>) {
         let action = format!("{}-failed", self.action);
-        if let Err(error) = self.switch(&action, &self.new, &self.old).await {
+        if let Err(error) = self.switch(lock, &action, &self.new, &self.old).await {
             tracing::error!(install = %self.old.id, %error, "the release before could not be put into service again");
         }
     }

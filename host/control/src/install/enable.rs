@@ -12,7 +12,7 @@ use super::{
     save,
 };
 use crate::{
-    Call, Control, Error, Release,
+    Call, Control, Error, Release, app,
     control::InstanceLock,
     instance,
     store::{self, StoreError},
@@ -37,7 +37,7 @@ pub struct EnableRequest {
 ///
 /// # Errors
 /// [`Error::NotFound`] for instance, app or version; [`Error::Conflict`] if it is enabled already,
-/// its mount or namespace is taken, or the release is yanked; [`Error::Invalid`] for configuration
+/// or in change, its mount or namespace is taken, or the release is yanked; [`Error::Invalid`] for configuration
 /// and mount; [`Error::Migration`], [`Error::TakenBack`] with everything as before.
 pub async fn enable(
     control: &Control,
@@ -46,7 +46,12 @@ pub async fn enable(
     request: EnableRequest,
 ) -> Result<Install, Error> {
     let instance = instance::get(control, call, tenant, name).await?;
-    let lock = control.lock(instance.id).await;
+    let mut db = control.store.read().await?;
+    let app = app::find(&mut db, call, &request.app).await?;
+    drop(db);
+    let label = || format!("{}/{}", instance.path(), app.slug);
+    let _mark = control.mark_install((instance.id, app.id), label)?;
+    let _turn = control.install_turn(instance.id).await;
     let mut db = control.store.read().await?;
     let (tenant, instance) = instance::find(&mut db, call, tenant, name).await?;
     call.may_change(&tenant)?;
@@ -58,6 +63,7 @@ pub async fn enable(
     drop(db);
     migrate(control, &install, &release, before.as_ref()).await?;
 
+    let lock = control.lock(instance.id).await;
     let mut db = control.store.write().await?;
     let described = before.as_ref().map(|(install, _)| install.describe());
     save(&mut db, call, "install.enable", &mut install, described).await?;

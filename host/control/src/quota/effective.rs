@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cloudware_types::{Limit, Limits, Scope};
+use cloudware_types::{Limit, Limits, Scope, Slug};
 use serde::Serialize;
 
 use crate::{Release, Timestamp, store::quota::QuotaRow};
@@ -15,6 +15,8 @@ pub enum QuotaLevel {
     Default,
     /// The app's manifest.
     Manifest,
+    /// The tenant's plan.
+    Plan,
     /// The tenant.
     Tenant,
     /// The instance.
@@ -30,6 +32,7 @@ impl QuotaLevel {
         match self {
             Self::Default => "default",
             Self::Manifest => "manifest",
+            Self::Plan => "plan",
             Self::Tenant => "tenant",
             Self::Instance => "instance",
             Self::Install => "install",
@@ -42,6 +45,8 @@ impl QuotaLevel {
 pub struct QuotaSetting {
     /// The level.
     pub level: QuotaLevel,
+    /// The plan's name, at the level of plans.
+    pub plan: Option<Slug>,
     /// The value, in the limit's unit.
     pub value: u64,
     /// Who set it; `platform` for the default and the release for a manifest.
@@ -81,6 +86,7 @@ impl Levels {
         for row in rows {
             self.0.entry(row.limit).or_default().push(QuotaSetting {
                 level,
+                plan: None,
                 value: row.value,
                 set_by: row.set_by,
                 set_at: Some(row.set_at),
@@ -89,12 +95,28 @@ impl Levels {
         }
     }
 
+    /// Says which plan it is whose values were added.
+    pub(crate) fn name_plan(&mut self, plan: &Slug) {
+        let settings = self.0.values_mut().flatten();
+        for setting in settings.filter(|setting| setting.level == QuotaLevel::Plan) {
+            setting.plan = Some(plan.clone());
+        }
+    }
+
+    /// The value that a level sets, if it does.
+    pub(crate) fn value_at(&self, level: QuotaLevel, limit: Limit) -> Option<u64> {
+        let mut settings = self.0.get(&limit).into_iter().flatten();
+        let own = settings.find(|setting| setting.level == level);
+        own.map(|setting| setting.value)
+    }
+
     /// Adds what a release's manifest asks for.
     pub(crate) fn manifest(&mut self, release: &Release) {
         for (&limit, &value) in &release.manifest.limits {
             if lowers(limit, value) {
                 self.0.entry(limit).or_default().push(QuotaSetting {
                     level: QuotaLevel::Manifest,
+                    plan: None,
                     value,
                     set_by: format!("{} {}", release.app, release.version),
                     set_at: Some(release.created_at),
@@ -109,6 +131,7 @@ impl Levels {
         let of = |limit: Limit| {
             let mut settings = vec![QuotaSetting {
                 level: QuotaLevel::Default,
+                plan: None,
                 value: limit.default_value(),
                 set_by: "platform".to_owned(),
                 set_at: None,

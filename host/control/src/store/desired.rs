@@ -1,11 +1,11 @@
 //! What the data plane must know of instances and their enabled installs, read with one query each.
 
 use cloudware_packages::Manifest;
-use cloudware_types::{Digest, InstallId, InstanceId, ReleaseId, Slug, TenantId};
+use cloudware_types::{Digest, InstallId, InstanceId, PlanId, ReleaseId, Slug, TenantId};
 use semver::Version;
 use sqlx::Row as _;
 
-use super::{Connection, Result, Row, all, json, parsed};
+use super::{Connection, Result, Row, all, json, parsed, parsed_option};
 
 /// One instance with what decides whether it is served.
 pub(crate) struct InstanceRow {
@@ -13,6 +13,7 @@ pub(crate) struct InstanceRow {
     pub slug: Slug,
     pub tenant: TenantId,
     pub tenant_slug: Slug,
+    pub plan: Option<PlanId>,
     pub is_default: bool,
     pub tenant_suspended: bool,
     pub instance_suspended: bool,
@@ -46,7 +47,7 @@ pub(crate) async fn instances(
 ) -> Result<Vec<InstanceRow>> {
     let rows = sqlx::query(
         "SELECT i.id, i.slug, i.tenant_id, i.is_default, i.state,
-                t.slug AS tenant, t.state AS tenant_state
+                t.slug AS tenant, t.plan_id, t.state AS tenant_state
          FROM instances i JOIN tenants t ON t.id = i.tenant_id
          WHERE CAST($1 AS TEXT) IS NULL OR i.id = $1",
     )
@@ -105,6 +106,7 @@ fn instance(row: &Row) -> Result<InstanceRow> {
         slug: parsed(row, "slug")?,
         tenant: parsed(row, "tenant_id")?,
         tenant_slug: parsed(row, "tenant")?,
+        plan: parsed_option(row, "plan_id")?,
         is_default: row.try_get("is_default")?,
         tenant_suspended: suspended("tenant_state")?,
         instance_suspended: suspended("state")?,

@@ -1,6 +1,6 @@
 //! Rows of instances.
 
-use cloudware_types::{InstanceId, TenantId};
+use cloudware_types::{InstanceId, PlanId, TenantId};
 use sqlx::Row as _;
 
 use super::{Connection, Result, Row, all, integer, natural, parsed, parsed_option, time};
@@ -85,6 +85,17 @@ pub(crate) async fn ids_of_tenant(
         .bind(tenant.to_string())
         .fetch_all(db)
         .await?;
+    all(&rows, |row| parsed(row, "id"))
+}
+
+/// The ids of the instances of all tenants that have a plan.
+pub(crate) async fn ids_of_plan(db: &mut Connection, plan: PlanId) -> Result<Vec<InstanceId>> {
+    let rows = sqlx::query(
+        "SELECT i.id FROM instances i JOIN tenants t ON t.id = i.tenant_id WHERE t.plan_id = $1",
+    )
+    .bind(plan.to_string())
+    .fetch_all(db)
+    .await?;
     all(&rows, |row| parsed(row, "id"))
 }
 

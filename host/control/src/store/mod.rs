@@ -7,6 +7,7 @@ pub(crate) mod desired;
 pub(crate) mod event;
 pub(crate) mod install;
 pub(crate) mod instance;
+pub(crate) mod plan;
 pub(crate) mod product;
 pub(crate) mod provider;
 pub(crate) mod quota;

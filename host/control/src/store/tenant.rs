@@ -3,17 +3,18 @@
 use cloudware_types::TenantId;
 use sqlx::Row as _;
 
-use super::{Connection, Result, Row, all, integer, natural, parsed, time};
+use super::{Connection, Result, Row, all, integer, natural, parsed, parsed_option, time};
 use crate::{PageRequest, Tenant};
 
 pub(crate) async fn insert(db: &mut Connection, tenant: &Tenant) -> Result<()> {
     sqlx::query(
-        "INSERT INTO tenants (id, slug, title, state, created_at, revision)
-         VALUES ($1, $2, $3, 'active', $4, $5)",
+        "INSERT INTO tenants (id, slug, title, plan_id, state, created_at, revision)
+         VALUES ($1, $2, $3, $4, 'active', $5, $6)",
     )
     .bind(tenant.id.to_string())
     .bind(tenant.slug.as_str())
     .bind(&tenant.title)
+    .bind(tenant.plan_id.map(|id| id.to_string()))
     .bind(tenant.created_at.millis())
     .bind(integer(tenant.revision))
     .execute(db)
@@ -21,16 +22,18 @@ pub(crate) async fn insert(db: &mut Connection, tenant: &Tenant) -> Result<()> {
     Ok(())
 }
 
-/// Writes what may change: title, state and revision.
+/// Writes what may change: title, plan, state and revision.
 pub(crate) async fn update(db: &mut Connection, tenant: &Tenant) -> Result<()> {
     sqlx::query(
-        "UPDATE tenants SET title = $2, state = $3, state_reason = $4, revision = $5 WHERE id = $1",
+        "UPDATE tenants SET title = $2, state = $3, state_reason = $4, revision = $5, plan_id = $6
+         WHERE id = $1",
     )
     .bind(tenant.id.to_string())
     .bind(&tenant.title)
     .bind(tenant.state())
     .bind(&tenant.suspended)
     .bind(integer(tenant.revision))
+    .bind(tenant.plan_id.map(|id| id.to_string()))
     .execute(db)
     .await?;
     Ok(())
@@ -38,10 +41,13 @@ pub(crate) async fn update(db: &mut Connection, tenant: &Tenant) -> Result<()> {
 
 /// By id or slug.
 pub(crate) async fn find(db: &mut Connection, name: &str) -> Result<Option<Tenant>> {
-    let row = sqlx::query("SELECT * FROM tenants WHERE id = $1 OR slug = $1")
-        .bind(name)
-        .fetch_optional(db)
-        .await?;
+    let row = sqlx::query(
+        "SELECT t.*, p.slug AS plan FROM tenants t LEFT JOIN plans p ON p.id = t.plan_id
+         WHERE t.id = $1 OR t.slug = $1",
+    )
+    .bind(name)
+    .fetch_optional(db)
+    .await?;
     row.as_ref().map(tenant).transpose()
 }
 
@@ -52,9 +58,9 @@ pub(crate) async fn list(
     only: Option<TenantId>,
 ) -> Result<Vec<Tenant>> {
     let rows = sqlx::query(
-        "SELECT * FROM tenants
-         WHERE slug > $1 AND (CAST($2 AS TEXT) IS NULL OR id = $2)
-         ORDER BY slug LIMIT $3",
+        "SELECT t.*, p.slug AS plan FROM tenants t LEFT JOIN plans p ON p.id = t.plan_id
+         WHERE t.slug > $1 AND (CAST($2 AS TEXT) IS NULL OR t.id = $2)
+         ORDER BY t.slug LIMIT $3",
     )
     .bind(page.after())
     .bind(only.map(|id| id.to_string()))
@@ -71,6 +77,8 @@ fn tenant(row: &Row) -> Result<Tenant> {
         id: parsed(row, "id")?,
         slug: parsed(row, "slug")?,
         title: row.try_get("title")?,
+        plan_id: parsed_option(row, "plan_id")?,
+        plan: parsed_option(row, "plan")?,
         suspended: (state == "suspended").then(|| reason.unwrap_or_default()),
         created_at: time(row, "created_at")?,
         revision: natural(row, "revision")?,

@@ -109,6 +109,25 @@ pub(crate) async fn sums(db: &mut Connection, filter: &UsageFilter) -> Result<Ve
     all(&rows, sum)
 }
 
+/// The sum of one meter of an instance from a minute on.
+pub(crate) async fn sum_since(
+    db: &mut Connection,
+    instance: InstanceId,
+    meter: Meter,
+    from: i64,
+) -> Result<u64> {
+    let sql = format!(
+        "SELECT COALESCE(SUM({}), 0) AS total FROM usage WHERE instance_id = $1 AND minute >= $2",
+        column(meter)
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(instance.to_string())
+        .bind(from)
+        .fetch_one(db)
+        .await?;
+    natural(&row, "total")
+}
+
 fn sum(row: &Row) -> Result<UsageSum> {
     let mut meters = Meters::default();
     for &meter in Meter::ALL {

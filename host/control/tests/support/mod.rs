@@ -13,20 +13,41 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
     ApplyError, Call, Config, Control, DataPlane, EnableRequest, Error, EventLog, Install,
-    InstanceNew, MigrateError, PackageStore, PrepareError, ProviderNew, Pushed, ReleaseToPrepare,
-    StopLog, Store, TenantNew, TokenNew, install, instance, provider, release, tenant, token,
-    usage::Ledger,
+    InstanceLoad, InstanceNew, MigrateError, PackageStore, PlanNew, PrepareError, ProviderNew,
+    Pushed, ReleaseToPrepare, StopLog, Store, TenantNew, TokenNew, install, instance, plan,
+    provider, release, tenant, token, usage::Ledger,
 };
 use cloudware_packages::{Consent, HostInterfaces, Problem, ProvidedCapability, Source, pack};
 use cloudware_types::{DesiredInstance, InstanceId, Migration, StopRecord, UsageRecord};
 use tempfile::TempDir;
+use tokio::sync::{Notify, Semaphore};
 
 /// What the data plane has been told and what it shall refuse.
 #[derive(Default)]
 pub struct Plane {
     state: Mutex<PlaneState>,
+    /// Where migrations wait, if they are to.
+    gate: Mutex<Option<Arc<Gate>>>,
     ledger: std::sync::OnceLock<Ledger>,
     stop_log: std::sync::OnceLock<StopLog>,
+}
+
+/// Holds migrations up until it is opened.
+pub struct Gate {
+    arrived: Notify,
+    pass: Semaphore,
+}
+
+impl Gate {
+    /// Waits until a migration has begun.
+    pub async fn arrival(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Lets every migration go on, those to come included.
+    pub fn open(&self) {
+        self.pass.close();
+    }
 }
 
 #[derive(Default)]
@@ -40,6 +61,9 @@ struct PlaneState {
     refuse_release: bool,
     usage: Vec<UsageRecord>,
     stops: Vec<StopRecord>,
+    loads: HashMap<InstanceId, InstanceLoad>,
+    applying: u32,
+    applying_most: u32,
 }
 
 impl Plane {
@@ -92,6 +116,26 @@ impl Plane {
         self.lock().stops.push(record);
     }
 
+    /// What an instance takes from now on.
+    pub fn set_load(&self, instance: InstanceId, load: InstanceLoad) {
+        self.lock().loads.insert(instance, load);
+    }
+
+    /// From now on, migrations take until the gate is opened.
+    pub fn hold_migrations(&self) -> Arc<Gate> {
+        let gate = Arc::new(Gate {
+            arrived: Notify::new(),
+            pass: Semaphore::new(0),
+        });
+        *self.gate.lock().unwrap() = Some(gate.clone());
+        gate
+    }
+
+    /// How many states were taken over at the same time at most.
+    pub fn applying_most(&self) -> u32 {
+        self.lock().applying_most
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, PlaneState> {
         self.state.lock().unwrap()
     }
@@ -110,7 +154,15 @@ impl DataPlane for Plane {
     }
 
     async fn apply(&self, desired: DesiredInstance) -> Result<(), ApplyError> {
+        let count = |state: &mut PlaneState| {
+            state.applying += 1;
+            state.applying_most = state.applying_most.max(state.applying);
+        };
+        count(&mut self.lock());
+        // Whoever else may work at the same time gets the chance.
+        tokio::task::yield_now().await;
         let mut state = self.lock();
+        state.applying -= 1;
         let refused = state.refuse_version.clone();
         let versions = desired.installs.iter().map(|i| i.version.to_string());
         if versions.into_iter().any(|v| Some(v) == refused) {
@@ -128,6 +180,14 @@ impl DataPlane for Plane {
         migrations: &[Migration],
         target: u32,
     ) -> Result<(), MigrateError> {
+        let gate = self.gate.lock().unwrap().clone();
+        if let Some(gate) = gate {
+            gate.arrived.notify_one();
+            assert!(
+                gate.pass.acquire().await.is_err(),
+                "it is closed, never filled"
+            );
+        }
         let mut state = self.lock();
         if state.refuse_migration == Some(target) {
             return Err(MigrateError("no such table: stock_items".to_owned()));
@@ -144,6 +204,14 @@ impl DataPlane for Plane {
         }
         state.schemas.insert(key, target);
         Ok(())
+    }
+
+    async fn instance_load(&self, instance: InstanceId) -> InstanceLoad {
+        self.lock()
+            .loads
+            .get(&instance)
+            .copied()
+            .unwrap_or_default()
     }
 
     async fn flush_usage(&self) {
@@ -235,12 +303,24 @@ impl World {
         let new = TenantNew {
             slug: slug.parse().unwrap(),
             title: None,
+            plan: None,
         };
         tenant::create(&self.control, &Call::host(), new)
             .await
             .unwrap();
         self.instance(slug, "main").await;
         self.call(&self.secret(None, Some(slug)).await).await
+    }
+
+    /// A plan that sets nothing.
+    pub async fn plan(&self, slug: &str) {
+        let new = PlanNew {
+            slug: slug.parse().unwrap(),
+            title: None,
+        };
+        plan::create(&self.control, &Call::host(), new)
+            .await
+            .unwrap();
     }
 
     pub async fn instance(&self, tenant: &str, slug: &str) -> InstanceId {
