@@ -299,7 +299,7 @@ mod tests {
             class: Class::Request,
             deadline: std::time::Duration::MAX,
             cpu: std::time::Duration::MAX,
-            fuel_yield_interval: 200_000,
+            fuel_yield_interval: crate::limits::FUEL_YIELD_INTERVAL,
         };
         Task::new(
             Arc::default(),

@@ -277,9 +277,11 @@ fn rounds(bench: &Bench<'_>, prepared: &Prepared, part: Part) -> Result<Rounds> 
             duration,
             window: WAIT,
         };
-        let meter = Meter::begin(&prepared.platform.server, &prepared.data)?;
-        let outcomes = machine::pinned(bench.cores.load, || mix.run())??;
-        let shares = meter.end()?;
+        // Connecting is no part of the load.
+        let mut meter = None;
+        let begin = || meter = Some(Meter::begin(&prepared.platform.server, &prepared.data));
+        let outcomes = machine::pinned(bench.cores.load, || mix.run_after(begin))??;
+        let shares = meter.context("a run that ends has begun")??.end()?;
         for outcome in outcomes {
             rounds.add(outcome);
         }

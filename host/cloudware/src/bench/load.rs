@@ -230,6 +230,11 @@ impl Answers {
 impl Mix {
     /// Refuses: it would ask the system in the way of Linux which connections have something to read.
     pub(super) fn run(&self) -> Result<Vec<Outcome>, LoadError> {
+        self.run_after(|| {})
+    }
+
+    /// Refuses as well.
+    pub(super) fn run_after(&self, _connected: impl FnOnce()) -> Result<Vec<Outcome>, LoadError> {
         Err(LoadError::System(std::io::ErrorKind::Unsupported.into()))
     }
 }

@@ -28,6 +28,14 @@ impl Mix {
     /// Sends all load until the time is over; paced requests have some seconds more for their answers, during
     /// which the other load goes on. Gives an outcome for each kind of load, in order.
     pub(in crate::bench) fn run(&self) -> Result<Vec<Outcome>, LoadError> {
+        self.run_after(|| {})
+    }
+
+    /// As [`Self::run`]; `connected` is called once when all connections are made and nothing has been sent.
+    pub(in crate::bench) fn run_after(
+        &self,
+        connected: impl FnOnce(),
+    ) -> Result<Vec<Outcome>, LoadError> {
         self.check()?;
         let system = |error: nix::Error| LoadError::System(error.into());
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(system)?;
@@ -35,6 +43,7 @@ impl Mix {
         for (number, traffic) in self.traffic.iter().enumerate() {
             kinds.push(Kind::open(number, traffic, self, &epoll)?);
         }
+        connected();
         let clock = Clock::start(self);
         for kind in &mut kinds {
             kind.begin(&clock)?;
