@@ -22,6 +22,12 @@ impl InFlight {
     /// # Panics
     /// Where it does not.
     pub async fn begin(site: &Http) -> Self {
+        let begun = Self::try_begin(site).await;
+        begun.expect("the guest answers the first piece")
+    }
+
+    /// As [`InFlight::begin`]; `None` where the request is refused.
+    pub async fn try_begin(site: &Http) -> Option<Self> {
         let (body, pieces) = mpsc::unbounded_channel();
         let _ = body.send(Bytes::from_static(FIRST));
         let pieces = stream::unfold(pieces, |mut pieces| async {
@@ -32,10 +38,9 @@ impl InFlight {
             .request(Method::POST, "/echo")
             .body(reqwest::Body::wrap_stream(pieces));
         let mut answer = site.open(request).await;
-        assert_eq!(answer.status(), 200);
-        let first = answer.chunk().await.expect("the body has begun");
-        assert_eq!(first.as_deref(), Some(FIRST));
-        Self { body, answer }
+        let begun = answer.status() == 200
+            && matches!(answer.chunk().await, Ok(Some(first)) if first == FIRST);
+        begun.then_some(Self { body, answer })
     }
 
     /// Sends the rest of the body, and gets it back.

@@ -119,7 +119,9 @@ fn crates_do_without_what_they_must_not_know() {
 
 #[test]
 fn every_source_file_says_what_it_is_for() {
-    let folders = ["host", "sdk", "plugins", "examples", "tests", "benches"];
+    let folders = [
+        "host", "sdk", "plugins", "examples", "tests", "benches", "fuzz",
+    ];
     let sources = folders
         .iter()
         .map(|folder| root().join(folder))

@@ -30,8 +30,8 @@ pub(crate) fn init(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Guest log text among the host's, labelled with who wrote it. Control characters are escaped, so that a
-/// guest can't forge lines.
+/// Guest log text among the host's, labelled with who wrote it. What a terminal obeys is escaped, so
+/// that a guest can't forge lines.
 pub(crate) struct GuestLogs;
 
 impl LogSink for GuestLogs {
@@ -60,14 +60,21 @@ impl LogSink for GuestLogs {
     }
 }
 
-/// The text with its control characters written out.
+/// Characters that a terminal or an editor obeys rather than shows: control characters, separators of lines
+/// and of paragraphs, and those that turn the direction of what follows.
+fn is_obeyed(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text with such characters written out.
 fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
+    if !text.contains(is_obeyed) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        if character.is_control() {
+        if is_obeyed(character) {
             escaped.extend(character.escape_default());
         } else {
             escaped.push(character);
@@ -86,6 +93,7 @@ mod tests {
             visible("a\n2026 INFO b\u{1b}[0m"),
             "a\\n2026 INFO b\\u{1b}[0m"
         );
+        assert_eq!(visible("a\u{2028}\u{202e}b"), "a\\u{2028}\\u{202e}b");
         assert_eq!(visible("größe 1 m²"), "größe 1 m²");
     }
 }

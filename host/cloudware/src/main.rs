@@ -100,6 +100,12 @@ enum Command {
     /// The peer of `bench hello` without any sandbox.
     #[command(hide = true)]
     BenchPeer(bench::PeerArgs),
+    /// Compiles a component for a running platform.
+    #[command(hide = true, name = up::COMPILE_COMMAND)]
+    Compile {
+        /// What the platform says.
+        settings: String,
+    },
 }
 
 /// `cloudware up`
@@ -128,6 +134,10 @@ struct UpArgs {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Without the asynchronous runtime: it is bounded as a process.
+    if let Command::Compile { settings } = &cli.command {
+        return cloudware_engine::compile_for_parent(settings).into();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -162,6 +172,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Admin(command) => admin::run(command, &client(&global, Role::Operator)?).await,
         Command::Bench(args) => args.run(&context(&global)).await,
         Command::BenchPeer(args) => args.run().await,
+        Command::Compile { .. } => unreachable!("it is run before the runtime starts"),
     }
 }
 

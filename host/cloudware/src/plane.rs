@@ -168,6 +168,10 @@ impl Plane {
                 error.to_string(),
                 "export wasi:http/incoming-handler (WASI 0.2) or wasi:http/handler (0.3)",
             ),
+            Err(error @ CodeError::TooCostly { .. }) => fault(
+                error.to_string(),
+                "split its largest functions, or ask the operator to raise engine.compile_seconds_max",
+            ),
             Err(error @ CodeError::WasiP3Off) => fault(error.to_string(), "build it for WASI 0.2"),
             Err(error) => Err(PrepareError::Host(error.to_string())),
         }

@@ -17,7 +17,7 @@ use cloudware_control::{
     token::{self, TokenNew},
     usage::Ledger,
 };
-use cloudware_engine::{Engine, Journal, Observer, limits::WARM_IDLE_FOR};
+use cloudware_engine::{Compiler, Engine, Journal, Observer, limits::WARM_IDLE_FOR};
 use cloudware_gateway::{BodyError, Fallback, Gateway, RouteTable, Server};
 use cloudware_instance_db::InstanceDbs;
 use cloudware_packages::{Consent, HostInterfaces, ProvidedCapability};
@@ -63,6 +63,9 @@ struct Platform {
     /// Held for as long as this process uses the data folder.
     _lock: File,
 }
+
+/// The hidden command that compiles one component for a running platform.
+pub(crate) const COMPILE_COMMAND: &str = "compile-component";
 
 /// Runs until the process is told to stop. `announce` is called once, when everything is ready.
 pub(crate) async fn run(
@@ -135,7 +138,10 @@ impl Platform {
             Arc::clone(&watch) as Arc<dyn Observer>,
             Arc::clone(&journal),
         )?;
-        let engine = Arc::new(engine);
+        let engine = Arc::new(engine.with_compiler(Compiler::Process {
+            program: own_program()?,
+            arguments: vec![COMPILE_COMMAND.to_owned()],
+        }));
         let routes = Arc::new(RouteTable::default());
         let plane = Arc::new(Plane::new(PlaneParts {
             engine,
@@ -218,6 +224,15 @@ impl Platform {
         tracing::info!(data = %config.data.display(), "stopped");
         Ok(())
     }
+}
+
+/// The executable of this process, on Linux also where its file was replaced since it was started.
+fn own_program() -> Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() {
+        return Ok(running);
+    }
+    std::env::current_exe().context("can't find this program's own file")
 }
 
 /// The whole list of capabilities of this host, each with its backend.

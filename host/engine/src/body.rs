@@ -142,6 +142,14 @@ pub(crate) struct Streaming {
     pub(crate) conversation: Option<Conversation>,
 }
 
+impl Streaming {
+    /// Whether the run that writes it was stopped, and has not been seen to end.
+    fn broke_off(&self) -> bool {
+        let conversation = self.conversation.as_ref();
+        conversation.is_some_and(Conversation::broke_off)
+    }
+}
+
 impl GuestBody {
     pub(crate) fn new(
         install: Arc<BoundInstall>,
@@ -286,6 +294,8 @@ impl GuestBody {
                 let message = broken(&error);
                 Poll::Ready(Some(Err(self.stopped(StopCause::NoResponse { message }))))
             }
+            // The guest was stopped since the look above; its outcome, which wakes this task, says why.
+            None if rest.broke_off() => Poll::Pending,
             None => {
                 // The client has its answer; what the guest does after it may take until its deadline.
                 let still = self.rest.take().and_then(|rest| rest.conversation);

@@ -41,6 +41,22 @@ impl CodeCache {
 
     /// Loads the compiled form of a component, if a genuine one is there.
     pub(crate) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+        match self.open_file(engine, digest)? {
+            Ok(component) => Some(component),
+            Err(error) => {
+                let path = self.code_path(digest);
+                tracing::warn!(path = %path.display(), %error, "compiled code can't be loaded and is made anew");
+                None
+            }
+        }
+    }
+
+    /// As [`CodeCache::load`], with the engine's words where it does not take what is there.
+    pub(crate) fn open_file(
+        &self,
+        engine: &Engine,
+        digest: &Digest,
+    ) -> Option<wasmtime::Result<Component>> {
         let (code, mac) = (self.code_path(digest), self.mac_path(digest));
         let expected = fs::read(mac).ok()?;
         let bytes = fs::read(&code).ok()?;
@@ -53,21 +69,21 @@ impl CodeCache {
         // nobody changes while it is mapped. The MAC shows that a process with this host's key wrote
         // these bytes for this engine's settings; the folder is writable by this user alone, and
         // files in it are only ever replaced by renaming, never written in place.
-        match unsafe { Component::deserialize_file(engine, &code) } {
-            Ok(component) => Some(component),
-            Err(error) => {
-                tracing::warn!(path = %code.display(), %error, "compiled code can't be loaded and is made anew");
-                None
-            }
-        }
+        Some(unsafe { Component::deserialize_file(engine, &code) })
     }
 
-    /// Stores the compiled form of a component.
-    pub(crate) fn store(&self, digest: &Digest, component: &Component) -> io::Result<()> {
-        let bytes = component.serialize().map_err(io::Error::other)?;
-        let mac = self.mac(digest, &bytes);
-        self.replace(&self.code_path(digest), &bytes)?;
+    /// Stores the compiled form of a component, which this host's own compiler wrote.
+    pub(crate) fn store(&self, digest: &Digest, compiled: &[u8]) -> io::Result<()> {
+        let mac = self.mac(digest, compiled);
+        self.replace(&self.code_path(digest), compiled)?;
         self.replace(&self.mac_path(digest), &mac)
+    }
+
+    /// Removes what is stored of a component, as far as it can be removed.
+    pub(crate) fn remove(&self, digest: &Digest) {
+        for path in [self.mac_path(digest), self.code_path(digest)] {
+            let _ = fs::remove_file(path);
+        }
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -2,13 +2,14 @@
 //! every tenant that runs it.
 
 use cloudware_capability::Invocation;
+use serde::{Deserialize, Serialize};
 use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
 /// The generation of WASI that a component is written for; they run on engines with different settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Wasi {
     /// WASI 0.2: synchronous calls.
     P2,

@@ -33,6 +33,12 @@ pub struct EngineConfig {
     pub fuel_yield_interval: u64,
     /// Whether components for WASI 0.3 may run; its host side is labelled experimental upstream.
     pub wasi_p3: bool,
+    /// Processor time that compiling one component may take, in seconds, 1 to 3,600. An interpreter takes
+    /// about half a minute of one core.
+    pub compile_seconds_max: u32,
+    /// Memory that compiling one component may take, in bytes, from 512 MiB. An interpreter takes less
+    /// than half of the default.
+    pub compile_memory_bytes_max: u64,
 }
 
 impl Default for EngineConfig {
@@ -43,6 +49,8 @@ impl Default for EngineConfig {
             allocation: SandboxAllocation::Pooling,
             fuel_yield_interval: FUEL_YIELD_INTERVAL,
             wasi_p3: true,
+            compile_seconds_max: 120,
+            compile_memory_bytes_max: 3 << 30,
         }
     }
 }
@@ -62,6 +70,18 @@ impl EngineConfig {
             mistakes.push(format!(
                 "fuel_yield_interval = {} must be from 10000 to 1000000000",
                 self.fuel_yield_interval
+            ));
+        }
+        if !(1..=3_600).contains(&self.compile_seconds_max) {
+            mistakes.push(format!(
+                "compile_seconds_max = {} must be from 1 to 3600",
+                self.compile_seconds_max
+            ));
+        }
+        if self.compile_memory_bytes_max < 512 << 20 {
+            mistakes.push(format!(
+                "compile_memory_bytes_max = {} must be at least 536870912",
+                self.compile_memory_bytes_max
             ));
         }
         mistakes

@@ -20,7 +20,8 @@ use wasmtime::{
 };
 
 use crate::{
-    Admission, BoundInstall, EngineConfig, Journal, Observer, SandboxAllocation, UsageBatch,
+    Admission, BoundInstall, Compiler, EngineConfig, Journal, Observer, SandboxAllocation,
+    UsageBatch,
     cache::CodeCache,
     code::{Code, Wasi},
     install::BindParts,
@@ -37,6 +38,8 @@ pub struct Engine {
     p2: Runtime,
     p3: Option<Runtime>,
     codes: DashMap<Digest, Weak<Code>>,
+    config: EngineConfig,
+    compiler: Compiler,
     compilations: Semaphore,
     loading: Mutex<()>,
     scheduler: Scheduler,
@@ -104,6 +107,19 @@ pub enum CodeError {
     /// It was never compiled here, or its compiled form was made by other settings.
     #[error("there is no compiled code for component {0}")]
     Missing(Digest),
+    /// Compiling it takes more than this host spends on one component.
+    #[error(
+        "compiling the component takes more than {seconds} seconds of processor time or {bytes} bytes of memory"
+    )]
+    TooCostly {
+        /// Processor time that a compilation may take.
+        seconds: u32,
+        /// Memory that a compilation may take.
+        bytes: u64,
+    },
+    /// The compiling process failed for a reason of the host's.
+    #[error("the compiler failed: {0}")]
+    Compiler(String),
     /// The compiled form could not be stored.
     #[error("the compiled code can't be stored: {0}")]
     Cache(io::Error),
@@ -134,6 +150,8 @@ impl Engine {
             p2,
             p3,
             codes: DashMap::new(),
+            config: config.clone(),
+            compiler: Compiler::Here,
             compilations: Semaphore::new(limits::COMPILATIONS_MAX),
             loading: Mutex::new(()),
             scheduler: Scheduler::start(&Handle::current()).map_err(EngineError::Threads)?,
@@ -146,6 +164,13 @@ impl Engine {
             installs: DashMap::new(),
             usage: UsageMeters::new(journal),
         })
+    }
+
+    /// The same engine, which compiles elsewhere.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
     }
 
     /// Compiles a component into the cache, links and type-checks it. Called at publish time, off the
@@ -166,20 +191,27 @@ impl Engine {
             .acquire()
             .await
             .expect("the semaphore is never closed");
+        let wasi = Wasi::of_bytes(&component);
+        self.runtime(wasi)?;
+        let compiled = self.compiler.compile(&self.config, wasi, component).await?;
         let engine = Arc::clone(self);
-        blocking(move || engine.compile_now(digest, &component)).await
+        blocking(move || engine.keep(digest, wasi, &compiled)).await
     }
 
-    fn compile_now(&self, digest: Digest, bytes: &[u8]) -> Result<(), CodeError> {
-        let wasi = Wasi::of_bytes(bytes);
+    /// Stores a compiled form where it can be linked.
+    fn keep(&self, digest: Digest, wasi: Wasi, compiled: &[u8]) -> Result<(), CodeError> {
         let runtime = self.runtime(wasi)?;
-        let component = Component::from_binary(&runtime.engine, bytes)
-            .map_err(|error| CodeError::Invalid(format!("{error:#}")))?;
-        runtime.link(wasi, &component)?;
-        runtime
-            .cache
-            .store(&digest, &component)
-            .map_err(CodeError::Cache)
+        let cache = &runtime.cache;
+        cache.store(&digest, compiled).map_err(CodeError::Cache)?;
+        let linked = match cache.open_file(&runtime.engine, &digest) {
+            Some(Ok(component)) => runtime.link(wasi, &component).map(drop),
+            Some(Err(error)) => Err(CodeError::Invalid(format!("{error:#}"))),
+            None => Err(CodeError::Missing(digest)),
+        };
+        if linked.is_err() {
+            cache.remove(&digest);
+        }
+        linked
     }
 
     /// Loads the compiled form of a component, so that binding it is quick.
@@ -346,12 +378,7 @@ impl Runtime {
             sandboxes: config.sandboxes_max,
             source,
         };
-        let engine = match wasmtime::Engine::new(&settings(config, wasi, Enabled::Yes)) {
-            Ok(engine) => engine,
-            // The kernel may not know how to scan page maps (before Linux 6.7); then without.
-            Err(_) => wasmtime::Engine::new(&settings(config, wasi, Enabled::Auto))
-                .map_err(settings_error)?,
-        };
+        let engine = wasmtime_engine(config, wasi).map_err(settings_error)?;
         let mut linker = Linker::new(&engine);
         link_wasi(&mut linker, wasi).map_err(settings_error)?;
         for capability in capabilities {
@@ -377,6 +404,17 @@ impl Runtime {
             .map_err(|error| CodeError::Import(format!("{error:#}")))?;
         Code::new(wasi, pre).map_err(|error| CodeError::Export(format!("{error:#}")))
     }
+}
+
+/// The engine for one generation of WASI. Two that were made from the same settings, also in different
+/// processes, take each other's compiled code.
+pub(crate) fn wasmtime_engine(
+    config: &EngineConfig,
+    wasi: Wasi,
+) -> wasmtime::Result<wasmtime::Engine> {
+    // The kernel may not know how to scan page maps (before Linux 6.7); then without.
+    wasmtime::Engine::new(&settings(config, wasi, Enabled::Yes))
+        .or_else(|_| wasmtime::Engine::new(&settings(config, wasi, Enabled::Auto)))
 }
 
 fn link_wasi(linker: &mut Linker<Invocation>, wasi: Wasi) -> wasmtime::Result<()> {

@@ -12,6 +12,7 @@ mod body;
 mod cache;
 mod clock;
 mod code;
+mod compiler;
 mod config;
 mod engine;
 mod events;
@@ -33,6 +34,7 @@ mod window;
 
 pub use admission::{Admission, Permit, Refusal};
 pub use body::GuestBody;
+pub use compiler::{Compiler, compile_for_parent};
 pub use config::{EngineConfig, SandboxAllocation};
 pub use engine::{CodeError, Engine, EngineError};
 pub use events::{NobodyObserves, Observer};

@@ -76,3 +76,16 @@ pub const JOURNAL_SLOTS_PER_CHUNK: usize = 1_024;
 
 /// Slots of the usage journal: 100 MB. Twice a hundred thousand installs that are used in the same minute.
 pub const JOURNAL_SLOTS_MAX: usize = 256 * JOURNAL_SLOTS_PER_CHUNK;
+
+/// Wall time that a compiling process may take for each second of processor time that it may take: a busy
+/// host gives it a share only.
+pub const COMPILE_WALL_PER_CPU: u32 = 3;
+
+/// Niceness of a compiling process: requests get about ten times its share.
+pub const COMPILE_NICENESS: i32 = 10;
+
+/// Bytes of the compiled form of a component; the largest that is accepted makes about a quarter.
+pub const COMPILED_BYTES_MAX: u64 = 1 << 30;
+
+/// Bytes of what a compiling process says about a component that is not valid.
+pub const COMPILE_MESSAGE_BYTES_MAX: u64 = 16 << 10;

@@ -17,7 +17,10 @@ use wasmtime::Store;
 use wasmtime_wasi_http::{
     Error, WasiHttpView,
     handler::Proxy,
-    p2::bindings::http::types::{ErrorCode, Scheme},
+    p2::{
+        bindings::http::types::{ErrorCode, Scheme},
+        body::HostOutgoingBody,
+    },
     p3,
 };
 
@@ -74,7 +77,7 @@ impl Run {
         match called {
             Ok(()) => self.succeed(),
             // A guest that ends its process after it has answered has ended normally.
-            Err(error) if exited_well(&error) => {
+            Err(error) if exited_well(&error) && !left_unfinished(&mut sandbox.store) => {
                 self.stopped = false;
                 Ok(())
             }
@@ -84,7 +87,12 @@ impl Run {
 
     fn succeed(mut self) -> Result<(), Box<Stop>> {
         let sandbox = self.sandbox.as_mut().expect("taken here only");
-        if let Some(cause) = sandbox.store.data_mut().take_stop() {
+        let cause = sandbox.store.data_mut().take_stop().or_else(|| {
+            left_unfinished(&mut sandbox.store).then(|| StopCause::NoResponse {
+                message: "the handler returned without finishing the response body".to_owned(),
+            })
+        });
+        if let Some(cause) = cause {
             return Err(stop::stop(&self.install.identity, cause, self.started));
         }
         self.stopped = false;
@@ -124,6 +132,9 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        if self.stopped {
+            self.task.break_off();
+        }
         self.meter();
     }
 }
@@ -132,6 +143,13 @@ impl Drop for Run {
 fn byte_milliseconds(bytes: u64, held: Duration) -> u64 {
     let product = u128::from(bytes) * held.as_micros() / 1_000;
     u64::try_from(product).unwrap_or(u64::MAX)
+}
+
+/// Whether a response body was neither finished nor dropped. WASI calls such a body corrupted; it would look
+/// whole to the client when the sandbox goes.
+fn left_unfinished(store: &mut Store<cloudware_capability::Invocation>) -> bool {
+    let mut resources = store.data_mut().table.iter_mut();
+    resources.any(|resource| resource.is::<HostOutgoingBody>())
 }
 
 fn exited_well(error: &wasmtime::Error) -> bool {

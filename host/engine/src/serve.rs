@@ -237,6 +237,11 @@ impl Conversation {
         }
     }
 
+    /// Whether the run ended otherwise than by returning.
+    pub(crate) fn broke_off(&self) -> bool {
+        self.task.broke_off()
+    }
+
     /// Polls the run to its end; what it still says goes nowhere.
     pub(crate) async fn finish(mut self) {
         let ended = poll_fn(|cx| self.poll(cx)).await;

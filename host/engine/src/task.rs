@@ -7,7 +7,10 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
@@ -41,6 +44,7 @@ pub(crate) struct Task {
     queue: Arc<Queue>,
     started: Instant,
     bounds: Bounds,
+    broke_off: AtomicBool,
 }
 
 /// What bounds a run from outside its sandbox.
@@ -125,6 +129,7 @@ impl Task {
             queue,
             started,
             bounds,
+            broke_off: AtomicBool::new(false),
         })
     }
 
@@ -315,6 +320,17 @@ impl Task {
         }
         let (used, max) = (cpu / 1_000_000, millis(self.bounds.cpu));
         (used > max).then(|| self.ended(Dimension::CpuTime, used, max))
+    }
+
+    /// Notes that the run ends otherwise than by returning. To be called before its sandbox goes: the response
+    /// body ends with the sandbox, and must not be taken for whole.
+    pub(crate) fn break_off(&self) {
+        self.broke_off.store(true, Ordering::Release);
+    }
+
+    /// Whether the run ended otherwise than by returning. Its outcome, which says why, comes at once.
+    pub(crate) fn broke_off(&self) -> bool {
+        self.broke_off.load(Ordering::Acquire)
     }
 
     /// Notes limits that the run had nearly used up when it ended.

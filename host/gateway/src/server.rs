@@ -105,6 +105,29 @@ impl Gateway {
         response
     }
 
+    /// The site that a request leads to and the request as its app would get it; `None` where the platform
+    /// or the gateway itself answers. Changes nothing and runs nothing.
+    pub fn resolve<B>(
+        &self,
+        mut request: Request<B>,
+        client: &HeaderValue,
+    ) -> Option<(Arc<Site>, Request<B>)> {
+        let Ok(Route::App {
+            site, prefix_bytes, ..
+        }) = self.route(&request)
+        else {
+            return None;
+        };
+        let request_id = forward::request_id(&request);
+        let hop = Hop {
+            prefix_bytes,
+            client,
+            request_id: &request_id,
+        };
+        forward::rewrite(&mut request, &hop);
+        Some((site, request))
+    }
+
     fn route<B>(&self, request: &Request<B>) -> Result<Route, Problem> {
         if request.headers().get_all(header::HOST).iter().count() > 1 {
             return Err(Problem::several_hosts());

@@ -10,7 +10,12 @@ const FOLDERS: &[&str] = &["assets/", "i18n/", "migrations/"];
 /// # Errors
 /// A path that leaves the package, that some system could not hold, or that has no meaning.
 pub(crate) fn check_path(path: &str) -> Result<(), Problem> {
-    let refuse = |code, message: &str, fix: &str| Err(Problem::new(code, path, message, fix));
+    let at = if path.is_empty() {
+        "an entry without a name"
+    } else {
+        path
+    };
+    let refuse = |code, message: &str, fix: &str| Err(Problem::new(code, at, message, fix));
     if path.chars().count() > PATH_CHARS_MAX {
         let message = format!("The path has more than {PATH_CHARS_MAX} characters.");
         return refuse("path-too-long", &message, "Shorten it.");

@@ -117,7 +117,7 @@ fn check_entry(path: &str, kind: EntryType, size: u64, seen: bool) -> Result<(),
     if !matches!(kind, EntryType::Regular) {
         return Err(Problem::new(
             "not-a-plain-file",
-            path,
+            if path.is_empty() { AT } else { path },
             "The entry is a link, folder, device or extension header.",
             "Pack with `cloudware build`, which writes plain files only.",
         ));

@@ -18,6 +18,9 @@
 //! | `/no-response`, `/error-response` | sets none, or an error |
 //! | `/short-body`, `/long-body` | declares 10 bytes and sends 5, or 15 |
 //! | `/bad-header`, `/bad-status` | tries what HTTP does not allow, and answers what was refused |
+//! | `/write-after-finish`, `/write-unasked`, `/unfinished` | breaks the rules of bodies and their streams |
+//! | `/loop-after-response`, `/trap-after-response` | answers in full, then misbehaves |
+//! | `/header-flood` | sets ever more headers |
 //! | `/echo` | streams the request body back |
 //! | `/headers` | answers method, target and headers as JSON |
 //! | `/env` | tries files, environment, sockets and outbound HTTP, and answers what it got |
@@ -25,6 +28,7 @@
 mod compute;
 mod host;
 mod output;
+mod protocol;
 mod reach;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +48,12 @@ impl wasip2::exports::http::incoming_handler::Guest for Adversary {
             "/error-response" => output::error_response(out),
             "/short-body" => output::wrong_length(out, b"12345"),
             "/long-body" => output::wrong_length(out, b"123451234512345"),
+            "/write-after-finish" => protocol::write_after_finish(out),
+            "/write-unasked" => protocol::write_unasked(out),
+            "/unfinished" => protocol::unfinished(out),
+            "/loop-after-response" => protocol::loop_after_response(out),
+            "/trap-after-response" => protocol::trap_after_response(out),
+            "/header-flood" => protocol::header_flood(out),
             _ => serve(request, out, |request| router().handle(request)),
         }
     }

@@ -16,6 +16,7 @@
 //! | `GET /config`, `GET /config/{key}` | answers the configuration |
 //! | `GET /limits`, `GET /limits/{name}` | answers what the run may still use |
 //! | `POST /logs?lines=N` | writes so many log messages, levels in turn |
+//! | `POST /log` `{"context", "message"}` | writes one log message |
 
 mod keys;
 mod statements;
@@ -49,6 +50,7 @@ fn handle(request: Request) -> Response {
         .get("/limits", limits_all)
         .get("/limits/{name}", limits_get)
         .post("/logs", logs)
+        .post("/log", log)
         .handle(request)
 }
 
@@ -117,4 +119,16 @@ fn logs(request: Request) -> Response {
         logging::log(*level, "state", &format!("message {line}"));
     }
     Response::text(format!("logged {lines}"))
+}
+
+/// One log message, as the body says.
+fn log(request: Request) -> Result<Response, Problem> {
+    #[derive(serde::Deserialize)]
+    struct Entry {
+        context: String,
+        message: String,
+    }
+    let entry: Entry = request.json()?;
+    logging::log(Level::Info, &entry.context, &entry.message);
+    Ok(Response::text("logged"))
 }

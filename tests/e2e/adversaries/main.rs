@@ -1,0 +1,31 @@
+//! Hostile components, hostile bytes and hostile names against a running platform: each does one abuse,
+//! is answered for, and neither the host nor a neighbour notices.
+//!
+//! Limits of each kind are in `limits`, malformed packages and requests in `bad_input`, SQL and paths of
+//! other tenants in `isolation`; here is what no toolchain would make.
+
+mod bytes;
+mod compile;
+mod guests;
+mod names;
+mod responses;
+mod text;
+
+use cloudware_tests::{Platform, Source};
+
+/// A platform where birch has an app that behaves and acme has none yet.
+pub(crate) async fn platform() -> Platform {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::HELLO).await;
+    platform.tenants(&["acme"], &[]).await;
+    platform.tenants(&["birch"], &["hello"]).await;
+    platform
+}
+
+/// The host and the neighbour answer as ever.
+pub(crate) async fn assert_others_are_well(platform: &Platform) {
+    let hello = platform.site("birch", "/hello").get("/").await.expect(200);
+    assert_eq!(hello.text(), "hello\n");
+    let _ = platform.api().get("/health").await.expect(200);
+    assert!(!platform.log().contains("panicked"), "{}", platform.log());
+}

@@ -1,0 +1,144 @@
+//! Every abuse of one hostile tenant at the same time. What becomes of each is asserted elsewhere; here it
+//! must only end.
+
+use std::{pin::Pin, time::Duration};
+
+use cloudware_tests::{Http, InFlight, Platform, Source, exchange};
+use http::Method;
+use serde_json::json;
+
+/// How long an abuse may take to end: many times the deadline of a run.
+const ENDED_WITHIN: Duration = Duration::from_secs(100);
+
+/// Requests without a body that misbehave by themselves.
+const GETS: &[&str] = &[
+    "/adversary/loop",
+    "/adversary/spin?iterations=1000000000",
+    "/adversary/grow",
+    "/adversary/touch?bytes=100000000",
+    "/adversary/deep-recursion",
+    "/adversary/trap",
+    "/adversary/panic",
+    "/adversary/exit",
+    "/adversary/sleep?ms=60000",
+    "/adversary/handles",
+    "/adversary/host-calls",
+    "/adversary/logs?bytes=1000000",
+    "/adversary/big-response?bytes=20000000",
+    "/adversary/no-response",
+    "/adversary/error-response",
+    "/adversary/short-body",
+    "/adversary/long-body",
+    "/adversary/write-after-finish",
+    "/adversary/write-unasked",
+    "/adversary/unfinished",
+    "/adversary/loop-after-response",
+    "/adversary/trap-after-response",
+    "/adversary/header-flood",
+    "/adversary/env",
+    "/state/host-calls",
+];
+
+/// Requests that misuse a capability.
+const POSTS: &[&str] = &[
+    "/state/kv/flood/flood?bytes=1000",
+    "/state/kv/large/flood?count=100&bytes=1000000",
+    "/state/sql/hold?ms=60000",
+    "/state/sql/hold?ms=60000",
+    "/state/sql/leak?count=100",
+    "/state/logs?lines=100000",
+];
+
+/// Statements that never end, or want more than there is.
+const STATEMENTS: &[&str] = &[
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, randomblob(100000) FROM n ORDER BY 2",
+    "WITH n(i) AS (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9)) SELECT count(*) FROM n a, n b, n c, n d, n e, n f, n g, n h, n k, n l",
+    "INSERT INTO probe_rows (label) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT hex(randomblob(5000)) FROM n",
+    "SELECT zeroblob(1000000000)",
+];
+
+type Abuse<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Everything above, and what only clients do, at once.
+pub(crate) async fn all(platform: &Platform, tenant: &str) {
+    let site = platform.site(tenant, "");
+    let mut abuses: Vec<Abuse<'_>> = Vec::new();
+    for path in GETS {
+        abuses.push(Box::pin(send(&site, site.request(Method::GET, path))));
+    }
+    for path in POSTS {
+        abuses.push(Box::pin(send(&site, site.request(Method::POST, path))));
+    }
+    for statement in STATEMENTS {
+        for how in ["query", "execute"] {
+            let body = json!({ "statement": statement, "how": how });
+            let request = site.request(Method::POST, "/state/sql").json(&body);
+            abuses.push(Box::pin(send(&site, request)));
+        }
+    }
+    abuses.push(Box::pin(hang_up(&site)));
+    abuses.push(Box::pin(begin_and_leave(&site)));
+    abuses.push(Box::pin(not_http(platform)));
+    abuses.push(Box::pin(bad_pushes(platform)));
+    let ended = tokio::time::timeout(ENDED_WITHIN, futures_util::future::join_all(abuses)).await;
+    assert!(
+        ended.is_ok(),
+        "an abuse of {tenant} did not end:\n{}",
+        platform.log()
+    );
+}
+
+async fn send(site: &Http, request: reqwest::RequestBuilder) {
+    // Refused, stopped, cut off or answered: each is an end.
+    let _ = site.try_send(request).await;
+}
+
+/// Clients that take a little of an answer and go away.
+async fn hang_up(site: &Http) {
+    for _ in 0..5 {
+        let request = site.request(Method::GET, "/adversary/endless-response");
+        let mut pending = site.open(request).await;
+        let _ = pending.chunk().await;
+    }
+}
+
+/// Clients that send a little of a body and go away; and one that stays until it is cut off.
+async fn begin_and_leave(site: &Http) {
+    let site = site.clone().under("/adversary");
+    for _ in 0..5 {
+        // Where the tenant's own requests have taken every place, there is nothing to begin.
+        drop(InFlight::try_begin(&site).await);
+    }
+}
+
+/// Bytes that are no requests, and requests that are never whole.
+async fn not_http(platform: &Platform) {
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n"[..],
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"POST /t/mallory/main/adversary/echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"NONSENSE\r\n\r\n",
+    ] {
+        let _ = exchange(platform.socket(), bytes).await;
+    }
+    let half = tokio::net::TcpStream::connect(platform.socket()).await;
+    let mut half = half.expect("it listens");
+    let _ = tokio::io::AsyncWriteExt::write_all(&mut half, b"GET / HTTP/1.1\r\nHost: loc").await;
+}
+
+/// Uploads that are refused.
+async fn bad_pushes(platform: &Platform) {
+    let good = Source::HELLO.package(platform.binary()).await;
+    let component = good.component();
+    let half = component[..component.len() / 2].to_vec();
+    for package in [
+        good.clone().with_component(half),
+        good.clone().with_component(b"nonsense".to_vec()),
+        good.with("../evil", "x"),
+    ] {
+        let refused = platform.try_push(package.archive()).await;
+        // Of the same provider at the same time, some have to come again.
+        assert!([422, 429].contains(&refused.status), "{}", refused.text());
+    }
+}
