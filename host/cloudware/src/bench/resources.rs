@@ -178,10 +178,10 @@ mod tests {
             " 254 0 vda 1 2 3 4 5 6 7 8 9 1234 11 0 0 0 0 0 0\n 254 1 vdb 1 2 3 4 5 6 7 8 9 10";
         assert_eq!(busy_ms_in(disks, "vda"), Some(1_234));
         assert_eq!(busy_ms_in(disks, "vdc"), None);
-        let mounts = "1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 254:1 / /work rw - ext4 /dev/vdb rw";
-        let device = device_of(mounts, Path::new("/work/data")).unwrap();
+        let mounts = "1 0 254:0 / / rw - ext4 /dev/vda rw\n2 1 254:1 / /srv rw - ext4 /dev/vdb rw";
+        let device = device_of(mounts, Path::new("/srv/data")).unwrap();
         assert_eq!(disk_name(disks, device).as_deref(), Some("vdb"));
-        assert_eq!(device_of(mounts, Path::new("/workshop")), Some("254:0"));
+        assert_eq!(device_of(mounts, Path::new("/srv2")), Some("254:0"));
         assert_eq!(disk_name(disks, "7:0"), None);
         let links = "Inter-|   Receive\n face |bytes\n    lo: 4321 5 0 0\n  eth0:77 1";
         assert_eq!(received_bytes(links, "lo"), Some(4_321));
