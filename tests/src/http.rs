@@ -110,7 +110,15 @@ impl Http {
     /// # Panics
     /// Where none comes.
     pub async fn open(&self, request: RequestBuilder) -> Pending {
-        Pending(request.send().await.expect("the server answers"))
+        self.try_open(request).await.expect("the server answers")
+    }
+
+    /// As [`Http::open`], for a request whose connection may be closed before the head of an answer.
+    ///
+    /// # Errors
+    /// Why none came.
+    pub async fn try_open(&self, request: RequestBuilder) -> reqwest::Result<Pending> {
+        request.send().await.map(Pending)
     }
 
     /// `GET`.

@@ -26,7 +26,8 @@ impl InFlight {
         begun.expect("the guest answers the first piece")
     }
 
-    /// As [`InFlight::begin`]; `None` where the request is refused.
+    /// As [`InFlight::begin`]; `None` where the request is refused. A server that refuses a request while its
+    /// body is still sent closes the connection, which may reach the client before the answer does.
     pub async fn try_begin(site: &Http) -> Option<Self> {
         let (body, pieces) = mpsc::unbounded_channel();
         let _ = body.send(Bytes::from_static(FIRST));
@@ -37,7 +38,7 @@ impl InFlight {
         let request = site
             .request(Method::POST, "/echo")
             .body(reqwest::Body::wrap_stream(pieces));
-        let mut answer = site.open(request).await;
+        let mut answer = site.try_open(request).await.ok()?;
         let begun = answer.status() == 200
             && matches!(answer.chunk().await, Ok(Some(first)) if first == FIRST);
         begun.then_some(Self { body, answer })
