@@ -98,8 +98,10 @@ async fn send(site: &Http, request: reqwest::RequestBuilder) {
 async fn hang_up(site: &Http) {
     for _ in 0..5 {
         let request = site.request(Method::GET, "/adversary/endless-response");
-        let mut pending = site.open(request).await;
-        let _ = pending.chunk().await;
+        // Cut off before its answer, it has nothing to hang up on.
+        if let Ok(mut pending) = site.try_open(request).await {
+            let _ = pending.chunk().await;
+        }
     }
 }
 
