@@ -185,6 +185,9 @@ impl Assembly {
                 .http
                 .as_ref()
                 .map_or(Reuse::Fresh, |http| http.reuse),
+            points: Vec::new(),
+            calls: Vec::new(),
+            dependencies: Vec::new(),
             grants: row.grants,
             config,
             database_namespace: manifest.database.as_ref().map(|db| db.namespace.clone()),

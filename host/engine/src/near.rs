@@ -1,6 +1,6 @@
 //! Soft limits: what people are told when most of a limit is used, before anything is stopped.
 
-use cloudware_types::{Class, Dimension, Limit, Limits, Meter, Meters};
+use cloudware_types::{Class, Dimension, Limit, Limits, Meter, Meters, soft};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Tells the caller of a request which limits are nearly used up.
@@ -21,7 +21,7 @@ const METERED: &[(Dimension, Meter, u64)] = &[
     (Dimension::KvOperations, Meter::KvOperations, 1),
 ];
 
-/// A limit of which 80 % or more are used.
+/// A limit that has reached its soft limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Near {
     pub(crate) limit: Limit,
@@ -29,9 +29,9 @@ pub(crate) struct Near {
     pub(crate) max: u64,
 }
 
-/// Whether so much of a limit is used that people want to know: 80 %.
+/// Whether so much of a limit is used that people want to know.
 pub(crate) fn is_near(used: u64, max: u64) -> bool {
-    used > 0 && u128::from(used) * 5 >= u128::from(max) * 4
+    used > 0 && used >= soft(max)
 }
 
 /// The limits that a run of `class` has nearly used up.

@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, InstallId, InstanceId, Limits, OtherPlans, ReleaseId, Slug, TenantId};
+use crate::{
+    DesiredCall, DesiredPoint, Digest, InstallId, InstanceId, Limits, OtherPlans, ReleaseId, Slug,
+    TenantId,
+};
 
 /// One instance as it should be served. A suspended or archived instance has no installs.
 #[derive(Clone, Debug)]
@@ -64,6 +67,12 @@ pub struct DesiredInstall {
     pub reuse: Reuse,
     /// Capabilities granted: asked by the manifest and consented, by name (`kv`, `sql`).
     pub grants: Vec<String>,
+    /// Extension points that its release offers, with the hooks on them.
+    pub points: Vec<DesiredPoint>,
+    /// Interfaces that it imports from other apps of the instance.
+    pub calls: Vec<DesiredCall>,
+    /// Apps of the instance that it may call as `http://<app>.internal/`.
+    pub dependencies: Vec<Slug>,
     /// Configuration values that the guest can read through `wasi:config`.
     pub config: Arc<BTreeMap<String, String>>,
     /// Prefix of the tables that the app owns in the private database.

@@ -182,6 +182,10 @@ dimensions! {
         "Time that the database works for one run. Half of the default deadline.";
     KvOperations "kv-operations" Invocation Count 0..=10_000_000, default 10_000 / 100 / 1_000_000:
         "Key-value operations of one run.";
+    HookBudget "hook-budget" Invocation Milliseconds 1..=3_600_000, default 1_000 / 200 / 60_000:
+        "Time that all hooks of one run may take together. A request that asks ten slow hooks is told which they were; pages should not wait longer.";
+    Recursion "recursion" Invocation Count 0..=32, default 8 / 8 / 8:
+        "How deep apps and hooks may call each other below one request. Sensible compositions have three or four levels; more is a circle.";
     Concurrency "concurrency" Instance Count 1..=100_000, default 256 / 256 / 256:
         "Runs of an instance at the same time. One instance cannot take the whole pool of sandboxes.";
     RequestRate "request-rate" Instance PerSecond 1..=1_000_000, default 1_000 / 1_000 / 1_000:

@@ -122,6 +122,8 @@ id_kinds! {
     Instance = "ins" => InstanceId;
     /// Id of an install (one app enabled in one instance).
     Install = "inl" => InstallId;
+    /// Id of a hook (one implementation registered on an extension point of an instance).
+    Hook = "hok" => HookId;
     /// Id of an access token; not a secret.
     Token = "tok" => TokenId;
     /// Id of an audit entry.

@@ -7,6 +7,7 @@ mod advice;
 mod desired;
 mod digest;
 mod dimension;
+mod hook;
 mod id;
 mod limits;
 mod plan;
@@ -14,14 +15,19 @@ mod quantity;
 mod slug;
 mod standing;
 mod stop;
+mod trace;
 mod usage;
 
 pub use desired::{DesiredInstall, DesiredInstance, HttpRoute, Migration, Reuse, YankedInstall};
 pub use digest::{Digest, DigestError};
 pub use dimension::{Class, Dimension, Limit, Scope, Unit};
+pub use hook::{
+    BreakerState, DesiredCall, DesiredHook, DesiredPoint, HookMode, HookOutcome, HookTarget,
+    OnFailure, PointKind, UnknownWord, Webhook,
+};
 pub use id::{
-    AppId, AuditId, Id, IdError, IdKind, InstallId, InstanceId, PlanId, ProductId, ProviderId,
-    ReleaseId, StopId, TenantId, TokenId,
+    AppId, AuditId, HookId, Id, IdError, IdKind, InstallId, InstanceId, PlanId, ProductId,
+    ProviderId, ReleaseId, StopId, TenantId, TokenId,
 };
 pub use limits::{Limits, LimitsError};
 pub use plan::{OtherPlans, Plans};
@@ -29,4 +35,5 @@ pub use quantity::{format_quantity, parse_quantity};
 pub use slug::{Slug, SlugError};
 pub use standing::{SOFT_PERCENT, Standing, percent, soft};
 pub use stop::{Consumer, Stop, StopCause, StopRecord};
+pub use trace::{Span, Trace};
 pub use usage::{Meter, Meters, UsageRecord};
