@@ -16,7 +16,9 @@ mod compiler;
 mod config;
 mod engine;
 mod events;
+mod hook;
 mod install;
+mod internal;
 mod journal;
 pub mod limits;
 mod near;
@@ -38,6 +40,10 @@ pub use compiler::{Compiler, compile_for_parent};
 pub use config::{EngineConfig, SandboxAllocation};
 pub use engine::{CodeError, Engine, EngineError};
 pub use events::{NobodyObserves, Observer};
+pub use hook::{
+    Delivery, DeliveryError, HookChanged, HookFailed, NothingOutside, Observed, Outbox, Peers,
+    ShadowCompared, ValueError, WebhookCall, Webhooks,
+};
 pub use install::BoundInstall;
 pub use journal::{Journal, Leftover};
 pub use rate::Rate;
