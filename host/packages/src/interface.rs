@@ -3,9 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use semver::Version;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// `namespace:package/interface@version`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InterfaceName {
     /// `namespace:package/interface`, without the version.
     pub path: String,
@@ -13,7 +14,31 @@ pub struct InterfaceName {
     pub version: Option<Version>,
 }
 
+/// A text is no name of an interface.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` is not the name of an interface, which looks like `namespace:package/name@1.0.0`"
+)]
+pub struct InterfaceNameError {
+    text: String,
+}
+
 impl InterfaceName {
+    /// `namespace:package`, without the interface and the version.
+    #[must_use]
+    pub fn package(&self) -> &str {
+        self.path
+            .split_once('/')
+            .map_or(self.path.as_str(), |(package, _)| package)
+    }
+
+    /// True if the platform's own interfaces have this namespace. No package may declare one of its own there.
+    pub(crate) fn is_platform(&self) -> bool {
+        ["wasi:", "cloudware:"]
+            .iter()
+            .any(|namespace| self.path.starts_with(namespace))
+    }
+
     /// True if a host that provides `self` can stand in for `wanted`.
     ///
     /// Released versions match within the same leading non-zero number (semver); drafts and other
@@ -40,22 +65,35 @@ fn same_track(a: &Version, b: &Version) -> bool {
 }
 
 impl FromStr for InterfaceName {
-    type Err = ();
+    type Err = InterfaceNameError;
 
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (path, version) = match text.split_once('@') {
-            Some((path, version)) => (path, Some(Version::parse(version).map_err(|_| ())?)),
-            None => (text, None),
-        };
-        let (package, interface) = path.split_once('/').ok_or(())?;
-        if interface.is_empty() || !package.contains(':') {
-            return Err(());
-        }
-        Ok(Self {
-            path: path.to_owned(),
-            version,
+    fn from_str(text: &str) -> Result<Self, InterfaceNameError> {
+        parse(text).ok_or_else(|| InterfaceNameError {
+            text: text.chars().take(64).collect(),
         })
     }
+}
+
+fn parse(text: &str) -> Option<InterfaceName> {
+    let (path, version) = match text.split_once('@') {
+        Some((path, version)) => (path, Some(Version::parse(version).ok()?)),
+        None => (text, None),
+    };
+    let (package, interface) = path.split_once('/')?;
+    let (namespace, package) = package.split_once(':')?;
+    let is_name = [namespace, package, interface].into_iter().all(is_kebab);
+    is_name.then(|| InterfaceName {
+        path: path.to_owned(),
+        version,
+    })
+}
+
+/// Words of letters and digits with a hyphen between each two, the first beginning with a letter.
+fn is_kebab(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text
+            .split('-')
+            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 impl fmt::Display for InterfaceName {
@@ -64,6 +102,19 @@ impl fmt::Display for InterfaceName {
             Some(version) => write!(f, "{}@{version}", self.path),
             None => f.write_str(&self.path),
         }
+    }
+}
+
+impl Serialize for InterfaceName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for InterfaceName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -101,7 +152,24 @@ mod tests {
 
     #[test]
     fn names_that_are_not_interfaces() {
-        for text in ["run", "a:b", "a/b", "a:b/", "a:b/c@x", ""] {
+        for text in [
+            "run",
+            "a:b",
+            "a/b",
+            "a:b/",
+            "a:b/c@x",
+            "",
+            ":b/c",
+            "a:/c",
+            "a:b/c/d",
+            "a:b:c/d",
+            "a:b/c d",
+            "a:b/-c",
+            "a:b/c--d",
+            "a:b/1c",
+            "a:b/ä",
+            "a:b/c@1.0.0@2.0.0",
+        ] {
             assert!(text.parse::<InterfaceName>().is_err(), "{text}");
         }
     }

@@ -22,16 +22,20 @@ mod migrations;
 mod package;
 mod problem;
 mod section;
+mod shape;
 mod source;
 mod verify;
 
 pub use accept::accept;
 pub use component::{Complexity, ComponentShape, Import, inspect};
 pub use host::{Consent, HostInterfaces, ProvidedCapability};
-pub use interface::InterfaceName;
-pub use manifest::{Build, ConfigKey, Database, Http, Kind, Language, Manifest};
+pub use interface::{InterfaceName, InterfaceNameError};
+pub use manifest::{
+    Build, ConfigKey, Database, Extension, ExtensionPoint, Http, Kind, Language, Manifest,
+};
 pub use package::{Package, read, read_file};
 pub use problem::{Problem, Problems};
+pub use shape::{FunctionShape, InterfaceShape, PointShape, mismatch};
 pub use source::{Source, pack};
 pub use verify::{HttpHandler, Verified, verify};
 

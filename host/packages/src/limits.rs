@@ -58,6 +58,28 @@ pub const REUSE_REQUESTS_MAX: u32 = 1_000_000;
 /// Features that a build may name.
 pub const BUILD_FEATURES_MAX: usize = 32;
 
+/// Extension points of an app. Each is linked when the app is bound; more is an interface of its own.
+pub const POINTS_MAX: usize = 50;
+
+/// Milliseconds that an extension point may give its hooks. Somebody waits for the answer, and who asks
+/// several hooks waits for all of them.
+pub const POINT_DEADLINE_MS_MAX: u32 = 60_000;
+
+/// Interfaces that a package fills for extension points. As many as an app has points.
+pub const IMPLEMENTS_MAX: usize = 50;
+
+/// Apps that an app may name as dependencies. A tenant reads the reason of each.
+pub const DEPENDENCIES_MAX: usize = 50;
+
+/// Interfaces that an app imports from other apps. A tenant reads the reason of each.
+pub const CALLS_MAX: usize = 50;
+
+/// Interfaces that an app exports for other apps.
+pub const SERVICES_MAX: usize = 50;
+
+/// Characters of an interface's name in the manifest. Three long words and a version fit.
+pub const INTERFACE_CHARS_MAX: usize = 150;
+
 /// Problems reported at once. More than a person reads, and a bound on what a bad package can make
 /// the host answer.
 pub const PROBLEMS_MAX: usize = 100;

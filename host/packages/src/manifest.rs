@@ -1,14 +1,18 @@
 //! The manifest `cloudware.toml`: what an app is, what it asks for and why, where its site part is
-//! mounted, what it keeps in the private database, and how it is configured.
+//! mounted, what it keeps in the private database, how it is configured, which extension points it offers
+//! and fills, and which other apps it works with.
 
+mod composition;
 mod parse;
 mod rules;
 
 use std::collections::BTreeMap;
 
-use cloudware_types::{HttpRoute, Limit, Reuse, Slug};
+use cloudware_types::{HttpRoute, Limit, OnFailure, PointKind, Reuse, Slug};
 use semver::Version;
 use serde::{Deserialize, Serialize};
+
+use crate::InterfaceName;
 
 /// A manifest that obeys all rules. [`Manifest::parse`] makes it from text of strangers;
 /// deserialising is for what was stored after parsing.
@@ -38,6 +42,22 @@ pub struct Manifest {
     pub config: BTreeMap<String, ConfigKey>,
     /// Limits that the app asks for, each at most the default of its dimension.
     pub limits: BTreeMap<Limit, u64>,
+    /// Extension points that the app offers, by name.
+    #[serde(default)]
+    pub extension_points: BTreeMap<Slug, ExtensionPoint>,
+    /// How the package fills extension points of other apps, if it does.
+    #[serde(default)]
+    pub extension: Option<Extension>,
+    /// Apps of the same instance that it may call as `http://<app>.internal/`, each with the reason that the
+    /// tenant reads.
+    #[serde(default)]
+    pub dependencies: BTreeMap<Slug, String>,
+    /// Interfaces that it imports from other apps of the same instance, each with the reason.
+    #[serde(default)]
+    pub calls: BTreeMap<InterfaceName, String>,
+    /// Interfaces that it exports for the calls of other apps, each with what it does.
+    #[serde(default)]
+    pub services: BTreeMap<InterfaceName, String>,
 }
 
 /// What a package is.
@@ -101,6 +121,36 @@ pub struct Database {
     pub namespace: String,
     /// The schema that the release works with: migrations 1 up to and including this one.
     pub schema: u32,
+}
+
+/// An interface of the app's own package that the app imports and extensions fill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ExtensionPoint {
+    /// The interface.
+    pub interface: InterfaceName,
+    /// What the point is for.
+    pub kind: PointKind,
+    /// What it decides or tells, for those who write extensions and for tenants.
+    pub description: String,
+    /// What happens when a hook on it fails, where nobody chose otherwise for the hook; one of
+    /// [`PointKind::policies`].
+    pub on_failure: OnFailure,
+    /// Wall time of one call of a hook in milliseconds, where nobody chose otherwise.
+    pub deadline_ms: u64,
+    /// Fuel of one call of a hook whatever its arguments, where nobody chose otherwise.
+    pub fuel: u64,
+    /// Further fuel for each element of the lists in the arguments, where nobody chose otherwise.
+    pub fuel_per_item: u64,
+}
+
+/// How a package fills extension points.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// Whether a sandbox may serve several calls of the same install.
+    pub reuse: Reuse,
+    /// Interfaces that it exports for extension points, each with what it does there; at least one.
+    pub implements: BTreeMap<InterfaceName, String>,
 }
 
 /// One configuration key.

@@ -1,6 +1,7 @@
 //! Reads one table of the manifest key by key and remembers what was read, so that a wrong value and
 //! an unknown key are reported together with their place, and reading goes on.
 
+use cloudware_types::{Limit, parse_quantity};
 use toml::{Table, Value};
 
 use crate::{MANIFEST, Problem, Problems};
@@ -116,6 +117,23 @@ impl Section {
         number
     }
 
+    /// A quantity of what a limit bounds, as a number or as people write it (`\"20M\"`), if the key is there.
+    pub(crate) fn quantity(
+        &mut self,
+        key: &'static str,
+        limit: Limit,
+        problems: &mut Problems,
+    ) -> Option<u64> {
+        let value = self.take(key)?;
+        parse_quantity(limit, &quantity_text(&value))
+            .map_err(|error| {
+                let message = format!("{error}.");
+                let fix = "Correct the quantity.";
+                problems.push(Problem::new("invalid-value", self.place(key), message, fix));
+            })
+            .ok()
+    }
+
     /// A list, if the key is there.
     pub(crate) fn list(&mut self, key: &'static str, problems: &mut Problems) -> Vec<Value> {
         match self.take(key) {
@@ -177,6 +195,14 @@ impl Section {
                 format!("Remove it, or use one of {}.", self.known.join(", ")),
             ));
         }
+    }
+}
+
+/// A quantity that is written with or without quotes, as [`parse_quantity`] takes it.
+pub(crate) fn quantity_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 

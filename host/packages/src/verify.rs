@@ -5,8 +5,8 @@ use cloudware_types::Slug;
 use serde::Serialize;
 
 use crate::{
-    COMPONENT, ComponentShape, Consent, HostInterfaces, InterfaceName, MANIFEST, Manifest, Package,
-    Problem, Problems, component, host::Provider,
+    COMPONENT, ComponentShape, Consent, HostInterfaces, InterfaceName, InterfaceShape, MANIFEST,
+    Manifest, Package, PointShape, Problem, Problems, component, host::Provider,
 };
 
 /// What verifying found out about a component that fits.
@@ -19,6 +19,14 @@ pub struct Verified {
     pub capabilities: Vec<String>,
     /// How it answers HTTP, if it does.
     pub http: Option<HttpHandler>,
+    /// Its extension points, with the functions that the app imports.
+    pub points: Vec<PointShape>,
+    /// What it exports for extension points of other apps.
+    pub implements: Vec<InterfaceShape>,
+    /// What it imports from other apps.
+    pub calls: Vec<InterfaceShape>,
+    /// What it exports for the calls of other apps.
+    pub services: Vec<InterfaceShape>,
     /// What is odd and does no harm.
     pub warnings: Vec<Problem>,
 }
@@ -74,6 +82,10 @@ pub(crate) fn check(
         name: manifest.name.clone(),
         capabilities,
         http,
+        points: Vec::new(),
+        implements: Vec::new(),
+        calls: Vec::new(),
+        services: Vec::new(),
         warnings,
     })
 }

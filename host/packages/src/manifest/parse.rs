@@ -6,17 +6,21 @@ use cloudware_types::{Limit, Reuse, Scope, parse_quantity};
 use semver::Version;
 use toml::{Table, Value};
 
-use super::{Build, ConfigKey, Database, Http, Kind, Language, Manifest, rules};
+use super::{
+    Build, ConfigKey, Database, Http, Kind, Language, Manifest,
+    composition::{self, Composition},
+    rules,
+};
 use crate::{
     MANIFEST, Problem, Problems,
     limits::{
         BUILD_FEATURES_MAX, CONFIG_KEYS_MAX, MANIFEST_BYTES_MAX, MIGRATIONS_MAX,
         REUSE_REQUESTS_MAX, TEXT_CHARS_MAX, TITLE_CHARS_MAX,
     },
-    section::{Section, check_text, expect_text, wrong_type},
+    section::{Section, check_text, expect_text, quantity_text, wrong_type},
 };
 
-const SLUG_FIX: &str = "Choose a name such as `inventory-stock`.";
+pub(super) const SLUG_FIX: &str = "Choose a name such as `inventory-stock`.";
 
 impl Manifest {
     /// Reads a manifest.
@@ -83,6 +87,7 @@ fn manifest(table: Table, problems: &mut Problems) -> Option<Manifest> {
     let limits = root
         .table("limits", problems)
         .map_or_else(BTreeMap::new, |t| limits(t, problems));
+    let composition = Composition::take(&mut root, problems);
     root.finish(problems);
     let manifest = Manifest {
         build,
@@ -91,9 +96,15 @@ fn manifest(table: Table, problems: &mut Problems) -> Option<Manifest> {
         database,
         config,
         limits,
+        extension_points: composition.points,
+        extension: composition.extension,
+        dependencies: composition.dependencies,
+        calls: composition.calls,
+        services: composition.services,
         ..head?
     };
     rules::check(&manifest, problems);
+    composition::check(&manifest, problems);
     Some(manifest)
 }
 
@@ -123,6 +134,11 @@ fn package(mut section: Section, problems: &mut Problems) -> Option<Manifest> {
         database: None,
         config: BTreeMap::new(),
         limits: BTreeMap::new(),
+        extension_points: BTreeMap::new(),
+        extension: None,
+        dependencies: BTreeMap::new(),
+        calls: BTreeMap::new(),
+        services: BTreeMap::new(),
     })
 }
 
@@ -277,11 +293,7 @@ fn limit(name: &str, value: &Value) -> Result<(Limit, u64), (String, &'static st
         let message = format!("`{name}` limits a whole instance, which an app can't lower.");
         return Err((message, "Remove it; an admin sets it as a quota."));
     }
-    let text = match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let quantity = parse_quantity(limit, &text)
+    let quantity = parse_quantity(limit, &quantity_text(value))
         .map_err(|error| (format!("{error}."), "Correct the quantity."))?;
     if quantity > limit.default_value() {
         let message = format!(

@@ -33,17 +33,19 @@ pub(super) fn kind(text: &str, at: &str, problems: &mut Problems) -> Option<Kind
                 problems,
                 at,
                 format!("`{text}` is not a kind of package."),
-                "Write `app`.",
+                "Write `app` or `extension`.",
             );
             return None;
         }
     };
-    if kind != Kind::App {
+    if !matches!(kind, Kind::App | Kind::Extension) {
         problems.push(Problem::new(
             "kind-not-supported",
             at,
-            format!("This platform does not take packages of kind `{text}`, only of kind `app`."),
-            "Publish it as an `app`, or to a platform that takes this kind.",
+            format!(
+                "This platform does not take packages of kind `{text}`, only of the kinds `app` and `extension`."
+            ),
+            "Publish it as one of these, or to a platform that takes this kind.",
         ));
     }
     Some(kind)

@@ -1,0 +1,204 @@
+//! The rules for what a manifest says about other packages: for single values, and for values that depend on
+//! each other.
+
+use cloudware_types::{OnFailure, PointKind};
+
+use super::super::{Kind, Manifest};
+use crate::{InterfaceName, MANIFEST, Problem, Problems, limits::INTERFACE_CHARS_MAX};
+
+fn refuse(
+    problems: &mut Problems,
+    at: impl Into<String>,
+    message: impl Into<String>,
+    fix: impl Into<String>,
+) {
+    problems.push(Problem::new("invalid-value", at, message, fix));
+}
+
+pub(super) fn interface(text: &str, at: &str, problems: &mut Problems) -> Option<InterfaceName> {
+    if text.chars().count() > INTERFACE_CHARS_MAX {
+        let fix = format!("Use at most {INTERFACE_CHARS_MAX} characters.");
+        refuse(problems, at, "The name of the interface is too long.", fix);
+        return None;
+    }
+    match text.parse::<InterfaceName>() {
+        Err(error) => {
+            let fix = "Write it as the component has it, such as `acme:stock/levels@1.0.0`.";
+            refuse(problems, at, format!("{error}."), fix);
+            None
+        }
+        Ok(name) if name.is_platform() => {
+            let message = format!("{name} is an interface of the platform, not of an app.");
+            let fix = "Name an interface of a package of your own or of another app.";
+            refuse(problems, at, message, fix);
+            None
+        }
+        Ok(name) => Some(name),
+    }
+}
+
+/// A policy that points of this kind may have.
+pub(super) fn policy(
+    text: &str,
+    kind: PointKind,
+    at: &str,
+    problems: &mut Problems,
+) -> Option<OnFailure> {
+    let policies = kind.policies();
+    let policy = policies.iter().copied().find(|one| one.name() == text);
+    if policy.is_none() {
+        let names: Vec<_> = policies.iter().map(|one| format!("`{one}`")).collect();
+        let message =
+            format!("`{text}` can't happen when a hook on a point of kind `{kind}` fails.");
+        refuse(
+            problems,
+            at,
+            message,
+            format!("Write {}.", names.join(" or ")),
+        );
+    }
+    policy
+}
+
+pub(super) fn fuel(fuel: u64, at: &str, problems: &mut Problems) -> bool {
+    if fuel == 0 {
+        refuse(
+            problems,
+            at,
+            "A hook without fuel can't begin.",
+            "Write how much a call needs whatever its arguments, or leave it out.",
+        );
+    }
+    fuel > 0
+}
+
+/// Rules between parts.
+pub(in super::super) fn check(manifest: &Manifest, problems: &mut Problems) {
+    check_points(manifest, problems);
+    check_extension(manifest, problems);
+    check_calls(manifest, problems);
+    let sides = [
+        ("extension.implements", implements(manifest).collect()),
+        ("calls", manifest.calls.keys().collect()),
+        ("services", manifest.services.keys().collect::<Vec<_>>()),
+    ];
+    for (path, names) in sides {
+        for (name, before) in repeated(&names) {
+            refuse(
+                problems,
+                format!("{MANIFEST}: {path}.{name}"),
+                format!("{before} is named already, and one stands for the other."),
+                "Keep the one that the component has.",
+            );
+        }
+    }
+}
+
+fn implements(manifest: &Manifest) -> impl Iterator<Item = &InterfaceName> {
+    manifest.extension.iter().flat_map(|e| e.implements.keys())
+}
+
+/// Whether two names can't both be told from each other at run time.
+fn same(a: &InterfaceName, b: &InterfaceName) -> bool {
+    a.serves(b)
+}
+
+/// Names for which an earlier one stands, with that one.
+fn repeated<'a>(names: &[&'a InterfaceName]) -> Vec<(&'a InterfaceName, &'a InterfaceName)> {
+    let earlier = |index: usize, name: &InterfaceName| {
+        names[..index]
+            .iter()
+            .copied()
+            .find(|before| same(before, name))
+    };
+    let all = names.iter().copied().enumerate();
+    all.filter_map(|(index, name)| Some((name, earlier(index, name)?)))
+        .collect()
+}
+
+/// Points are told apart by their interfaces, which are of the one package that is the app's own.
+fn check_points(manifest: &Manifest, problems: &mut Problems) {
+    let points: Vec<_> = manifest.extension_points.iter().collect();
+    for (index, (name, point)) in points.iter().enumerate() {
+        let at = format!("{MANIFEST}: extension-points.{name}.interface");
+        let interface = &point.interface;
+        let before = points[..index]
+            .iter()
+            .find(|(_, before)| same(&before.interface, interface));
+        if let Some((before, _)) = before {
+            let message = format!("The point `{before}` has this interface already.");
+            refuse(problems, &at, message, "Give each point one of its own.");
+        }
+        let (first, package) = (points[0].0, points[0].1.interface.package());
+        if interface.package() != package {
+            refuse(
+                problems,
+                &at,
+                format!(
+                    "It belongs to the WIT package `{}`, and that of the point `{first}` to `{package}`.",
+                    interface.package()
+                ),
+                "Move both into the package of the app.",
+            );
+        }
+    }
+}
+
+fn check_extension(manifest: &Manifest, problems: &mut Problems) {
+    let extension = manifest.extension.as_ref();
+    let is_required = extension.is_some() || manifest.kind == Kind::Extension;
+    if is_required && extension.is_none_or(|extension| extension.implements.is_empty()) {
+        problems.push(Problem::new(
+            "missing-key",
+            format!("{MANIFEST}: extension.implements"),
+            "An extension fills extension points, and none is named.",
+            "Add `\"package:name/interface@1.0.0\" = \"…\"` with what it does to [extension.implements].",
+        ));
+    }
+    for name in implements(manifest) {
+        let mut points = manifest.extension_points.iter();
+        if let Some((point, _)) = points.find(|(_, point)| same(&point.interface, name)) {
+            refuse(
+                problems,
+                format!("{MANIFEST}: extension.implements.{name}"),
+                format!(
+                    "It is the interface of the app's own point `{point}`, and the app would call itself."
+                ),
+                "Do this where the app uses its own default, and remove one of the two.",
+            );
+        }
+    }
+}
+
+fn check_calls(manifest: &Manifest, problems: &mut Problems) {
+    if manifest.dependencies.contains_key(&manifest.name) {
+        refuse(
+            problems,
+            format!("{MANIFEST}: dependencies.{}", manifest.name),
+            "The app names itself.",
+            "Remove it.",
+        );
+    }
+    for name in manifest.calls.keys() {
+        let at = format!("{MANIFEST}: calls.{name}");
+        let mut points = manifest.extension_points.iter();
+        if let Some((point, _)) = points.find(|(_, point)| same(&point.interface, name)) {
+            refuse(
+                problems,
+                &at,
+                format!(
+                    "The extension point `{point}` has this interface, and only one can answer."
+                ),
+                "Remove one of the two.",
+            );
+        }
+        if manifest.services.keys().any(|service| same(service, name)) {
+            refuse(
+                problems,
+                &at,
+                "The app names this interface in [services] too, and would call itself.",
+                "Remove one of the two.",
+            );
+        }
+    }
+}
