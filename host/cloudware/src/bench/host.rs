@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use cloudware_capability::{LogRecord, LogSink};
-use cloudware_engine::{BoundInstall, Engine, EngineConfig, Journal, NobodyObserves};
+use cloudware_engine::{BoundInstall, Engine, EngineConfig, Journal, NobodyObserves, Peers};
 use cloudware_instance_db::InstanceDbs;
 use cloudware_packages::Package;
 use cloudware_types::{
@@ -27,6 +27,8 @@ const SANDBOXES: u32 = 64;
 pub(super) struct Host {
     engine: Arc<Engine>,
     databases: Arc<InstanceDbs>,
+    /// Every limit at its largest.
+    limits: Arc<Limits>,
     /// Where the databases are.
     pub(super) folder: PathBuf,
 }
@@ -62,6 +64,7 @@ impl Host {
         Ok(Self {
             engine: Arc::new(engine),
             databases,
+            limits: largest_limits(),
             folder: folder.to_owned(),
         })
     }
@@ -69,27 +72,36 @@ impl Host {
     /// A package in a new instance, bound as the control plane would have it, with every limit in force
     /// and at its largest.
     pub(super) async fn bind(&self, package: &Package, reuse: Reuse) -> Result<Arc<BoundInstall>> {
-        let manifest = &package.manifest;
+        self.compile(package).await?;
+        let install = self.install(package, reuse);
+        let instance = instance(vec![install.clone()])?;
+        if let Some(database) = &package.manifest.database {
+            self.databases
+                .migrate(
+                    instance.id,
+                    &database.namespace.parse()?,
+                    package.migrations.clone(),
+                    database.schema,
+                    instance.limits.get(Dimension::Storage),
+                )
+                .await?;
+        }
+        Ok(self.engine.bind(&instance, &install).await?)
+    }
+
+    /// Compiles the component of a package.
+    pub(super) async fn compile(&self, package: &Package) -> Result<()> {
+        let component = package.component.clone();
         self.engine
-            .compile(package.component_digest, package.component.clone())
+            .compile(package.component_digest, component)
             .await?;
-        let limits = largest_limits();
-        let slug = |text: &str| {
-            text.parse::<Slug>()
-                .map_err(|error| anyhow!("{text}: {error}"))
-        };
-        let instance = DesiredInstance {
-            id: InstanceId::generate(),
-            slug: slug("main")?,
-            tenant: Id::generate(),
-            tenant_slug: slug("bench")?,
-            is_default: true,
-            unavailable: None,
-            limits: Arc::clone(&limits),
-            installs: Vec::new(),
-            yanked: Vec::new(),
-        };
-        let install = DesiredInstall {
+        Ok(())
+    }
+
+    /// An install of a package as the control plane would have it, with every limit at its largest.
+    pub(super) fn install(&self, package: &Package, reuse: Reuse) -> DesiredInstall {
+        let manifest = &package.manifest;
+        DesiredInstall {
             id: Id::generate(),
             app: manifest.name.clone(),
             release: Id::generate(),
@@ -103,22 +115,44 @@ impl Host {
             grants: manifest.capabilities.keys().cloned().collect(),
             config: Arc::default(),
             database_namespace: manifest.database.as_ref().map(|d| d.namespace.clone()),
-            limits: Arc::clone(&limits),
+            limits: Arc::clone(&self.limits),
             other_plans: OtherPlans::default(),
-        };
-        if let Some(database) = &manifest.database {
-            self.databases
-                .migrate(
-                    instance.id,
-                    &database.namespace.parse()?,
-                    package.migrations.clone(),
-                    database.schema,
-                    limits.get(Dimension::Storage),
-                )
-                .await?;
         }
-        Ok(self.engine.bind(&instance, &install).await?)
     }
+
+    /// Installs of one new instance, bound and joined; their components have been compiled. What is returned beside
+    /// them keeps them together.
+    pub(super) async fn bind_all(
+        &self,
+        installs: Vec<DesiredInstall>,
+    ) -> Result<(Vec<Arc<BoundInstall>>, Option<Arc<Peers>>)> {
+        let instance = instance(installs)?;
+        let mut bound = Vec::new();
+        for install in &instance.installs {
+            bound.push(self.engine.bind(&instance, install).await?);
+        }
+        let peers = self.engine.join(&instance, &bound);
+        Ok((bound, peers))
+    }
+}
+
+/// A new instance with these installs.
+fn instance(installs: Vec<DesiredInstall>) -> Result<DesiredInstance> {
+    let slug = |text: &str| {
+        text.parse::<Slug>()
+            .map_err(|error| anyhow!("{text}: {error}"))
+    };
+    Ok(DesiredInstance {
+        id: InstanceId::generate(),
+        slug: slug("main")?,
+        tenant: Id::generate(),
+        tenant_slug: slug("bench")?,
+        is_default: true,
+        unavailable: None,
+        limits: largest_limits(),
+        installs,
+        yanked: Vec::new(),
+    })
 }
 
 fn largest_limits() -> Arc<Limits> {
