@@ -8,6 +8,7 @@
 mod breaker;
 mod composition;
 mod deferred;
+mod direct;
 mod dispatch;
 mod failure;
 mod link;
@@ -26,6 +27,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 pub use deferred::{Delivery, DeliveryError};
+pub use direct::{DirectAnswer, DirectCall};
 pub use outside::{NothingOutside, Observed, Outbox, WebhookCall, Webhooks};
 pub use peers::Peers;
 pub use value::ValueError;

@@ -41,8 +41,8 @@ pub use config::{EngineConfig, SandboxAllocation};
 pub use engine::{CodeError, Engine, EngineError};
 pub use events::{NobodyObserves, Observer};
 pub use hook::{
-    Delivery, DeliveryError, HookChanged, HookFailed, NothingOutside, Observed, Outbox, Peers,
-    ShadowCompared, ValueError, WebhookCall, Webhooks,
+    Delivery, DeliveryError, DirectAnswer, DirectCall, HookChanged, HookFailed, NothingOutside,
+    Observed, Outbox, Peers, ShadowCompared, ValueError, WebhookCall, Webhooks,
 };
 pub use install::BoundInstall;
 pub use journal::{Journal, Leftover};

@@ -177,15 +177,12 @@ async fn memory(host: &Host, packages: (&Package, &Package)) -> Result<f64> {
     Ok((with - without) as f64 / 1e6)
 }
 
+/// What this process keeps in memory.
 fn resident_bytes() -> Result<i64> {
-    let statm =
-        std::fs::read_to_string("/proc/self/statm").context("the system tells no memory")?;
-    let pages = statm
-        .split_whitespace()
-        .nth(1)
-        .and_then(|pages| pages.parse::<i64>().ok());
-    let page = i64::try_from(rustix::param::page_size())?;
-    Ok(pages.context("the system tells its memory otherwise")? * page)
+    let status = std::fs::read_to_string("/proc/self/status").context("the system tells no memory")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<i64>().ok());
+    Ok(kibibytes.context("the system tells its memory otherwise")? * 1024)
 }
 
 /// Milliseconds from a change of a hook to the first answer that shows it, over the API and sockets.

@@ -140,6 +140,13 @@ impl Composition {
         }
     }
 
+    /// What a span that has ended used; nothing where it has not.
+    pub(crate) fn ended(&self, span: usize) -> Ended {
+        let state = self.state.lock();
+        let ended = state.spans.get(span).and_then(|span| span.ended.clone());
+        ended.unwrap_or_default()
+    }
+
     /// Time that hooks may still have, nothing where the budget is used up.
     pub(crate) fn budget_left(&self) -> Duration {
         let state = self.state.lock();

@@ -225,7 +225,7 @@ impl Peers {
 }
 
 /// The arguments of a function from a JSON object with a member for each parameter.
-fn arguments(ty: &ComponentFunc, members: &Value) -> Result<Vec<Val>, String> {
+pub(super) fn arguments(ty: &ComponentFunc, members: &Value) -> Result<Vec<Val>, String> {
     ty.params()
         .map(|(name, ty)| {
             let value = members.get(name).unwrap_or(&Value::Null);

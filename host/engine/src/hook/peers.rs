@@ -11,7 +11,7 @@ use cloudware_types::{
     PointKind, Slug,
 };
 
-use super::{Hooks, breaker::Breaker};
+use super::{Hooks, NothingOutside, breaker::Breaker};
 use crate::BoundInstall;
 
 /// The installs of an instance that were bound together. Whoever serves requests keeps it alive; the installs
@@ -91,6 +91,17 @@ impl Peers {
             let _ = install.peers.set(Arc::downgrade(&peers));
         }
         Some(peers)
+    }
+
+    /// Nobody: for an install that was not joined with others.
+    pub(crate) fn alone() -> Self {
+        Self {
+            by_id: HashMap::new(),
+            hooks: Arc::new(Hooks::new(
+                Arc::new(NothingOutside),
+                Arc::new(NothingOutside),
+            )),
+        }
     }
 
     pub(crate) fn get(&self, id: InstallId) -> Option<&Peer> {
