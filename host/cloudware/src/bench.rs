@@ -8,7 +8,6 @@ mod figure;
 mod guests;
 mod hello;
 mod hooks;
-mod host;
 mod hostcalls;
 mod limits;
 mod load;

@@ -165,7 +165,10 @@ impl BoundInstall {
     ) -> Result<(Sandbox, OwnedSemaphorePermit), Failure> {
         let fault = |error: wasmtime::Error| Failure::Unfit(format!("no sandbox: {error:#}"));
         // What is left over from a call of another class has other limits.
-        let warm = self.warm_nested.lock().pop();
+        let warm = match setup.world {
+            None => self.warm_nested.lock().pop(),
+            Some(_) => None,
+        };
         if let Some(mut warm) = warm.filter(|warm| warm.sandbox.class() == setup.class) {
             warm.sandbox.renew(setup).map_err(fault)?;
             return Ok((warm.sandbox, warm.place));

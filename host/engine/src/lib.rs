@@ -33,6 +33,7 @@ mod stop;
 mod task;
 mod usage;
 mod window;
+mod world;
 
 pub use admission::{Admission, Permit, Refusal};
 pub use body::GuestBody;
@@ -49,3 +50,4 @@ pub use journal::{Journal, Leftover};
 pub use rate::Rate;
 pub use sandbox::Sandbox;
 pub use usage::{UsageBatch, UsageMeter};
+pub use world::World;

@@ -14,6 +14,7 @@ use crate::{
     limits::{HEADER_BYTES_MAX, HOST_CALL_BYTES_MAX, RANDOM_BYTES_MAX},
     outbound::outbound,
     stdio::LogStream,
+    world::World,
 };
 
 /// One instantiated component.
@@ -37,6 +38,8 @@ pub(crate) struct Setup {
     pub(crate) fuel: u64,
     /// What it needs to call others, where it may.
     pub(crate) context: Option<Arc<CallContext>>,
+    /// Time and chance, where they are not the host's.
+    pub(crate) world: Option<World>,
 }
 
 impl Setup {
@@ -47,6 +50,7 @@ impl Setup {
             limits: Arc::clone(&install.limits),
             fuel: install.limits.get(Dimension::Fuel),
             context,
+            world: None,
         }
     }
 }
@@ -59,6 +63,7 @@ impl Sandbox {
             limits,
             fuel,
             context,
+            world,
         } = setup;
         let log = Arc::new(GuestLog::new(
             Arc::clone(&install.identity),
@@ -69,13 +74,16 @@ impl Sandbox {
             log: Arc::clone(&log),
             level,
         };
-        let wasi = WasiCtxBuilder::new()
-            .stdout(stream(LogLevel::Info))
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(stream(LogLevel::Info))
             .stderr(stream(LogLevel::Warn))
             .max_random_size(RANDOM_BYTES_MAX)
             .allow_tcp(false)
-            .allow_udp(false)
-            .build();
+            .allow_udp(false);
+        if let Some(world) = world {
+            world.give(&mut wasi);
+        }
+        let wasi = wasi.build();
         let invocation = Invocation::new(InvocationParts {
             wasi,
             http_hooks: outbound(context.as_ref()),

@@ -16,11 +16,12 @@ use cloudware_types::{
 };
 use serde_json::json;
 
+use crate::local::{self as host, Host, largest_limits};
+
 use super::{
     Bench,
     figure::{Figure, Target},
     guests,
-    host::{self, Host},
     platform::Platform,
 };
 
@@ -49,7 +50,11 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let app = guests::build(guests::HOOKS_APP, &bench.work, bench.context).await?;
     let extension = guests::build(guests::HOOKS_EXT, &bench.work, bench.context).await?;
     let step = bench.context.progress.step("measuring hooks");
-    let host = Host::new(&bench.work.scratch(NAME), bench.yield_fuel)?;
+    let host = Host::new(
+        &bench.work.scratch(NAME),
+        bench.yield_fuel,
+        largest_limits(),
+    )?;
     host.compile(&app.package).await?;
     host.compile(&extension.package).await?;
     let bind =
@@ -179,7 +184,8 @@ async fn memory(host: &Host, packages: (&Package, &Package)) -> Result<f64> {
 
 /// What this process keeps in memory.
 fn resident_bytes() -> Result<i64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("the system tells no memory")?;
+    let status =
+        std::fs::read_to_string("/proc/self/status").context("the system tells no memory")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kibibytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<i64>().ok());
     Ok(kibibytes.context("the system tells its memory otherwise")? * 1024)

@@ -215,6 +215,7 @@ impl Peers {
                     limits: &limits,
                     fuel,
                     deadline,
+                    world: None,
                 };
                 nested.call(&arguments).await
             },

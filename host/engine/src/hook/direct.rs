@@ -10,7 +10,7 @@ use super::{
     CallContext, Composition, Peers, Step, deferred::apart, deferred::arguments, nested::Nested,
     value,
 };
-use crate::{BoundInstall, serve::RequestId};
+use crate::{BoundInstall, serve::RequestId, world::World};
 
 /// One call.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub struct DirectCall<'a> {
     pub arguments: &'a Value,
     /// How long it may take.
     pub deadline: Duration,
+    /// Time and chance.
+    pub world: World,
 }
 
 /// What a call came to.
@@ -50,6 +52,7 @@ impl BoundInstall {
             function,
             arguments: members,
             deadline,
+            world,
         } = call;
         let ty = self
             .code

@@ -213,6 +213,7 @@ impl Ask<'_> {
                     limits,
                     fuel: hook.fuel(install, value::items(arguments)),
                     deadline: deadline.min(Duration::from_millis(most)),
+                    world: None,
                 };
                 nested.call(arguments).await?.pop()
             }
@@ -370,6 +371,7 @@ impl Ask<'_> {
                 limits,
                 fuel: limits.get(Dimension::Fuel),
                 deadline: Duration::from_millis(limits.get(Dimension::Deadline)),
+                world: None,
             };
             nested.call(arguments).await
         };

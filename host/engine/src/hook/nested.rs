@@ -18,7 +18,7 @@ use super::{
     composition::{CallContext, Ended},
     slices::{NestedBounds, Slices},
 };
-use crate::{BoundInstall, Sandbox, clock::thread_cpu, near, sandbox::Setup, stop};
+use crate::{BoundInstall, Sandbox, clock::thread_cpu, near, sandbox::Setup, stop, world::World};
 
 /// What is called, and within which bounds.
 pub(crate) struct Nested<'a> {
@@ -34,6 +34,8 @@ pub(crate) struct Nested<'a> {
     pub(crate) limits: &'a Arc<Limits>,
     pub(crate) fuel: u64,
     pub(crate) deadline: Duration,
+    /// Time and chance, where they are not the host's.
+    pub(crate) world: Option<World>,
 }
 
 impl Nested<'_> {
@@ -48,6 +50,7 @@ impl Nested<'_> {
             limits: Arc::clone(self.limits),
             fuel: self.fuel,
             context: Some(Arc::clone(&self.context)),
+            world: self.world,
         };
         let install = Arc::clone(&self.context.install);
         let (sandbox, place) = install.nested_sandbox(setup)?;
@@ -64,7 +67,7 @@ impl Nested<'_> {
             Ok(_) => "ok".into(),
             Err(failure) => failure.name().into(),
         };
-        if result.is_ok() {
+        if result.is_ok() && self.world.is_none() {
             run.keep_warm();
         }
         result

@@ -61,6 +61,7 @@ pub(super) fn run(
                     limits: &limits,
                     fuel,
                     deadline,
+                    world: None,
                 };
                 nested.call(&arguments).await
             },

@@ -1,4 +1,5 @@
-//! The data plane of a host within this process, for measuring its parts without sockets.
+//! The data plane of a host within this process, without sockets: for measuring its parts, and for trying what a package
+//! does.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,17 +21,17 @@ use http_body_util::{BodyExt as _, Empty};
 
 use crate::up;
 
-/// Sandboxes of this host; a bench has one at a time.
+/// Sandboxes of this host; whoever uses it runs a few at a time.
 const SANDBOXES: u32 = 64;
 
 /// An engine with every capability, and databases.
-pub(super) struct Host {
+pub(crate) struct Host {
     engine: Arc<Engine>,
     databases: Arc<InstanceDbs>,
-    /// Every limit at its largest.
+    /// What everything may use.
     limits: Arc<Limits>,
     /// Where the databases are.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 /// Log text of guests goes nowhere.
@@ -43,7 +44,7 @@ impl LogSink for Silence {
 impl Host {
     /// A host with its state in `folder`, whose guests yield after so much fuel where that is given. Its
     /// threads run where the one does that makes it.
-    pub(super) fn new(folder: &Path, yield_fuel: Option<u64>) -> Result<Self> {
+    pub(crate) fn new(folder: &Path, yield_fuel: Option<u64>, limits: Arc<Limits>) -> Result<Self> {
         cloudware_instance_db::init()?;
         let databases = InstanceDbs::new(cloudware_instance_db::Config {
             dir: folder.join("instances"),
@@ -64,17 +65,16 @@ impl Host {
         Ok(Self {
             engine: Arc::new(engine),
             databases,
-            limits: largest_limits(),
+            limits,
             folder: folder.to_owned(),
         })
     }
 
-    /// A package in a new instance, bound as the control plane would have it, with every limit in force
-    /// and at its largest.
-    pub(super) async fn bind(&self, package: &Package, reuse: Reuse) -> Result<Arc<BoundInstall>> {
+    /// A package in a new instance, bound as the control plane would have it, with every limit in force.
+    pub(crate) async fn bind(&self, package: &Package, reuse: Reuse) -> Result<Arc<BoundInstall>> {
         self.compile(package).await?;
         let install = self.install(package, reuse);
-        let instance = instance(vec![install.clone()])?;
+        let instance = self.instance(vec![install.clone()])?;
         if let Some(database) = &package.manifest.database {
             self.databases
                 .migrate(
@@ -90,7 +90,7 @@ impl Host {
     }
 
     /// Compiles the component of a package.
-    pub(super) async fn compile(&self, package: &Package) -> Result<()> {
+    pub(crate) async fn compile(&self, package: &Package) -> Result<()> {
         let component = package.component.clone();
         self.engine
             .compile(package.component_digest, component)
@@ -98,8 +98,8 @@ impl Host {
         Ok(())
     }
 
-    /// An install of a package as the control plane would have it, with every limit at its largest.
-    pub(super) fn install(&self, package: &Package, reuse: Reuse) -> DesiredInstall {
+    /// An install of a package as the control plane would have it.
+    pub(crate) fn install(&self, package: &Package, reuse: Reuse) -> DesiredInstall {
         let manifest = &package.manifest;
         DesiredInstall {
             id: Id::generate(),
@@ -122,11 +122,11 @@ impl Host {
 
     /// Installs of one new instance, bound and joined; their components have been compiled. What is returned beside
     /// them keeps them together.
-    pub(super) async fn bind_all(
+    pub(crate) async fn bind_all(
         &self,
         installs: Vec<DesiredInstall>,
     ) -> Result<(Vec<Arc<BoundInstall>>, Option<Arc<Peers>>)> {
-        let instance = instance(installs)?;
+        let instance = self.instance(installs)?;
         let mut bound = Vec::new();
         for install in &instance.installs {
             bound.push(self.engine.bind(&instance, install).await?);
@@ -134,28 +134,29 @@ impl Host {
         let peers = self.engine.join(&instance, &bound);
         Ok((bound, peers))
     }
+
+    /// A new instance with these installs.
+    fn instance(&self, installs: Vec<DesiredInstall>) -> Result<DesiredInstance> {
+        let slug = |text: &str| {
+            text.parse::<Slug>()
+                .map_err(|error| anyhow!("{text}: {error}"))
+        };
+        Ok(DesiredInstance {
+            id: InstanceId::generate(),
+            slug: slug("main")?,
+            tenant: Id::generate(),
+            tenant_slug: slug("local")?,
+            is_default: true,
+            unavailable: None,
+            limits: Arc::clone(&self.limits),
+            installs,
+            yanked: Vec::new(),
+        })
+    }
 }
 
-/// A new instance with these installs.
-fn instance(installs: Vec<DesiredInstall>) -> Result<DesiredInstance> {
-    let slug = |text: &str| {
-        text.parse::<Slug>()
-            .map_err(|error| anyhow!("{text}: {error}"))
-    };
-    Ok(DesiredInstance {
-        id: InstanceId::generate(),
-        slug: slug("main")?,
-        tenant: Id::generate(),
-        tenant_slug: slug("bench")?,
-        is_default: true,
-        unavailable: None,
-        limits: largest_limits(),
-        installs,
-        yanked: Vec::new(),
-    })
-}
-
-fn largest_limits() -> Arc<Limits> {
+/// Every limit at its largest.
+pub(crate) fn largest_limits() -> Arc<Limits> {
     let mut limits = Limits::default();
     for &limit in Limit::all() {
         limits
@@ -166,9 +167,9 @@ fn largest_limits() -> Arc<Limits> {
 }
 
 /// Sends one request to an install, without a socket, and gives the answer's body.
-pub(super) async fn call(install: &Arc<BoundInstall>, path: &str) -> Result<Bytes> {
+pub(crate) async fn call(install: &Arc<BoundInstall>, path: &str) -> Result<Bytes> {
     let request = Request::get(path)
-        .header("host", "bench.localhost")
+        .header("host", "local.localhost")
         .body(Empty::<Bytes>::new())?;
     let response = install
         .serve(request)
