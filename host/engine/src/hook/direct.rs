@@ -91,6 +91,7 @@ impl BoundInstall {
                     limits: &limits,
                     fuel,
                     deadline,
+                    world: Some(world),
                 };
                 nested.call(&arguments).await
             },
