@@ -46,5 +46,6 @@ fn site(number: u32) -> Site {
         is_default: true,
         unavailable: None,
         mounts: (0..MOUNTS).map(mount).collect(),
+        peers: None,
     }
 }

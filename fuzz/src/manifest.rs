@@ -1,6 +1,6 @@
 //! The text of a manifest.
 
-use cloudware_packages::{Manifest, Problems, limits};
+use cloudware_packages::{InterfaceName, Kind, Manifest, Problems, limits};
 
 /// Words of manifests.
 pub const WORDS: &[&str] = &[
@@ -11,6 +11,19 @@ pub const WORDS: &[&str] = &[
     "[database]",
     "[limits]",
     "[config.x]",
+    "[extension-points.x]",
+    "[extension]",
+    "[extension.implements]",
+    "[dependencies]",
+    "[calls]",
+    "[services]",
+    "interface = \"a:b/c@1.0.0\"",
+    "\"a:b/c@1.1.0\" = \"x\"",
+    "kind = \"extension\"",
+    "kind = \"decide\"",
+    "on-failure = \"skip\"",
+    "deadline-ms = ",
+    "fuel-per-item = ",
     "name = ",
     "version = ",
     "kind = \"app\"",
@@ -75,6 +88,32 @@ pub(crate) fn check(manifest: &Manifest) {
         let (min, max) = limit.bounds();
         assert!((min..=max).contains(value), "{limit} = {value}");
     }
+    check_composition(manifest);
+}
+
+/// What holds of everything that a manifest says about other packages.
+fn check_composition(manifest: &Manifest) {
+    let points: Vec<_> = manifest.extension_points.values().collect();
+    assert!(points.len() <= limits::POINTS_MAX);
+    for point in &points {
+        assert!(point.kind.policies().contains(&point.on_failure));
+        assert!((1..=u64::from(limits::POINT_DEADLINE_MS_MAX)).contains(&point.deadline_ms));
+        assert!(point.fuel > 0);
+    }
+    let implements = manifest.extension.iter().flat_map(|e| e.implements.keys());
+    let implements: Vec<_> = implements.collect();
+    assert!(manifest.kind != Kind::Extension || !implements.is_empty());
+    let imports = points.iter().map(|point| &point.interface);
+    let imports: Vec<_> = imports.chain(manifest.calls.keys()).collect();
+    let services: Vec<_> = manifest.services.keys().collect();
+    assert!(implements.len() <= limits::IMPLEMENTS_MAX && services.len() <= limits::SERVICES_MAX);
+    assert!(imports.len() <= limits::POINTS_MAX + limits::CALLS_MAX);
+    for names in [implements, imports, services] {
+        let serves = |a: &InterfaceName| names.iter().filter(|b| a.serves(b)).count();
+        assert!(names.iter().all(|name| serves(name) == 1), "{names:?}");
+    }
+    assert!(manifest.dependencies.len() <= limits::DEPENDENCIES_MAX);
+    assert!(!manifest.dependencies.contains_key(&manifest.name));
 }
 
 /// What holds of every refusal.

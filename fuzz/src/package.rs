@@ -2,7 +2,10 @@
 
 use cloudware_packages::{accept, read};
 
-use crate::{component::host, manifest};
+use crate::{
+    component::{check_shared, host},
+    manifest,
+};
 
 /// How a zstd frame begins.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -19,8 +22,9 @@ pub fn run(data: &[u8]) {
         zstd::encode_all(data, 1).expect("memory can be written")
     };
     match accept(&archive, None, &host()) {
-        Ok((package, _)) => {
+        Ok((package, verified)) => {
             manifest::check(&package.manifest);
+            check_shared(&verified);
             for path in package.files.keys() {
                 assert!(
                     path.starts_with("assets/") || path.starts_with("i18n/"),

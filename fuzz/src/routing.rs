@@ -66,6 +66,7 @@ static GATEWAY: LazyLock<Gateway> = LazyLock::new(|| {
             is_default: *is_default,
             unavailable: None,
             mounts: mounts(),
+            peers: None,
         };
         routes.put(InstanceId::generate(), site);
     }

@@ -163,6 +163,7 @@ fn parts(
         bindings: Arc::new(bindings),
         log: Arc::new(GuestLog::new(Arc::clone(&identity), sink, log_bytes_max)),
         progress: Arc::new(Progress::default()),
+        context: None,
         identity,
     }
 }

@@ -27,6 +27,14 @@ impl Source {
     pub const HELLO: Self = Self::at("tests/guests/hello");
     /// Answers `hello`, as a component of WASI 0.3.
     pub const HELLO_P3: Self = Self::at("tests/guests/hello-p3");
+    /// Asks its extension points, as its path says.
+    pub const HOOKS_APP: Self = Self::at("tests/guests/hooks-app");
+    /// Fills every extension point of [`Self::HOOKS_APP`], and misbehaves as it is told.
+    pub const HOOKS_EXT: Self = Self::at("tests/guests/hooks-ext");
+    /// Fills an extension point with another type.
+    pub const HOOKS_OTHER: Self = Self::at("tests/guests/hooks-other");
+    /// Calls [`Self::HOOKS_APP`] by its typed interface and by HTTP.
+    pub const HOOKS_CALLER: Self = Self::at("tests/guests/hooks-caller");
     /// The smallest package in Rust.
     pub const HELLO_RUST: Self = Self::at("examples/hello-rust");
     /// The smallest package in JavaScript.

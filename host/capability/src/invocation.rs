@@ -54,6 +54,18 @@ pub struct InvocationParts {
     pub log: Arc<GuestLog>,
     /// What the engine can see of the run from outside.
     pub progress: Arc<Progress>,
+    /// What the engine itself must find again when the guest calls other apps; capabilities don't look at it.
+    pub context: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// What is new when a warm sandbox serves again.
+pub struct Renewal {
+    /// What it may use this time.
+    pub limits: Arc<Limits>,
+    /// wasi:http hooks.
+    pub http_hooks: Box<dyn WasiHttpHooks>,
+    /// See [`InvocationParts::context`].
+    pub context: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// The data of one wasmtime store; dropped with it.
@@ -72,6 +84,7 @@ pub struct Invocation {
     opened: Vec<(&'static str, Box<dyn Any + Send>)>,
     log: Arc<GuestLog>,
     progress: Arc<Progress>,
+    context: Option<Arc<dyn Any + Send + Sync>>,
     meters: Meters,
     began: Instant,
     stop: Option<StopCause>,
@@ -110,6 +123,7 @@ impl Invocation {
             opened: Vec::new(),
             log: parts.log,
             progress: parts.progress,
+            context: parts.context,
             meters: Meters::default(),
             began: Instant::now(),
             stop: None,
@@ -126,6 +140,12 @@ impl Invocation {
     #[must_use]
     pub fn class(&self) -> Class {
         self.class
+    }
+
+    /// What the invocation may use, all classes.
+    #[must_use]
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     /// What the invocation may use in one dimension.
@@ -150,6 +170,20 @@ impl Invocation {
     #[must_use]
     pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
+    }
+
+    /// What the engine keeps with the invocation, where it is of this type.
+    #[must_use]
+    pub fn context<C: Send + Sync + 'static>(&self) -> Option<Arc<C>> {
+        let context = Arc::clone(self.context.as_ref()?);
+        context.downcast().ok()
+    }
+
+    /// Number of the invocation, unique on this host while it runs. Capabilities that share something, such
+    /// as a database, know one another's calls by it.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        Arc::as_ptr(&self.progress).addr() as u64
     }
 
     /// What the invocation has used so far, fuel, CPU and memory excepted (the engine adds them).
@@ -230,8 +264,10 @@ impl Invocation {
 
     /// Makes the invocation ready for the next request of a warm sandbox: nothing is counted as used,
     /// and the state of capabilities is opened anew. What the guest keeps in its memory stays.
-    pub fn renew(&mut self, limits: Arc<Limits>) {
-        self.limits = limits;
+    pub fn renew(&mut self, renewal: Renewal) {
+        self.limits = renewal.limits;
+        self.http_hooks = renewal.http_hooks;
+        self.context = renewal.context;
         self.memory.set_max(self.limit(Dimension::Memory));
         self.opened.clear();
         self.meters = Meters::default();

@@ -11,7 +11,7 @@ mod memory;
 mod progress;
 
 pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent};
-pub use invocation::{Identity, Invocation, InvocationParts, LimitReached};
+pub use invocation::{Identity, Invocation, InvocationParts, LimitReached, Renewal};
 pub use log::{GuestLog, LogLevel, LogRecord, LogSink};
 pub use memory::MemoryMeter;
 pub use progress::Progress;

@@ -16,6 +16,8 @@ use cloudware_types::{Consumer, Stop, StopCause};
 #[derive(Debug)]
 pub struct Progress {
     cpu_nanoseconds: AtomicU64,
+    /// The part of it that was spent in the sandboxes of others, which this one called.
+    cpu_elsewhere: AtomicU64,
     /// The thread's CPU clock when it last entered the sandbox.
     entered: AtomicU64,
     request_bytes: AtomicU64,
@@ -75,6 +77,7 @@ impl Default for Progress {
     fn default() -> Self {
         Self {
             cpu_nanoseconds: AtomicU64::new(0),
+            cpu_elsewhere: AtomicU64::new(0),
             entered: AtomicU64::new(u64::MAX),
             request_bytes: AtomicU64::new(0),
             host_calls: Mutex::default(),
@@ -136,7 +139,20 @@ impl Progress {
         self.cpu_nanoseconds.fetch_add(spent, Ordering::Relaxed);
     }
 
-    /// CPU time used inside the sandbox in the stays that have ended, in nanoseconds.
+    /// Notes CPU time that is counted here and was spent in another sandbox, which this one called.
+    pub fn cpu_was_elsewhere(&self, nanoseconds: u64) {
+        self.cpu_elsewhere.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// CPU time of this sandbox alone in the stays that have ended, in nanoseconds.
+    #[must_use]
+    pub fn cpu_own(&self) -> u64 {
+        let elsewhere = self.cpu_elsewhere.load(Ordering::Relaxed);
+        self.cpu_spent().saturating_sub(elsewhere)
+    }
+
+    /// CPU time used inside the sandbox in the stays that have ended, and in those that it called meanwhile,
+    /// in nanoseconds.
     #[must_use]
     pub fn cpu_spent(&self) -> u64 {
         self.cpu_nanoseconds.load(Ordering::Relaxed)
@@ -174,6 +190,7 @@ impl Progress {
     /// Forgets everything, before the sandbox serves another request.
     pub(crate) fn reset(&self) {
         self.cpu_nanoseconds.store(0, Ordering::Relaxed);
+        self.cpu_elsewhere.store(0, Ordering::Relaxed);
         self.entered.store(u64::MAX, Ordering::Relaxed);
         self.request_bytes.store(0, Ordering::Relaxed);
         *lock(&self.host_calls) = HostCalls::default();

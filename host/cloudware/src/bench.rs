@@ -7,7 +7,7 @@ mod deploy;
 mod figure;
 mod guests;
 mod hello;
-mod host;
+mod hooks;
 mod hostcalls;
 mod limits;
 mod load;
@@ -90,6 +90,8 @@ enum Name {
     Sandbox,
     /// Calls of key-value data and SQL by a guest.
     Hostcalls,
+    /// Asking extension points, memory of hooks, and changes of them.
+    Hooks,
     /// Publishing, enabling, starting, and memory of idle instances.
     Deploy,
     /// What a tenant notices of neighbours that take what they can get.
@@ -152,6 +154,7 @@ impl BenchArgs {
                 Name::Hello => hello::run(&bench).await?,
                 Name::Sandbox => sandbox::run(&bench).await?,
                 Name::Hostcalls => hostcalls::run(&bench).await?,
+                Name::Hooks => hooks::run(&bench).await?,
                 Name::Deploy => deploy::run(&bench).await?,
                 Name::Noisy => noisy::run(&bench).await?,
                 Name::Limits => limits::run(&bench).await?,

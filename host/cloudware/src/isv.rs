@@ -1,5 +1,5 @@
 //! What ISVs do with packages: `new` makes a project, `build` makes its archive, `check` says what a
-//! platform would say about it, `push` sends it to one.
+//! platform would say about it, `test` tries what it does, `push` sends it to one.
 //!
 //! Each command is a struct of arguments with `run`; [`build_package`] is what `build` does, for
 //! whoever needs an archive without a command line. Compilers run as child processes; what they
@@ -17,6 +17,7 @@ mod project;
 mod push;
 mod python;
 mod rust;
+mod test;
 mod toolchain;
 mod wit;
 
@@ -26,3 +27,4 @@ pub(crate) use context::{Context, Output};
 pub(crate) use new::NewArgs;
 pub(crate) use progress::Progress;
 pub(crate) use push::PushArgs;
+pub(crate) use test::{ReplayArgs, TestArgs};

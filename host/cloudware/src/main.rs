@@ -8,6 +8,7 @@ mod config;
 mod credentials;
 mod demo;
 mod isv;
+mod local;
 mod logs;
 mod plane;
 mod ready;
@@ -91,6 +92,10 @@ enum Command {
     Build(isv::BuildArgs),
     /// Say what the platform would say about a package.
     Check(isv::CheckArgs),
+    /// Run an extension against calls that are known, with a budget of fuel and memory.
+    Test(isv::TestArgs),
+    /// Run one call with several versions of a package, side by side.
+    Replay(isv::ReplayArgs),
     /// Publish a package.
     Push(isv::PushArgs),
     #[command(flatten)]
@@ -162,6 +167,8 @@ async fn run(cli: Cli) -> Result<()> {
         Command::New(args) => args.run(&context(&global)).await,
         Command::Build(args) => args.run(&context(&global)).await,
         Command::Check(args) => args.run(&context(&global)).await,
+        Command::Test(args) => args.run(&context(&global)).await,
+        Command::Replay(args) => args.run(&context(&global)).await,
         Command::Push(args) => {
             let role = match args.provider() {
                 Some(_) => Role::Operator,

@@ -9,7 +9,7 @@ use cloudware_control::{
     ApplyError, DataPlane, EventLog, InstanceLoad, MigrateError, NearLimit, PackageStore,
     PrepareError, ReleaseToPrepare, StopLog, Store, usage::Ledger,
 };
-use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, UsageBatch};
+use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, Peers, UsageBatch};
 use cloudware_gateway::{Mount, NotServed, RouteTable, Site};
 use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrations};
 use cloudware_packages::{Problem, Problems};
@@ -99,14 +99,19 @@ impl Plane {
                 Some("its data is missing; the operator's log says more".to_owned());
         }
         let mut mounts = Vec::with_capacity(desired.installs.len());
+        let mut joined = Vec::with_capacity(desired.installs.len());
         for install in &desired.installs {
             let bound = self.bind(&desired, install).await;
-            if let Err(error) = &bound {
-                tracing::error!(instance = %desired.id, app = %install.app, %error, "an app can't be served");
+            match &bound {
+                Ok(bound) => joined.push(Arc::clone(bound)),
+                Err(error) => {
+                    tracing::error!(instance = %desired.id, app = %install.app, %error, "an app can't be served");
+                }
             }
             mounts.extend(mount(install, bound.map_err(|_| NotServed::Broken)));
         }
-        self.serve(desired, mounts);
+        let peers = self.engine.join(&desired, &joined);
+        self.serve(desired, mounts, peers);
     }
 
     async fn bind(
@@ -121,7 +126,7 @@ impl Plane {
             .map_err(|error| ApplyError(format!("{}: {error}", install.app)))
     }
 
-    fn serve(&self, desired: DesiredInstance, mut mounts: Vec<Mount>) {
+    fn serve(&self, desired: DesiredInstance, mut mounts: Vec<Mount>, peers: Option<Arc<Peers>>) {
         mounts.extend(desired.yanked.into_iter().filter_map(yanked));
         let storage = desired.limits.get(Dimension::Storage);
         self.storage.insert(desired.id, storage);
@@ -131,6 +136,7 @@ impl Plane {
             is_default: desired.is_default,
             unavailable: desired.unavailable,
             mounts,
+            peers,
         };
         self.routes.put(desired.id, site);
     }
@@ -229,11 +235,14 @@ impl DataPlane for Plane {
 
     async fn apply(&self, desired: DesiredInstance) -> Result<(), ApplyError> {
         let mut mounts = Vec::with_capacity(desired.installs.len());
+        let mut joined = Vec::with_capacity(desired.installs.len());
         for install in &desired.installs {
             let bound = self.bind(&desired, install).await?;
+            joined.push(Arc::clone(&bound));
             mounts.extend(mount(install, Ok(bound)));
         }
-        self.serve(desired, mounts);
+        let peers = self.engine.join(&desired, &joined);
+        self.serve(desired, mounts, peers);
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! What the engine tells of while it serves, gathered in bounded memory until the control plane takes it: stops by
 //! install, kind and minute; warnings of limits once an hour.
 
+mod hooks;
+
 use std::{
     collections::HashMap,
     time::{SystemTime, UNIX_EPOCH},
@@ -8,9 +10,11 @@ use std::{
 
 use cloudware_capability::Identity;
 use cloudware_control::{NearLimit, Timestamp};
-use cloudware_engine::Observer;
-use cloudware_types::{InstallId, Limit, Stop, StopRecord};
+use cloudware_engine::{HookChanged, HookFailed, Observer, ShadowCompared};
+use cloudware_types::{InstallId, Limit, Stop, StopRecord, Trace};
 use parking_lot::Mutex;
+
+use self::hooks::HookWatch;
 
 /// Kinds of stops of one install between two flushes. An app fails in a handful of ways at once; one that fails
 /// in more must not hide what others do.
@@ -33,6 +37,8 @@ const HOUR_MS: u64 = 3_600_000;
 pub(crate) struct Watch {
     stops: Mutex<Stops>,
     warnings: Mutex<Warnings>,
+    /// What is told of hooks and composed requests.
+    pub(crate) hooks: HookWatch,
 }
 
 #[derive(Default)]
@@ -106,6 +112,22 @@ impl Observer for Watch {
                 kinds.remove(&identity.install);
             }
         }
+    }
+
+    fn hook_failed(&self, _identity: &Identity, failed: &HookFailed) {
+        self.hooks.failed(failed, now_ms());
+    }
+
+    fn hook_changed(&self, identity: &Identity, changed: &HookChanged) {
+        self.hooks.changed(identity, changed, now_ms());
+    }
+
+    fn shadow_compared(&self, _identity: &Identity, compared: ShadowCompared) {
+        self.hooks.compared(compared, now_ms());
+    }
+
+    fn traced(&self, trace: Trace) {
+        self.hooks.traced(trace);
     }
 
     fn near_limit(&self, identity: &Identity, limit: Limit, used: u64, max: u64) {

@@ -186,12 +186,6 @@ impl Admission {
     }
 }
 
-impl Permit {
-    pub(crate) fn admission(&self) -> &Arc<Admission> {
-        &self.0
-    }
-}
-
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);

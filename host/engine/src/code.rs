@@ -4,7 +4,13 @@
 use cloudware_capability::Invocation;
 use serde::{Deserialize, Serialize};
 use wasmparser::{Parser, Payload};
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::{
+    Store,
+    component::{
+        Component, ComponentExportIndex, Instance, InstancePre,
+        types::{ComponentFunc, ComponentItem},
+    },
+};
 use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
@@ -19,29 +25,133 @@ pub(crate) enum Wasi {
 
 /// A component that can be instantiated.
 pub(crate) struct Code {
-    /// What each request is answered with.
-    pub(crate) proxy: ProxyPre<Invocation>,
+    /// How it is instantiated for calls of its functions.
+    pre: InstancePre<Invocation>,
+    /// What each request is answered with, where it answers HTTP.
+    pub(crate) proxy: Option<ProxyPre<Invocation>>,
+    /// The functions of the interfaces that it exports to other apps.
+    functions: Vec<Exported>,
+}
+
+/// The functions of one exported interface.
+struct Exported {
+    interface: Box<str>,
+    functions: Vec<(Box<str>, ComponentExportIndex, ComponentFunc)>,
 }
 
 impl Code {
-    /// Checks that the component exports an HTTP handler of the right type.
+    /// Checks that the HTTP handler has the right type, where the component exports one.
     pub(crate) fn new(wasi: Wasi, pre: InstancePre<Invocation>) -> wasmtime::Result<Self> {
+        let component = pre.component();
+        let ty = component.component_type();
+        let answers_http = ty
+            .exports(component.engine())
+            .any(|(name, _)| is_handler(name));
+        let functions = exported(component);
         let proxy = match wasi {
-            Wasi::P2 => ProxyPre::P2(p2::bindings::ProxyPre::new(pre)?),
-            Wasi::P3 => ProxyPre::P3(p3::bindings::ServicePre::new(pre)?),
+            _ if !answers_http => None,
+            Wasi::P2 => Some(ProxyPre::P2(p2::bindings::ProxyPre::new(pre.clone())?)),
+            Wasi::P3 => Some(ProxyPre::P3(p3::bindings::ServicePre::new(pre.clone())?)),
         };
-        Ok(Self { proxy })
+        Ok(Self {
+            pre,
+            proxy,
+            functions,
+        })
     }
-}
 
-impl Code {
     /// The wasmtime engine that it was compiled by.
     pub(crate) fn engine(&self) -> &wasmtime::Engine {
-        match &self.proxy {
-            ProxyPre::P2(pre) => pre.engine(),
-            ProxyPre::P3(pre) => pre.engine(),
-        }
+        self.pre.engine()
     }
+
+    /// Instantiates the component for calls of its functions.
+    pub(crate) async fn instantiate(
+        &self,
+        store: &mut Store<Invocation>,
+    ) -> wasmtime::Result<Instance> {
+        self.pre.instantiate_async(store).await
+    }
+
+    /// A function of an interface that it exports, also in another version of the same track (semver).
+    pub(crate) fn function(&self, interface: &str, function: &str) -> Option<ComponentExportIndex> {
+        self.find(interface, function).map(|(_, index, _)| *index)
+    }
+
+    /// The type of such a function.
+    pub(crate) fn function_type(&self, interface: &str, function: &str) -> Option<ComponentFunc> {
+        self.find(interface, function).map(|(_, _, ty)| ty.clone())
+    }
+
+    fn find(
+        &self,
+        interface: &str,
+        function: &str,
+    ) -> Option<&(Box<str>, ComponentExportIndex, ComponentFunc)> {
+        let exact = |exported: &&Exported| *exported.interface == *interface;
+        let found = self.functions.iter().find(exact);
+        let found = found.or_else(|| {
+            let serves = |exported: &&Exported| is_same_track(&exported.interface, interface);
+            self.functions.iter().find(serves)
+        })?;
+        found
+            .functions
+            .iter()
+            .find(|(name, _, _)| **name == *function)
+    }
+}
+
+/// What the component exports that is not of WASI.
+fn exported(component: &Component) -> Vec<Exported> {
+    let engine = component.engine();
+    let mut all = Vec::new();
+    for (interface, item) in component.component_type().exports(engine) {
+        let ComponentItem::ComponentInstance(instance) = item.ty else {
+            continue;
+        };
+        if interface.starts_with("wasi:") {
+            continue;
+        }
+        let Some((_, outer)) = component.get_export(None, interface) else {
+            continue;
+        };
+        let functions = instance.exports(engine).filter_map(|(name, item)| {
+            let ComponentItem::ComponentFunc(ty) = item.ty else {
+                return None;
+            };
+            let (_, index) = component.get_export(Some(&outer), name)?;
+            Some((name.into(), index, ty))
+        });
+        all.push(Exported {
+            interface: interface.into(),
+            functions: functions.collect(),
+        });
+    }
+    all
+}
+
+fn is_handler(export: &str) -> bool {
+    export.starts_with("wasi:http/incoming-handler@") || export.starts_with("wasi:http/handler@")
+}
+
+/// Whether two interface names are of the same path and versions that promise to be compatible.
+fn is_same_track(have: &str, want: &str) -> bool {
+    let parse = |name: &str| {
+        let (path, version) = name.split_once('@')?;
+        Some((path.to_owned(), semver::Version::parse(version).ok()?))
+    };
+    let (Some((have_path, have)), Some((want_path, want))) = (parse(have), parse(want)) else {
+        return false;
+    };
+    let track = |version: &semver::Version| match (version.major, version.minor) {
+        (0, 0) => (0, 0, version.patch),
+        (0, minor) => (0, minor, 0),
+        (major, _) => (major, 0, 0),
+    };
+    have_path == want_path
+        && have.pre.is_empty()
+        && want.pre.is_empty()
+        && track(&have) == track(&want)
 }
 
 impl Wasi {

@@ -8,7 +8,9 @@ use std::{
 };
 
 use cloudware_capability::{BindError, Capability, Consent, Invocation, LogSink};
-use cloudware_types::{DesiredInstall, DesiredInstance, Digest, InstallId, InstanceId};
+use cloudware_types::{
+    BreakerState, DesiredInstall, DesiredInstance, Digest, HookId, InstallId, InstanceId,
+};
 use dashmap::DashMap;
 use tokio::{
     runtime::Handle,
@@ -24,6 +26,7 @@ use crate::{
     UsageBatch,
     cache::CodeCache,
     code::{Code, Wasi},
+    hook::{Delivery, DeliveryError, Hooks, NothingOutside, Outbox, Peers, Webhooks, linker_of},
     install::BindParts,
     limits,
     schedule::Scheduler,
@@ -48,6 +51,8 @@ pub struct Engine {
     warm_places: Arc<Semaphore>,
     instances: DashMap<InstanceId, Arc<Admission>>,
     installs: DashMap<InstallId, Weak<BoundInstall>>,
+    peers: DashMap<InstanceId, Weak<Peers>>,
+    hooks: Arc<Hooks>,
     usage: UsageMeters,
 }
 
@@ -162,6 +167,11 @@ impl Engine {
             )),
             instances: DashMap::new(),
             installs: DashMap::new(),
+            peers: DashMap::new(),
+            hooks: Arc::new(Hooks::new(
+                Arc::new(NothingOutside),
+                Arc::new(NothingOutside),
+            )),
             usage: UsageMeters::new(journal),
         })
     }
@@ -170,6 +180,13 @@ impl Engine {
     #[must_use]
     pub fn with_compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = compiler;
+        self
+    }
+
+    /// The same engine, which keeps events for observers in `outbox` and calls webhooks by `webhooks`.
+    #[must_use]
+    pub fn with_hooks(mut self, outbox: Arc<dyn Outbox>, webhooks: Arc<dyn Webhooks>) -> Self {
+        self.hooks = Arc::new(Hooks::new(outbox, webhooks));
         self
     }
 
@@ -204,7 +221,7 @@ impl Engine {
         let cache = &runtime.cache;
         cache.store(&digest, compiled).map_err(CodeError::Cache)?;
         let linked = match cache.open_file(&runtime.engine, &digest) {
-            Some(Ok(component)) => runtime.link(wasi, &component).map(drop),
+            Some(Ok(component)) => self.link(runtime, wasi, &component).map(drop),
             Some(Err(error)) => Err(CodeError::Invalid(format!("{error:#}"))),
             None => Err(CodeError::Missing(digest)),
         };
@@ -241,10 +258,26 @@ impl Engine {
     fn load_now(&self, digest: Digest) -> Result<Code, CodeError> {
         for runtime in std::iter::once(&self.p2).chain(&self.p3) {
             if let Some(component) = runtime.cache.load(&runtime.engine, &digest) {
-                return runtime.link(Wasi::of_component(&component), &component);
+                return self.link(runtime, Wasi::of_component(&component), &component);
             }
         }
         Err(CodeError::Missing(digest))
+    }
+
+    fn link(
+        &self,
+        runtime: &Runtime,
+        wasi: Wasi,
+        component: &Component,
+    ) -> Result<Code, CodeError> {
+        let provided = |interface: &str| {
+            interface.starts_with("wasi:")
+                || self.capabilities.iter().any(|capability| {
+                    let mut interfaces = capability.interfaces().iter();
+                    interfaces.any(|provided| path(provided) == path(interface))
+                })
+        };
+        runtime.link(wasi, component, provided)
     }
 
     fn runtime(&self, wasi: Wasi) -> Result<&Runtime, CodeError> {
@@ -299,6 +332,47 @@ impl Engine {
         Ok(bound)
     }
 
+    /// Joins the installs of an instance that were bound, so that they can call each other. Whoever serves them
+    /// keeps what it returns for as long; `None` where none of them calls another.
+    #[must_use]
+    pub fn join(
+        &self,
+        instance: &DesiredInstance,
+        installs: &[Arc<BoundInstall>],
+    ) -> Option<Arc<Peers>> {
+        let peers = Peers::join(instance, installs, &self.hooks);
+        match &peers {
+            Some(peers) => {
+                self.peers.insert(instance.id, Arc::downgrade(peers));
+            }
+            None => {
+                self.peers.remove(&instance.id);
+            }
+        }
+        peers
+    }
+
+    /// Tells one observer of something that was committed.
+    ///
+    /// # Errors
+    /// [`DeliveryError`] says whether it was tried, and when to try again.
+    pub async fn deliver(
+        &self,
+        instance: InstanceId,
+        delivery: Delivery<'_>,
+    ) -> Result<(), DeliveryError> {
+        let peers = self.peers.get(&instance).and_then(|peers| peers.upgrade());
+        let peers = peers.ok_or(DeliveryError::NotServed)?;
+        peers.deliver(delivery).await
+    }
+
+    /// What a hook is by how it did before, and how many of its last hundred calls failed; `None` for one that is
+    /// not served.
+    #[must_use]
+    pub fn hook_state(&self, hook: HookId) -> Option<(BreakerState, u32)> {
+        self.hooks.state(hook)
+    }
+
     fn check_grants(&self, install: &DesiredInstall) -> Result<(), BindError> {
         let known = |grant: &String| self.capabilities.iter().any(|known| known.name() == grant);
         match install.grants.iter().find(|grant| !known(grant)) {
@@ -338,6 +412,7 @@ impl Engine {
     /// Forgets an instance that is no longer served.
     pub fn forget(&self, instance: InstanceId) {
         self.instances.remove(&instance);
+        self.peers.remove(&instance);
         self.installs
             .retain(|_, install| install.strong_count() > 0);
     }
@@ -357,7 +432,14 @@ impl Engine {
             None => false,
         });
         self.codes.retain(|_, code| code.strong_count() > 0);
+        self.peers.retain(|_, peers| peers.strong_count() > 0);
+        self.hooks.forget_unbound();
     }
+}
+
+/// An interface's name without its version.
+fn path(interface: &str) -> &str {
+    interface.split('@').next().unwrap_or(interface)
 }
 
 /// Runs work that blocks off the asynchronous threads.
@@ -397,9 +479,17 @@ impl Runtime {
         })
     }
 
-    fn link(&self, wasi: Wasi, component: &Component) -> Result<Code, CodeError> {
-        let pre = self
-            .linker
+    fn link(
+        &self,
+        wasi: Wasi,
+        component: &Component,
+        provided: impl Fn(&str) -> bool,
+    ) -> Result<Code, CodeError> {
+        let own = linker_of(&self.linker, component, provided)
+            .map_err(|error| CodeError::Import(format!("{error:#}")))?;
+        let pre = own
+            .as_ref()
+            .unwrap_or(&self.linker)
             .instantiate_pre(component)
             .map_err(|error| CodeError::Import(format!("{error:#}")))?;
         Code::new(wasi, pre).map_err(|error| CodeError::Export(format!("{error:#}")))

@@ -2,7 +2,7 @@
 //! a whole when anything about the install changes; what runs on the old one finishes on it.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock, Weak},
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,9 @@ use crate::{
     Admission, Observer, Sandbox, UsageMeter,
     admission::Permit,
     code::Code,
+    hook::{Failure, Peers},
     limits::{OVERLOAD_RETRY_SECONDS, WARM_IDLE_MAX},
+    sandbox::Setup,
     schedule::Queue,
     stop::{Attach as _, stop},
     task::Bounds,
@@ -39,9 +41,14 @@ pub struct BoundInstall {
     pub(crate) queue: Arc<Queue>,
     /// See [`crate::EngineConfig::fuel_yield_interval`].
     pub(crate) fuel_yield_interval: u64,
+    /// The installs that it was joined with, where some of them call each other.
+    pub(crate) peers: OnceLock<Weak<Peers>>,
     sandboxes: Arc<Semaphore>,
     warm_places: Arc<Semaphore>,
+    /// Warm sandboxes for requests.
     warm: Mutex<Vec<Warm>>,
+    /// Warm sandboxes for calls of its functions.
+    warm_nested: Mutex<Vec<Warm>>,
 }
 
 /// A warm sandbox waiting for its next request, with the place in the pool that it takes.
@@ -55,7 +62,8 @@ struct Warm {
 
 /// The right of one request to run: counted for the instance, and a place for its sandbox.
 pub(crate) struct Admitted {
-    pub(crate) permit: Permit,
+    /// None where it runs for a request that was admitted.
+    pub(crate) permit: Option<Permit>,
     pub(crate) place: OwnedSemaphorePermit,
     /// A warm sandbox, where one was idle.
     pub(crate) sandbox: Option<Sandbox>,
@@ -103,9 +111,11 @@ impl BoundInstall {
             admission: parts.admission,
             queue: parts.queue,
             fuel_yield_interval: parts.fuel_yield_interval,
+            peers: OnceLock::new(),
             sandboxes: parts.sandboxes,
             warm_places: parts.warm_places,
             warm: Mutex::new(Vec::new()),
+            warm_nested: Mutex::new(Vec::new()),
         }
     }
 
@@ -126,7 +136,7 @@ impl BoundInstall {
         })?;
         if let Some(warm) = self.warm.lock().pop() {
             return Ok(Admitted {
-                permit,
+                permit: Some(permit),
                 place: warm.place,
                 sandbox: Some(warm.sandbox),
             });
@@ -138,10 +148,42 @@ impl BoundInstall {
             self.refuse(cause, started)
         })?;
         Ok(Admitted {
-            permit,
+            permit: Some(permit),
             place,
             sandbox: None,
         })
+    }
+
+    /// A sandbox for a call of one of its functions inside the run of another app: a warm one, or a place in the
+    /// pool and a fresh one. The request that it belongs to has been admitted already.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`] where the pool is full.
+    pub(crate) fn nested_sandbox(
+        &self,
+        setup: Setup,
+    ) -> Result<(Sandbox, OwnedSemaphorePermit), Failure> {
+        let fault = |error: wasmtime::Error| Failure::Unfit(format!("no sandbox: {error:#}"));
+        // What is left over from a call of another class has other limits.
+        let warm = match setup.world {
+            None => self.warm_nested.lock().pop(),
+            Some(_) => None,
+        };
+        if let Some(mut warm) = warm.filter(|warm| warm.sandbox.class() == setup.class) {
+            warm.sandbox.renew(setup).map_err(fault)?;
+            return Ok((warm.sandbox, warm.place));
+        }
+        let place = self.place().ok_or(Failure::Overloaded)?;
+        let sandbox = Sandbox::new(self, setup).map_err(fault)?;
+        Ok((sandbox, place))
+    }
+
+    /// A place in the pool for a request that another app sends, which runs for a request that was admitted.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`] where the pool is full.
+    pub(crate) fn place_within(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.place().ok_or(Failure::Overloaded)
     }
 
     /// A place in the pool. An instance may run as many as are still free, so that however many there are that
@@ -173,6 +215,15 @@ impl BoundInstall {
 
     /// Keeps a sandbox for the next request, where the app wants that and it has served few enough.
     pub(crate) fn give_back(&self, sandbox: Sandbox, place: OwnedSemaphorePermit) {
+        self.keep_warm(&self.warm, sandbox, place);
+    }
+
+    /// As [`Self::give_back`], for sandboxes whose functions are called.
+    pub(crate) fn give_back_nested(&self, sandbox: Sandbox, place: OwnedSemaphorePermit) {
+        self.keep_warm(&self.warm_nested, sandbox, place);
+    }
+
+    fn keep_warm(&self, warm: &Mutex<Vec<Warm>>, sandbox: Sandbox, place: OwnedSemaphorePermit) {
         let Reuse::Warm { requests_max } = self.reuse else {
             return;
         };
@@ -182,7 +233,7 @@ impl BoundInstall {
         let Ok(warm_place) = Arc::clone(&self.warm_places).try_acquire_owned() else {
             return;
         };
-        let mut warm = self.warm.lock();
+        let mut warm = warm.lock();
         if warm.len() < WARM_IDLE_MAX {
             warm.push(Warm {
                 sandbox,
@@ -195,9 +246,9 @@ impl BoundInstall {
 
     /// Throws away warm sandboxes that have been idle for `idle_for`.
     pub(crate) fn evict_idle(&self, idle_for: Duration) {
-        self.warm
-            .lock()
-            .retain(|warm| warm.since.elapsed() < idle_for);
+        for warm in [&self.warm, &self.warm_nested] {
+            warm.lock().retain(|warm| warm.since.elapsed() < idle_for);
+        }
     }
 
     /// What bounds a run of `class` from outside its sandbox.

@@ -16,7 +16,9 @@ mod compiler;
 mod config;
 mod engine;
 mod events;
+mod hook;
 mod install;
+mod internal;
 mod journal;
 pub mod limits;
 mod near;
@@ -31,6 +33,7 @@ mod stop;
 mod task;
 mod usage;
 mod window;
+mod world;
 
 pub use admission::{Admission, Permit, Refusal};
 pub use body::GuestBody;
@@ -38,8 +41,13 @@ pub use compiler::{Compiler, compile_for_parent};
 pub use config::{EngineConfig, SandboxAllocation};
 pub use engine::{CodeError, Engine, EngineError};
 pub use events::{NobodyObserves, Observer};
+pub use hook::{
+    Delivery, DeliveryError, DirectAnswer, DirectCall, HookChanged, HookFailed, NothingOutside,
+    Observed, Outbox, Peers, ShadowCompared, ValueError, WebhookCall, Webhooks,
+};
 pub use install::BoundInstall;
 pub use journal::{Journal, Leftover};
 pub use rate::Rate;
 pub use sandbox::Sandbox;
 pub use usage::{UsageBatch, UsageMeter};
+pub use world::World;

@@ -65,6 +65,24 @@ pub const WARM_POOL_SHARE: u32 = 4;
 /// How long a warm sandbox is kept idle.
 pub const WARM_IDLE_FOR: Duration = Duration::from_secs(30);
 
+/// Calls of a hook that its breaker looks back on (below 128: they are the bits of a word).
+pub const BREAKER_WINDOW: u32 = 100;
+
+/// Failures among those calls with which a hook is still called: half.
+pub const BREAKER_FAILURES_MAX: u32 = 50;
+
+/// How long a tripped hook is not called: a restart or a quick correction takes about as long.
+pub const BREAKER_OPEN_FOR: Duration = Duration::from_secs(60);
+
+/// Calls that must all succeed before a tripped hook is trusted again.
+pub const BREAKER_PROBES: u32 = 10;
+
+/// Runs of hooks that only practise at the same time, on the whole host; more are left out.
+pub const SHADOW_RUNS_MAX: usize = 64;
+
+/// Levels of a value that comes as JSON. Types are at most this deep; it bounds the stack.
+pub const VALUE_DEPTH_MAX: usize = 64;
+
 /// Compilations at the same time: one leaves a core of the smallest host to requests.
 pub const COMPILATIONS_MAX: usize = 1;
 

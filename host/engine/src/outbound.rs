@@ -1,5 +1,5 @@
-//! Outbound HTTP of guests: refused, because no capability grants it. A guest that tries gets
-//! `HTTP-request-denied` and no packet leaves the host.
+//! Outbound HTTP of guests: refused, because no capability grants it, but for `http://<app>.internal/`, which leads
+//! to another app of the same instance without leaving the host.
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,17 +9,62 @@ use wasmtime_wasi_http::{
     WasiHttpHooks,
 };
 
-use crate::limits::{BODY_CHUNK_BYTES, BODY_CHUNKS_AHEAD};
+use crate::{
+    hook::CallContext,
+    internal,
+    limits::{BODY_CHUNK_BYTES, BODY_CHUNKS_AHEAD},
+};
 
-/// The wasi:http policy of every sandbox.
-pub(crate) struct OutboundDenied;
+/// The wasi:http policy of a sandbox. `context` is what it may call other apps with.
+pub(crate) fn outbound(context: Option<&Arc<CallContext>>) -> Box<dyn WasiHttpHooks> {
+    match context {
+        // Takes no memory.
+        None => Box::new(Outbound(Denied)),
+        Some(context) => Box::new(Outbound(Within(Arc::clone(context)))),
+    }
+}
+
+/// A policy that differs in what becomes of requests alone.
+struct Outbound<S>(S);
+
+/// Nothing may be sent.
+struct Denied;
+
+/// Other apps of the instance may be called.
+struct Within(Arc<CallContext>);
 
 static FORBIDDEN_HEADERS: LazyLock<ForbiddenHeaderFilter> =
     LazyLock::new(|| Arc::new(|name: &HeaderName| DEFAULT_FORBIDDEN_HEADERS.contains(name)));
 
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Sent = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Transmission)>> + Send>;
 
-impl WasiHttpHooks for OutboundDenied {
+/// What becomes of a request.
+trait Destination: Send {
+    fn send(&self, request: http::Request<WasiBody>) -> Sent;
+}
+
+impl Destination for Denied {
+    fn send(&self, _request: http::Request<WasiBody>) -> Sent {
+        Box::new(async { Err(Error::HttpRequestDenied) })
+    }
+}
+
+impl Destination for Within {
+    fn send(&self, request: http::Request<WasiBody>) -> Sent {
+        let Some(app) = internal::app_of(request.uri()).map(str::to_owned) else {
+            return Denied.send(request);
+        };
+        let context = Arc::clone(&self.0);
+        Box::new(async move {
+            let response = internal::call(&context, &app, request).await;
+            let transmission: Transmission = Box::new(async { Ok(()) });
+            Ok((response, transmission))
+        })
+    }
+}
+
+impl<S: Destination + 'static> WasiHttpHooks for Outbound<S> {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         Arc::clone(&FORBIDDEN_HEADERS)
     }
@@ -30,11 +75,11 @@ impl WasiHttpHooks for OutboundDenied {
 
     fn send_request(
         &mut self,
-        _request: http::Request<WasiBody>,
+        request: http::Request<WasiBody>,
         _options: Option<RequestOptions>,
         _transmission: Transmission,
-    ) -> Box<dyn Future<Output = Result<(http::Response<WasiBody>, Transmission)>> + Send> {
-        Box::new(async { Err(Error::HttpRequestDenied) })
+    ) -> Sent {
+        self.0.send(request)
     }
 
     fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {

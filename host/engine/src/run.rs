@@ -24,7 +24,14 @@ use wasmtime_wasi_http::{
     p3,
 };
 
-use crate::{BoundInstall, Sandbox, body::EndSignal, clock::thread_cpu, near, stop, task::Task};
+use crate::{
+    BoundInstall, Sandbox,
+    body::EndSignal,
+    clock::thread_cpu,
+    hook::{CallContext, Ended},
+    near, stop,
+    task::Task,
+};
 
 /// Becomes ready when a request's body has been taken to its end.
 type Transmitted = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -37,23 +44,33 @@ pub(crate) struct Run {
     place: Option<OwnedSemaphorePermit>,
     started: Instant,
     stopped: bool,
+    /// What it calls others with, where it may.
+    context: Option<Arc<CallContext>>,
+    /// How it ended, for the trace.
+    outcome: &'static str,
+}
+
+/// What a [`Run`] is made from.
+pub(crate) struct RunParts {
+    pub(crate) install: Arc<BoundInstall>,
+    pub(crate) task: Arc<Task>,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) started: Instant,
+    pub(crate) context: Option<Arc<CallContext>>,
 }
 
 impl Run {
-    pub(crate) fn new(
-        install: Arc<BoundInstall>,
-        task: Arc<Task>,
-        sandbox: Sandbox,
-        place: OwnedSemaphorePermit,
-        started: Instant,
-    ) -> Self {
+    pub(crate) fn new(parts: RunParts) -> Self {
         Self {
-            install,
-            task,
-            sandbox: Some(sandbox),
-            place: Some(place),
-            started,
+            install: parts.install,
+            task: parts.task,
+            sandbox: Some(parts.sandbox),
+            place: Some(parts.place),
+            started: parts.started,
             stopped: true,
+            context: parts.context,
+            outcome: "cancelled",
         }
     }
 
@@ -79,9 +96,14 @@ impl Run {
             // A guest that ends its process after it has answered has ended normally.
             Err(error) if exited_well(&error) && !left_unfinished(&mut sandbox.store) => {
                 self.stopped = false;
+                self.outcome = "ok";
                 Ok(())
             }
-            Err(error) => Err(stop::explain(&error, &mut sandbox.store, self.started)),
+            Err(error) => {
+                let stop = stop::explain(&error, &mut sandbox.store, self.started);
+                self.outcome = stop.cause_name();
+                Err(stop)
+            }
         }
     }
 
@@ -93,9 +115,12 @@ impl Run {
             })
         });
         if let Some(cause) = cause {
-            return Err(stop::stop(&self.install.identity, cause, self.started));
+            let stop = stop::stop(&self.install.identity, cause, self.started);
+            self.outcome = stop.cause_name();
+            return Err(stop);
         }
         self.stopped = false;
+        self.outcome = "ok";
         self.meter();
         if let (Some(sandbox), Some(place)) = (self.sandbox.take(), self.place.take()) {
             self.install.give_back(sandbox, place);
@@ -114,7 +139,7 @@ impl Run {
         meters[Meter::Fuel] = sandbox.fuel_used();
         let progress = invocation.progress();
         progress.cpu_leave(thread_cpu());
-        meters[Meter::CpuNanoseconds] = progress.cpu_spent();
+        meters[Meter::CpuNanoseconds] = progress.cpu_own();
         meters[Meter::MemoryPeakBytes] = invocation.memory.peak();
         meters[Meter::MemoryByteMilliseconds] =
             byte_milliseconds(invocation.memory.peak(), self.started.elapsed());
@@ -125,8 +150,23 @@ impl Run {
         self.task
             .note_near(near::of_run(&meters, &self.install.limits, class));
         // Nobody is stopped any more by a window that this run has emptied; the next one is.
-        let rest = meters[Meter::Fuel].saturating_sub(self.task.fuel_counted());
+        let nested = self
+            .context
+            .as_ref()
+            .map_or(0, |context| context.totals.fuel());
+        let burned = meters[Meter::Fuel].saturating_add(nested);
+        let rest = burned.saturating_sub(self.task.fuel_counted());
         let _ = self.install.admission.burn(rest);
+        if let Some(context) = &self.context {
+            let ended = Ended {
+                outcome: self.outcome.into(),
+                wall: self.started.elapsed(),
+                cpu_nanoseconds: meters[Meter::CpuNanoseconds],
+                fuel: meters[Meter::Fuel],
+                memory_bytes: meters[Meter::MemoryPeakBytes],
+            };
+            context.composition.end(context.span, ended);
+        }
     }
 }
 
@@ -140,7 +180,7 @@ impl Drop for Run {
 }
 
 /// Bytes held for a time; most runs are shorter than a millisecond, so that the time is not rounded first.
-fn byte_milliseconds(bytes: u64, held: Duration) -> u64 {
+pub(crate) fn byte_milliseconds(bytes: u64, held: Duration) -> u64 {
     let product = u128::from(bytes) * held.as_micros() / 1_000;
     u64::try_from(product).unwrap_or(u64::MAX)
 }

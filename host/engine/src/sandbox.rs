@@ -2,62 +2,104 @@
 
 use std::sync::Arc;
 
-use cloudware_capability::{GuestLog, Invocation, InvocationParts, LogLevel, Progress};
+use cloudware_capability::{GuestLog, Invocation, InvocationParts, LogLevel, Progress, Renewal};
 use cloudware_types::{Class, Dimension, Limits};
-use wasmtime::Store;
+use wasmtime::{Store, component::Instance};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi_http::{WasiHttpView, handler::Proxy};
 
 use crate::{
     BoundInstall,
+    hook::CallContext,
     limits::{HEADER_BYTES_MAX, HOST_CALL_BYTES_MAX, RANDOM_BYTES_MAX},
-    outbound::OutboundDenied,
+    outbound::outbound,
     stdio::LogStream,
+    world::World,
 };
 
 /// One instantiated component.
 pub struct Sandbox {
     pub(crate) store: Store<Invocation>,
-    pub(crate) proxy: Option<Arc<Proxy>>,
+    proxy: Option<Arc<Proxy>>,
+    /// The component, where its functions are called and not its HTTP handler.
+    instance: Option<Instance>,
     pub(crate) fuel: u64,
     fuel_yield_interval: u64,
     served: u32,
 }
 
+/// What one invocation is set up with.
+pub(crate) struct Setup {
+    /// Why it runs.
+    pub(crate) class: Class,
+    /// What it may use.
+    pub(crate) limits: Arc<Limits>,
+    /// Fuel, which hooks are given by what they are called with.
+    pub(crate) fuel: u64,
+    /// What it needs to call others, where it may.
+    pub(crate) context: Option<Arc<CallContext>>,
+    /// Time and chance, where they are not the host's.
+    pub(crate) world: Option<World>,
+}
+
+impl Setup {
+    /// For a request to `install`.
+    pub(crate) fn request(install: &BoundInstall, context: Option<Arc<CallContext>>) -> Self {
+        Self {
+            class: Class::Request,
+            limits: Arc::clone(&install.limits),
+            fuel: install.limits.get(Dimension::Fuel),
+            context,
+            world: None,
+        }
+    }
+}
+
 impl Sandbox {
     /// A store for one invocation of `install`; nothing of the guest has run yet.
-    pub(crate) fn new(install: &BoundInstall) -> wasmtime::Result<Self> {
-        let limits = &install.limits;
+    pub(crate) fn new(install: &BoundInstall, setup: Setup) -> wasmtime::Result<Self> {
+        let Setup {
+            class,
+            limits,
+            fuel,
+            context,
+            world,
+        } = setup;
         let log = Arc::new(GuestLog::new(
             Arc::clone(&install.identity),
             Arc::clone(&install.log),
-            limits.get(Dimension::LogBytes),
+            limits.get(Dimension::LogBytes.of(class)),
         ));
         let stream = |level| LogStream {
             log: Arc::clone(&log),
             level,
         };
-        let wasi = WasiCtxBuilder::new()
-            .stdout(stream(LogLevel::Info))
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(stream(LogLevel::Info))
             .stderr(stream(LogLevel::Warn))
             .max_random_size(RANDOM_BYTES_MAX)
             .allow_tcp(false)
-            .allow_udp(false)
-            .build();
+            .allow_udp(false);
+        if let Some(world) = world {
+            world.give(&mut wasi);
+        }
+        let wasi = wasi.build();
         let invocation = Invocation::new(InvocationParts {
             wasi,
-            http_hooks: Box::new(OutboundDenied),
+            http_hooks: outbound(context.as_ref()),
             identity: Arc::clone(&install.identity),
-            class: Class::Request,
-            limits: Arc::clone(limits),
+            class,
+            limits: Arc::clone(&limits),
             bindings: Arc::clone(&install.bindings),
             log,
             progress: Arc::new(Progress::default()),
+            context: context.map(|context| context as _),
         });
         let mut store = Store::new(install.code.engine(), invocation);
         store.limiter(|invocation| &mut invocation.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
-        let handles = usize::try_from(limits.get(Dimension::Handles)).unwrap_or(usize::MAX);
+        let handles =
+            usize::try_from(limits.get(Dimension::Handles.of(class))).unwrap_or(usize::MAX);
         store.data_mut().table.set_max_capacity(handles);
         store.set_max_component_handles(handles);
         store
@@ -68,11 +110,12 @@ impl Sandbox {
         let mut sandbox = Self {
             store,
             proxy: None,
+            instance: None,
             fuel: 0,
             fuel_yield_interval: install.fuel_yield_interval,
             served: 0,
         };
-        sandbox.refuel(limits)?;
+        sandbox.refuel(fuel)?;
         Ok(sandbox)
     }
 
@@ -81,35 +124,46 @@ impl Sandbox {
     /// # Errors
     /// What the engine says when the component's own start fails.
     pub async fn instantiate(install: &BoundInstall) -> wasmtime::Result<Self> {
-        let mut sandbox = Self::new(install)?;
+        let mut sandbox = Self::new(install, Setup::request(install, None))?;
         sandbox.start(install).await?;
         Ok(sandbox)
     }
 
-    /// Instantiates the component, unless this sandbox is a warm one.
+    /// Instantiates the component for HTTP, unless this sandbox is a warm one.
     pub(crate) async fn start(&mut self, install: &BoundInstall) -> wasmtime::Result<Arc<Proxy>> {
         if let Some(proxy) = &self.proxy {
             return Ok(Arc::clone(proxy));
         }
-        let proxy = Arc::new(
-            install
-                .code
-                .proxy
-                .instantiate_async(&mut self.store)
-                .await?,
-        );
+        let Some(pre) = &install.code.proxy else {
+            wasmtime::bail!("the component has no HTTP handler");
+        };
+        let proxy = Arc::new(pre.instantiate_async(&mut self.store).await?);
         self.proxy = Some(Arc::clone(&proxy));
         Ok(proxy)
     }
 
-    /// Makes a warm sandbox ready for its next request.
-    pub(crate) fn renew(&mut self, limits: &Arc<Limits>) -> wasmtime::Result<()> {
-        self.store.data_mut().renew(Arc::clone(limits));
-        self.refuel(limits)
+    /// Instantiates the component for calls of its functions, unless this sandbox is a warm one.
+    pub(crate) async fn instance(&mut self, install: &BoundInstall) -> wasmtime::Result<Instance> {
+        if let Some(instance) = self.instance {
+            return Ok(instance);
+        }
+        let instance = install.code.instantiate(&mut self.store).await?;
+        self.instance = Some(instance);
+        Ok(instance)
     }
 
-    fn refuel(&mut self, limits: &Limits) -> wasmtime::Result<()> {
-        self.fuel = limits.get(Dimension::Fuel);
+    /// Makes a warm sandbox ready to be used again, for an invocation of the same class.
+    pub(crate) fn renew(&mut self, setup: Setup) -> wasmtime::Result<()> {
+        self.store.data_mut().renew(Renewal {
+            limits: setup.limits,
+            http_hooks: outbound(setup.context.as_ref()),
+            context: setup.context.map(|context| context as _),
+        });
+        self.refuel(setup.fuel)
+    }
+
+    fn refuel(&mut self, fuel: u64) -> wasmtime::Result<()> {
+        self.fuel = fuel;
         self.store.set_fuel(self.fuel)?;
         self.store
             .fuel_async_yield_interval(Some(self.fuel_yield_interval))
@@ -118,6 +172,11 @@ impl Sandbox {
     /// Notes that one more request has been served.
     pub(crate) fn count_request(&mut self) {
         self.served += 1;
+    }
+
+    /// Why it runs.
+    pub(crate) fn class(&self) -> Class {
+        self.store.data().class()
     }
 
     /// Requests served so far.

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -20,8 +20,12 @@ use crate::{
     BoundInstall, GuestBody, Sandbox,
     admission::Permit,
     body::{BoundedBody, Streaming},
+    hook::{CallContext, Composition, Step},
+    install::Admitted,
+    limits::OVERLOAD_RETRY_SECONDS,
     near::{self, Near},
-    run::{Run, no_response},
+    run::{Run, RunParts, no_response},
+    sandbox::Setup,
     stop::{self, Attach as _},
     task::{Interruption, Task},
 };
@@ -68,7 +72,7 @@ impl BoundInstall {
     }
 
     /// Tells the observer of a limit that is nearly used up.
-    fn observe_near(&self, near: &Near) {
+    pub(crate) fn observe_near(&self, near: &Near) {
         let Near { limit, used, max } = *near;
         self.observer.near_limit(&self.identity, limit, used, max);
     }
@@ -89,31 +93,121 @@ impl BoundInstall {
                 StopCause::limit(Dimension::RequestBytes, Class::Request, length, request_max);
             return Err(self.refuse(cause, started));
         }
+        let context = self.context(&request, request_id);
+        let setup = Setup::request(self, context.clone());
         let sandbox = match admitted.sandbox {
-            Some(mut warm) => warm.renew(&self.limits).map(|()| warm),
-            None => Sandbox::new(self),
+            Some(mut warm) => warm.renew(setup).map(|()| warm),
+            None => Sandbox::new(self, setup),
         }
         .map_err(|error| {
             let message = error.to_string();
             self.refuse(StopCause::Trap { message }, started)
         })?;
+        let run = Admitted {
+            sandbox: Some(sandbox),
+            ..admitted
+        };
+        self.converse(request, request_id, started, (run, context))
+            .await
+    }
+
+    /// What a request's run needs to call others, where the instance has hooks or apps that call each other.
+    fn context<B>(
+        self: &Arc<Self>,
+        request: &Request<B>,
+        request_id: &RequestId,
+    ) -> Option<Arc<CallContext>> {
+        // Whoever asks keeps the site alive, and the site the peers.
+        let peers = self.peers.get()?.upgrade()?;
+        let budget = Duration::from_millis(self.limits.get(Dimension::HookBudget));
+        let call = format!("{} {}", request.method(), request.uri().path());
+        let composition = Composition::begin(self, request_id.clone(), call.into(), budget);
+        Some(Arc::new(CallContext {
+            install: Arc::clone(self),
+            peers,
+            composition,
+            totals: Arc::default(),
+            path: Step::first(self.identity.install, None),
+            span: Some(0),
+        }))
+    }
+
+    /// Answers a request that another app sends within a request of its own, which was admitted.
+    ///
+    /// # Errors
+    /// As [`Self::serve`].
+    pub(crate) async fn serve_within<B>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        context: Arc<CallContext>,
+    ) -> Result<Response<GuestBody>, Box<Stop>>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let started = Instant::now();
+        let request_id = RequestId::of(&request);
+        let served = async {
+            let overloaded = |_| {
+                let retry_after_seconds = OVERLOAD_RETRY_SECONDS;
+                self.refuse(
+                    StopCause::Overloaded {
+                        retry_after_seconds,
+                    },
+                    started,
+                )
+            };
+            let place = self.place_within().map_err(overloaded)?;
+            let setup = Setup::request(self, Some(Arc::clone(&context)));
+            let sandbox = Sandbox::new(self, setup).map_err(|error| {
+                let message = error.to_string();
+                self.refuse(StopCause::Trap { message }, started)
+            })?;
+            let run = Admitted {
+                permit: None,
+                place,
+                sandbox: Some(sandbox),
+            };
+            self.converse(request, &request_id, started, (run, Some(context)))
+                .await
+        };
+        let mut served = served.await;
+        if let Err(stop) = &mut served {
+            self.observe(stop, &request_id);
+        }
+        served
+    }
+
+    /// Runs the handler until it answers.
+    async fn converse<B>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        request_id: &RequestId,
+        started: Instant,
+        (admitted, context): (Admitted, Option<Arc<CallContext>>),
+    ) -> Result<Response<GuestBody>, Box<Stop>>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let request_max = self.limits.get(Dimension::RequestBytes);
+        let sandbox = admitted.sandbox.expect("the caller has made it");
         let progress = Arc::clone(sandbox.store.data().progress());
         let request =
             request.map(|body| BoundedBody::new(body, Arc::clone(&progress), request_max));
         let task = Task::new(
             progress,
-            Arc::clone(admitted.permit.admission()),
+            Arc::clone(&self.admission),
             Arc::clone(&self.queue),
             started,
             self.bounds(Class::Request),
         );
-        let run = Run::new(
-            Arc::clone(self),
-            Arc::clone(&task),
+        let run = Run::new(RunParts {
+            install: Arc::clone(self),
+            task: Arc::clone(&task),
             sandbox,
-            admitted.place,
+            place: admitted.place,
             started,
-        );
+            context,
+        });
         task.begin(Box::pin(run.handle(request)));
         let mut conversation = Some(Conversation {
             install: Arc::clone(self),
@@ -121,7 +215,7 @@ impl BoundInstall {
             timer: None,
             started,
             request_id: request_id.clone(),
-            permit: Some(admitted.permit),
+            permit: admitted.permit,
         });
         poll_fn(move |cx| Conversation::poll_response(&mut conversation, cx)).await
     }
@@ -132,11 +226,16 @@ impl BoundInstall {
 pub(crate) struct RequestId(Option<HeaderValue>);
 
 impl RequestId {
+    /// An id that comes from elsewhere than a request's head.
+    pub(crate) fn new(id: &str) -> Self {
+        Self(HeaderValue::from_str(id).ok())
+    }
+
     fn of<B>(request: &Request<B>) -> Self {
         Self(request.headers().get("x-request-id").cloned())
     }
 
-    fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         let text = self.0.as_ref().and_then(|id| id.to_str().ok());
         text.unwrap_or_default()
     }

@@ -318,7 +318,7 @@ impl Task {
                 resets_in: Some(exhausted.resets_in),
             });
         }
-        let (used, max) = (cpu / 1_000_000, millis(self.bounds.cpu));
+        let (used, max) = (self.progress.cpu_own() / 1_000_000, millis(self.bounds.cpu));
         (used > max).then(|| self.ended(Dimension::CpuTime, used, max))
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cloudware_engine::BoundInstall;
+use cloudware_engine::{BoundInstall, Peers};
 use cloudware_types::{InstanceId, Slug};
 use dashmap::DashMap;
 
@@ -27,6 +27,8 @@ pub struct Site {
     pub unavailable: Option<String>,
     /// The apps, at most one for each prefix.
     pub mounts: Vec<Mount>,
+    /// Kept for the apps, which call each other through it; `None` where none does.
+    pub peers: Option<Arc<Peers>>,
 }
 
 /// One app of a site.

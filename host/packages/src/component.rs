@@ -32,6 +32,13 @@ pub struct Import {
     pub needs_provider: bool,
 }
 
+/// A component as far as it can be known without compiling it.
+pub(crate) struct Inspected {
+    pub(crate) shape: ComponentShape,
+    /// The types of everything that it imports and exports.
+    pub(crate) types: Types,
+}
+
 /// Counts, validates and describes a component.
 ///
 /// Takes up to 50 ms for each megabyte: call it where blocking is allowed.
@@ -40,6 +47,11 @@ pub struct Import {
 /// A core module, bytes that are no valid component, or a component above a bound of
 /// [`crate::limits`].
 pub fn inspect(bytes: &[u8]) -> Result<ComponentShape, Problem> {
+    inspect_with_types(bytes).map(|inspected| inspected.shape)
+}
+
+/// As [`inspect`], for who reads types too.
+pub(crate) fn inspect_with_types(bytes: &[u8]) -> Result<Inspected, Problem> {
     check_encoding(bytes)?;
     let complexity = complexity::count(bytes)?;
     let mut names = Names::default();
@@ -63,10 +75,13 @@ pub fn inspect(bytes: &[u8]) -> Result<ComponentShape, Problem> {
             name,
         })
         .collect();
-    Ok(ComponentShape {
-        imports,
-        exports: names.exports,
-        complexity,
+    Ok(Inspected {
+        shape: ComponentShape {
+            imports,
+            exports: names.exports,
+            complexity,
+        },
+        types,
     })
 }
 

@@ -80,6 +80,20 @@ pub const SERVICES_MAX: usize = 50;
 /// Characters of an interface's name in the manifest. Three long words and a version fit.
 pub const INTERFACE_CHARS_MAX: usize = 150;
 
+/// Functions of an interface that packages share. The platform's largest have 30.
+pub const INTERFACE_FUNCTIONS_MAX: usize = 100;
+
+/// Bytes of the types of one function, written out. A business document with all its fields takes 5 kB; a
+/// component of 1 kB can have a type that would take terabytes.
+pub const FUNCTION_TYPE_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of the types of all interfaces that a package shares, written out; they are kept with each release.
+pub const SHAPES_BYTES_MAX: usize = 1 << 20;
+
+/// Levels of a type in such an interface. Documents have five; each level costs stack where a value of
+/// the type is passed on.
+pub const TYPE_NESTING_MAX: usize = 32;
+
 /// Problems reported at once. More than a person reads, and a bound on what a bad package can make
 /// the host answer.
 pub const PROBLEMS_MAX: usize = 100;

@@ -2,11 +2,16 @@
 //! types written out, so that two sides fit if their texts are equal.
 
 mod differ;
+mod read;
+pub(crate) mod rules;
+mod text;
+mod tree;
 
 use cloudware_types::{PointKind, Slug};
 use serde::{Deserialize, Serialize};
 
 pub use self::differ::mismatch;
+pub(crate) use self::read::{Reader, Side};
 
 /// An interface with its functions, in the order in which the component has them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,5 +72,13 @@ impl std::fmt::Display for FunctionShape {
             Some(result) => write!(f, " -> {result}"),
             None => Ok(()),
         }
+    }
+}
+
+/// The beginning of a text that may be long, marked where it was cut.
+fn excerpt(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }

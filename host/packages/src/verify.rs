@@ -1,8 +1,12 @@
 //! Whether a component fits its manifest and the host: it exports what the manifest promises, and
 //! imports only what the host provides and the manifest asks for.
 
+mod interfaces;
+
 use cloudware_types::Slug;
 use serde::Serialize;
+
+use self::interfaces::Shared;
 
 use crate::{
     COMPONENT, ComponentShape, Consent, HostInterfaces, InterfaceName, InterfaceShape, MANIFEST,
@@ -63,17 +67,22 @@ pub(crate) fn check(
     host: &HostInterfaces,
     problems: &mut Problems,
 ) -> Option<Verified> {
-    let shape = match component::inspect(bytes) {
-        Ok(shape) => shape,
+    let inspected = match component::inspect_with_types(bytes) {
+        Ok(inspected) => inspected,
         Err(problem) => {
             problems.push(problem);
             return None;
         }
     };
-    let used = check_imports(&shape, manifest, host, problems);
-    let manifest = manifest?;
+    let shape = &inspected.shape;
+    let declared = manifest.map(|manifest| {
+        let shared = Shared::read(&inspected, manifest, host, problems);
+        (manifest, shared)
+    });
+    let used = check_imports(shape, declared.as_ref(), host, problems);
+    let (manifest, shared) = declared?;
     let mut warnings = Vec::new();
-    let http = check_http(&shape, manifest, &mut warnings, problems);
+    let http = check_http(shape, manifest, &mut warnings, problems);
     check_asked(manifest, host, &used, &mut warnings, problems);
     let mut capabilities: Vec<_> = manifest.capabilities.keys().cloned().chain(used).collect();
     capabilities.sort();
@@ -82,10 +91,10 @@ pub(crate) fn check(
         name: manifest.name.clone(),
         capabilities,
         http,
-        points: Vec::new(),
-        implements: Vec::new(),
-        calls: Vec::new(),
-        services: Vec::new(),
+        points: shared.points,
+        implements: shared.implements,
+        calls: shared.calls,
+        services: shared.services,
         warnings,
     })
 }
@@ -93,7 +102,7 @@ pub(crate) fn check(
 /// The capabilities that the imports use.
 fn check_imports(
     shape: &ComponentShape,
-    manifest: Option<&Manifest>,
+    declared: Option<&(&Manifest, Shared)>,
     host: &HostInterfaces,
     problems: &mut Problems,
 ) -> Vec<String> {
@@ -102,20 +111,23 @@ fn check_imports(
         let name = import.name.as_str();
         let at = format!("{COMPONENT}: import {name}");
         let Ok(wanted) = name.parse::<InterfaceName>() else {
-            problems.push(unprovided(&at, "No host provides a bare name."));
+            problems.push(unprovided(
+                &at,
+                "No host provides a bare name.",
+                PLATFORM_FIX,
+            ));
             continue;
         };
         match host.provider_of(&wanted) {
-            None => {
-                let others = host.other_versions(&wanted);
-                let message = match others.as_slice() {
-                    [] => "Nothing on this platform provides it.".to_owned(),
-                    some => format!("This platform provides {} instead.", some.join(", ")),
-                };
-                problems.push(unprovided(&at, &message));
+            // Whether other packages provide it is what the manifest tells.
+            None if wanted.is_platform() || declared.is_some() => {
+                if !declared.is_some_and(|(_, shared)| shared.provides(name)) {
+                    problems.push(nobody_provides(&wanted, host, &at));
+                }
             }
-            Some(Provider::Wasi) => {}
+            None | Some(Provider::Wasi) => {}
             Some(Provider::Capability(capability)) => {
+                let manifest = declared.map(|(manifest, _)| manifest);
                 let asked = manifest.is_none_or(|m| m.capabilities.contains_key(&capability.name));
                 if !asked && capability.consent == Consent::Asked {
                     problems.push(Problem::new(
@@ -138,13 +150,26 @@ fn check_imports(
     used
 }
 
-fn unprovided(at: &str, message: &str) -> Problem {
-    Problem::new(
-        "import-not-provided",
+const PLATFORM_FIX: &str =
+    "Build against the interfaces in wit/ of a project that `cloudware new` made.";
+const APP_FIX: &str = "If it is an extension point of this app, declare it in [extension-points] of cloudware.toml; if another app exports it, name it in [calls].";
+
+fn nobody_provides(wanted: &InterfaceName, host: &HostInterfaces, at: &str) -> Problem {
+    let others = host.other_versions(wanted);
+    let message = match others.as_slice() {
+        [] => "Nothing on this platform provides it.".to_owned(),
+        some => format!("This platform provides {} instead.", some.join(", ")),
+    };
+    let is_platform = wanted.is_platform() || !others.is_empty();
+    unprovided(
         at,
-        message,
-        "Build against the interfaces in wit/ of a project that `cloudware new` made.",
+        &message,
+        if is_platform { PLATFORM_FIX } else { APP_FIX },
     )
+}
+
+fn unprovided(at: &str, message: &str, fix: &str) -> Problem {
+    Problem::new("import-not-provided", at, message, fix)
 }
 
 fn check_http(
@@ -214,9 +239,10 @@ fn check_asked(
     }
 }
 
-fn list(names: &[String]) -> String {
+fn list<S: AsRef<str>>(names: &[S]) -> String {
     if names.is_empty() {
         return "nothing".to_owned();
     }
+    let names: Vec<_> = names.iter().map(AsRef::as_ref).collect();
     names.join(", ")
 }

@@ -122,7 +122,7 @@ fn a_capability_that_the_host_does_not_have() {
 
 #[test]
 fn manifest_and_component_are_reported_together() {
-    let mut files = with_component(&importing("acme:pricing/rates@1.0.0"));
+    let mut files = with_component(&importing("wasi:nn/graph@0.2.0"));
     files.insert(
         "cloudware.toml".into(),
         MANIFEST.replace("mount =", "mnt =").into_bytes(),

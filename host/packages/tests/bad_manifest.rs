@@ -111,7 +111,7 @@ fn every_mistake_is_reported_at_once() {
 
 #[test]
 fn kinds_that_are_not_taken_yet() {
-    for kind in ["extension", "connector", "template"] {
+    for kind in ["connector", "template"] {
         let manifest = MANIFEST.replace("kind = \"app\"", &format!("kind = \"{kind}\""));
         assert_place(&manifest, "kind-not-supported", "package.kind");
     }

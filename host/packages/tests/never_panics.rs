@@ -2,7 +2,7 @@
 
 mod support;
 
-use cloudware_packages::{Manifest, accept, inspect};
+use cloudware_packages::{FunctionShape, InterfaceShape, Manifest, accept, inspect, mismatch};
 use proptest::{collection::vec, prelude::*};
 use support::{COMPONENT, MANIFEST, files, host, tar_of, wasm};
 
@@ -24,6 +24,25 @@ fn mutate(mut bytes: Vec<u8>, changes: &[(prop::sample::Index, u8, u8)]) -> Vec<
 
 fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
     vec(any::<(prop::sample::Index, u8, u8)>(), 1..8)
+}
+
+/// Texts of which some are types.
+fn types() -> impl Strategy<Value = String> {
+    let words = [
+        "u8",
+        "list",
+        "<",
+        ">",
+        "record { a: ",
+        ", b: ",
+        " }",
+        "variant { x(",
+        ")",
+        "_",
+        ", ",
+        "ä",
+    ];
+    vec(prop::sample::select(words.to_vec()), 0..12).prop_map(|words| words.concat())
 }
 
 proptest! {
@@ -68,5 +87,19 @@ proptest! {
     fn a_path_of_any_bytes(path in vec(any::<u8>(), 1..100)) {
         let entry = support::Entry { path, ..support::Entry::file("x", b"x") };
         prop_assert!(accept(&support::archive_of(&[entry]), None, &host()).is_err());
+    }
+
+    #[test]
+    fn texts_of_types(app in types(), other in types()) {
+        let interface = |ty: &String| InterfaceShape {
+            interface: "a:b/c@1.0.0".into(),
+            functions: vec![FunctionShape {
+                name: "f".into(),
+                params: vec![("x".into(), ty.clone())],
+                result: None,
+            }],
+        };
+        let found = mismatch(&interface(&app), &interface(&other));
+        prop_assert_eq!(found.is_none(), app == other);
     }
 }

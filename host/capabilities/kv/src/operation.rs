@@ -255,7 +255,7 @@ fn begin(
     )?;
     let bucket = invocation.table.get(bucket)?.name.clone();
     // Unique while the invocation runs, and the same for every capability that it calls.
-    let number = Arc::as_ptr(invocation.progress()).addr() as u64;
+    let number = invocation.number();
     let session = invocation
         .state::<Session>(NAME)
         .ok_or_else(|| Failure::Trap(wasmtime::Error::msg("the capability kv is not granted")))?;

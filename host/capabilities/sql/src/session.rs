@@ -104,8 +104,7 @@ impl TransactionHandle {
 
 /// The invocation's session.
 pub(crate) fn session(invocation: &mut Invocation) -> Result<&mut Session, Failure> {
-    // Unique while the invocation runs, and the same for every capability that it calls.
-    let number = Arc::as_ptr(invocation.progress()).addr() as u64;
+    let number = invocation.number();
     let session = invocation
         .state::<Session>(NAME)
         .ok_or_else(|| Failure::Trap(wasmtime::Error::msg("the capability sql is not granted")))?;

@@ -29,6 +29,18 @@ pub(super) const HOSTCALLS: Guest = Guest {
     manifest: "cloudware.toml",
 };
 
+/// Asks an extension point as often as it is asked to.
+pub(super) const HOOKS_APP: Guest = Guest {
+    folder: "benches/guests/hooks-app",
+    manifest: "cloudware.toml",
+};
+
+/// Fills that extension point.
+pub(super) const HOOKS_EXT: Guest = Guest {
+    folder: "benches/guests/hooks-ext",
+    manifest: "cloudware.toml",
+};
+
 /// The component that an ISV writes: the SDK, with the standard library.
 pub(super) const HELLO_SDK: Guest = Guest {
     folder: "examples/hello-rust",

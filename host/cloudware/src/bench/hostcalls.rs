@@ -13,12 +13,9 @@ use anyhow::{Context as _, Result, ensure};
 use cloudware_engine::BoundInstall;
 use cloudware_types::Reuse;
 
-use super::{
-    Bench,
-    figure::Figure,
-    guests,
-    host::{self, Host},
-};
+use crate::local::{self as host, Host, largest_limits};
+
+use super::{Bench, figure::Figure, guests};
 
 const NAME: &str = "hostcalls";
 
@@ -95,7 +92,11 @@ struct Rounds {
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let guest = guests::build(guests::HOSTCALLS, &bench.work, bench.context).await?;
     let step = bench.context.progress.step("measuring host calls");
-    let host = Host::new(&bench.work.scratch(NAME), bench.yield_fuel)?;
+    let host = Host::new(
+        &bench.work.scratch(NAME),
+        bench.yield_fuel,
+        largest_limits(),
+    )?;
     let install = host.bind(&guest.package, Reuse::Fresh).await?;
     let time = Duration::from_secs(bench.seconds) * bench.rounds;
     let rounds = bench.pinned(measure(&install, &host.folder, time))?;

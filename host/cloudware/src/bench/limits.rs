@@ -12,12 +12,13 @@ use anyhow::{Result, ensure};
 use cloudware_engine::BoundInstall;
 use cloudware_types::Reuse;
 
+use crate::local::{self as host, Host, largest_limits};
+
 use super::{
     Bench,
     figure::{Figure, Target, median},
     guests::{self, BuiltGuest},
     hello::{self, Kind},
-    host::{self, Host},
     peers,
     plain::Plain,
 };
@@ -127,7 +128,7 @@ fn geometric_mean(values: &[f64]) -> f64 {
 impl Both {
     /// To be made on the thread that is measured: the engine's threads stay where it is.
     async fn new(bench: &Bench<'_>, folder: PathBuf, guest: &BuiltGuest) -> Result<Self> {
-        let host = Host::new(&folder, bench.yield_fuel)?;
+        let host = Host::new(&folder, bench.yield_fuel, largest_limits())?;
         Ok(Self {
             limited: host.bind(&guest.package, Reuse::Fresh).await?,
             plain: Plain::new(&guest.package.component)?,

@@ -177,6 +177,16 @@ impl Platform {
         self.own().enable(instance, app).await
     }
 
+    /// The API, as the operator.
+    pub(super) fn operator(&self) -> &Client {
+        &self.operator
+    }
+
+    /// The path of an instance of the bench's tenant in the API.
+    pub(super) fn instance(instance: &str) -> String {
+        format!("/tenants/{TENANT}/instances/{instance}")
+    }
+
     fn own(&self) -> Tenant<'_> {
         self.known_tenant(TENANT)
     }

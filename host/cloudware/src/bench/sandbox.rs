@@ -9,11 +9,12 @@ use anyhow::{Result, anyhow, ensure};
 use cloudware_engine::{BoundInstall, Sandbox};
 use cloudware_types::Reuse;
 
+use crate::local::{self as host, Host, largest_limits};
+
 use super::{
     Bench,
     figure::{Figure, Target},
     guests, hello,
-    host::{self, Host},
 };
 
 const NAME: &str = "sandbox";
@@ -37,7 +38,11 @@ struct Batches {
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let guest = guests::build(guests::HELLO, &bench.work, bench.context).await?;
     let step = bench.context.progress.step("measuring sandboxes");
-    let host = Host::new(&bench.work.scratch(NAME), bench.yield_fuel)?;
+    let host = Host::new(
+        &bench.work.scratch(NAME),
+        bench.yield_fuel,
+        largest_limits(),
+    )?;
     let fresh = host.bind(&guest.package, Reuse::Fresh).await?;
     let warm = host.bind(&guest.package, WARM).await?;
     let end = Duration::from_secs(bench.seconds) * bench.rounds;

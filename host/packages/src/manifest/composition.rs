@@ -112,14 +112,16 @@ fn point(mut section: Section, problems: &mut Problems) -> Option<ExtensionPoint
 
 fn extension_of(mut section: Section, problems: &mut Problems) -> Extension {
     let reuse = section.number("reuse", 1..=REUSE_REQUESTS_MAX, problems);
-    let implements = section.table("implements", problems);
+    let before = problems.iter().count();
+    let implements = section.table("implements", problems).unwrap_or_default();
+    if implements.is_empty() && problems.iter().count() == before {
+        problems.push(rules::nothing_implemented());
+    }
     section.finish(problems);
+    let path = "extension.implements";
     Extension {
         reuse: reuse.map_or(Reuse::Fresh, |requests_max| Reuse::Warm { requests_max }),
-        implements: implements.map_or_else(BTreeMap::new, |table| {
-            let path = "extension.implements";
-            described(path, table, IMPLEMENTS_MAX, rules::interface, problems)
-        }),
+        implements: described(path, implements, IMPLEMENTS_MAX, rules::interface, problems),
     }
 }
 

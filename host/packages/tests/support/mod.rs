@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod wit;
+
 use std::collections::BTreeMap;
 
 use cloudware_packages::{Consent, HostInterfaces, Problems, ProvidedCapability, accept};
@@ -45,7 +47,7 @@ pub const COMPONENT: &str = r#"
   (export "wasi:http/incoming-handler@0.2.10" (instance $out))
 )"#;
 
-/// A host with two capabilities to ask for and one that every app has.
+/// A host with two capabilities to ask for and two that every app has, one of them its operator's own.
 pub fn host() -> HostInterfaces {
     let kv = [
         "cloudware:kv/store@0.1.0",
@@ -55,6 +57,7 @@ pub fn host() -> HostInterfaces {
         ProvidedCapability::new("kv", &kv, Consent::Asked),
         ProvidedCapability::new("sql", &["cloudware:sql/database@0.1.0"], Consent::Asked),
         ProvidedCapability::new("config", &["wasi:config/store@0.2.0-rc.1"], Consent::Always),
+        ProvidedCapability::new("erp", &["acme:erp/ledger@1.0.0"], Consent::Always),
     ])
 }
 

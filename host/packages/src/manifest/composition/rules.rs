@@ -72,6 +72,15 @@ pub(super) fn fuel(fuel: u64, at: &str, problems: &mut Problems) -> bool {
     fuel > 0
 }
 
+pub(super) fn nothing_implemented() -> Problem {
+    Problem::new(
+        "missing-key",
+        format!("{MANIFEST}: extension.implements"),
+        "An extension fills extension points, and none is named.",
+        "Add `\"package:name/interface@1.0.0\" = \"…\"` with what it does to [extension.implements].",
+    )
+}
+
 /// Rules between parts.
 pub(in super::super) fn check(manifest: &Manifest, problems: &mut Problems) {
     check_points(manifest, problems);
@@ -145,15 +154,8 @@ fn check_points(manifest: &Manifest, problems: &mut Problems) {
 }
 
 fn check_extension(manifest: &Manifest, problems: &mut Problems) {
-    let extension = manifest.extension.as_ref();
-    let is_required = extension.is_some() || manifest.kind == Kind::Extension;
-    if is_required && extension.is_none_or(|extension| extension.implements.is_empty()) {
-        problems.push(Problem::new(
-            "missing-key",
-            format!("{MANIFEST}: extension.implements"),
-            "An extension fills extension points, and none is named.",
-            "Add `\"package:name/interface@1.0.0\" = \"…\"` with what it does to [extension.implements].",
-        ));
+    if manifest.kind == Kind::Extension && manifest.extension.is_none() {
+        problems.push(nothing_implemented());
     }
     for name in implements(manifest) {
         let mut points = manifest.extension_points.iter();

@@ -1,4 +1,5 @@
-//! The data plane of a host within this process, for measuring its parts without sockets.
+//! The data plane of a host within this process, without sockets: for measuring its parts, and for trying what a package
+//! does.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +9,7 @@ use std::{
 use anyhow::{Result, anyhow};
 use bytes::Bytes;
 use cloudware_capability::{LogRecord, LogSink};
-use cloudware_engine::{BoundInstall, Engine, EngineConfig, Journal, NobodyObserves};
+use cloudware_engine::{BoundInstall, Engine, EngineConfig, Journal, NobodyObserves, Peers};
 use cloudware_instance_db::InstanceDbs;
 use cloudware_packages::Package;
 use cloudware_types::{
@@ -20,15 +21,17 @@ use http_body_util::{BodyExt as _, Empty};
 
 use crate::up;
 
-/// Sandboxes of this host; a bench has one at a time.
+/// Sandboxes of this host; whoever uses it runs a few at a time.
 const SANDBOXES: u32 = 64;
 
 /// An engine with every capability, and databases.
-pub(super) struct Host {
+pub(crate) struct Host {
     engine: Arc<Engine>,
     databases: Arc<InstanceDbs>,
+    /// What everything may use.
+    limits: Arc<Limits>,
     /// Where the databases are.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 /// Log text of guests goes nowhere.
@@ -41,7 +44,7 @@ impl LogSink for Silence {
 impl Host {
     /// A host with its state in `folder`, whose guests yield after so much fuel where that is given. Its
     /// threads run where the one does that makes it.
-    pub(super) fn new(folder: &Path, yield_fuel: Option<u64>) -> Result<Self> {
+    pub(crate) fn new(folder: &Path, yield_fuel: Option<u64>, limits: Arc<Limits>) -> Result<Self> {
         cloudware_instance_db::init()?;
         let databases = InstanceDbs::new(cloudware_instance_db::Config {
             dir: folder.join("instances"),
@@ -62,34 +65,43 @@ impl Host {
         Ok(Self {
             engine: Arc::new(engine),
             databases,
+            limits,
             folder: folder.to_owned(),
         })
     }
 
-    /// A package in a new instance, bound as the control plane would have it, with every limit in force
-    /// and at its largest.
-    pub(super) async fn bind(&self, package: &Package, reuse: Reuse) -> Result<Arc<BoundInstall>> {
-        let manifest = &package.manifest;
+    /// A package in a new instance, bound as the control plane would have it, with every limit in force.
+    pub(crate) async fn bind(&self, package: &Package, reuse: Reuse) -> Result<Arc<BoundInstall>> {
+        self.compile(package).await?;
+        let install = self.install(package, reuse);
+        let instance = self.instance(vec![install.clone()])?;
+        if let Some(database) = &package.manifest.database {
+            self.databases
+                .migrate(
+                    instance.id,
+                    &database.namespace.parse()?,
+                    package.migrations.clone(),
+                    database.schema,
+                    instance.limits.get(Dimension::Storage),
+                )
+                .await?;
+        }
+        Ok(self.engine.bind(&instance, &install).await?)
+    }
+
+    /// Compiles the component of a package.
+    pub(crate) async fn compile(&self, package: &Package) -> Result<()> {
+        let component = package.component.clone();
         self.engine
-            .compile(package.component_digest, package.component.clone())
+            .compile(package.component_digest, component)
             .await?;
-        let limits = largest_limits();
-        let slug = |text: &str| {
-            text.parse::<Slug>()
-                .map_err(|error| anyhow!("{text}: {error}"))
-        };
-        let instance = DesiredInstance {
-            id: InstanceId::generate(),
-            slug: slug("main")?,
-            tenant: Id::generate(),
-            tenant_slug: slug("bench")?,
-            is_default: true,
-            unavailable: None,
-            limits: Arc::clone(&limits),
-            installs: Vec::new(),
-            yanked: Vec::new(),
-        };
-        let install = DesiredInstall {
+        Ok(())
+    }
+
+    /// An install of a package as the control plane would have it.
+    pub(crate) fn install(&self, package: &Package, reuse: Reuse) -> DesiredInstall {
+        let manifest = &package.manifest;
+        DesiredInstall {
             id: Id::generate(),
             app: manifest.name.clone(),
             release: Id::generate(),
@@ -103,25 +115,48 @@ impl Host {
             grants: manifest.capabilities.keys().cloned().collect(),
             config: Arc::default(),
             database_namespace: manifest.database.as_ref().map(|d| d.namespace.clone()),
-            limits: Arc::clone(&limits),
+            limits: Arc::clone(&self.limits),
             other_plans: OtherPlans::default(),
-        };
-        if let Some(database) = &manifest.database {
-            self.databases
-                .migrate(
-                    instance.id,
-                    &database.namespace.parse()?,
-                    package.migrations.clone(),
-                    database.schema,
-                    limits.get(Dimension::Storage),
-                )
-                .await?;
         }
-        Ok(self.engine.bind(&instance, &install).await?)
+    }
+
+    /// Installs of one new instance, bound and joined; their components have been compiled. What is returned beside
+    /// them keeps them together.
+    pub(crate) async fn bind_all(
+        &self,
+        installs: Vec<DesiredInstall>,
+    ) -> Result<(Vec<Arc<BoundInstall>>, Option<Arc<Peers>>)> {
+        let instance = self.instance(installs)?;
+        let mut bound = Vec::new();
+        for install in &instance.installs {
+            bound.push(self.engine.bind(&instance, install).await?);
+        }
+        let peers = self.engine.join(&instance, &bound);
+        Ok((bound, peers))
+    }
+
+    /// A new instance with these installs.
+    fn instance(&self, installs: Vec<DesiredInstall>) -> Result<DesiredInstance> {
+        let slug = |text: &str| {
+            text.parse::<Slug>()
+                .map_err(|error| anyhow!("{text}: {error}"))
+        };
+        Ok(DesiredInstance {
+            id: InstanceId::generate(),
+            slug: slug("main")?,
+            tenant: Id::generate(),
+            tenant_slug: slug("local")?,
+            is_default: true,
+            unavailable: None,
+            limits: Arc::clone(&self.limits),
+            installs,
+            yanked: Vec::new(),
+        })
     }
 }
 
-fn largest_limits() -> Arc<Limits> {
+/// Every limit at its largest.
+pub(crate) fn largest_limits() -> Arc<Limits> {
     let mut limits = Limits::default();
     for &limit in Limit::all() {
         limits
@@ -132,9 +167,9 @@ fn largest_limits() -> Arc<Limits> {
 }
 
 /// Sends one request to an install, without a socket, and gives the answer's body.
-pub(super) async fn call(install: &Arc<BoundInstall>, path: &str) -> Result<Bytes> {
+pub(crate) async fn call(install: &Arc<BoundInstall>, path: &str) -> Result<Bytes> {
     let request = Request::get(path)
-        .header("host", "bench.localhost")
+        .header("host", "local.localhost")
         .body(Empty::<Bytes>::new())?;
     let response = install
         .serve(request)

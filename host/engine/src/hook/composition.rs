@@ -1,0 +1,345 @@
+//! A composed request: everything that runs for one request across apps, hooks and called apps. It keeps the time
+//! that hooks have had, the path by which they came, and the spans of the trace, which is told when the last
+//! run that belongs to it has ended.
+
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use cloudware_types::{InstallId, InstanceId, Span, TenantId, Trace};
+use parking_lot::Mutex;
+
+use crate::{
+    BoundInstall, Observer,
+    clock::unix_coarse,
+    hook::{BoundPoint, Peers},
+    serve::RequestId,
+};
+
+/// What all runs of one request share.
+pub(crate) struct Composition {
+    request_id: RequestId,
+    observer: Arc<dyn Observer>,
+    tenant: TenantId,
+    instance: InstanceId,
+    began: Instant,
+    began_ms: u64,
+    budget: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    spans: Vec<Open>,
+    omitted: u64,
+    /// Time that each hook has had, in the order in which they were first asked.
+    hooks: Vec<(Arc<str>, Duration)>,
+}
+
+/// A span that may still be going on.
+struct Open {
+    parent: Option<u32>,
+    who: Who,
+    point: Option<Arc<BoundPoint>>,
+    call: Cow<'static, str>,
+    shadow: bool,
+    began: Duration,
+    ended: Option<Ended>,
+}
+
+/// Whose code a span is of.
+pub(crate) enum Who {
+    /// A component's.
+    Install(Arc<BoundInstall>),
+    /// An endpoint's of the tenant, by its name.
+    Webhook(Arc<str>),
+}
+
+/// What a run is before it has begun.
+pub(crate) struct SpanStart {
+    pub(crate) parent: Option<u32>,
+    pub(crate) who: Who,
+    pub(crate) point: Option<Arc<BoundPoint>>,
+    pub(crate) call: Cow<'static, str>,
+    pub(crate) shadow: bool,
+}
+
+/// What a run used, and how it ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) outcome: Cow<'static, str>,
+    pub(crate) wall: Duration,
+    pub(crate) cpu_nanoseconds: u64,
+    pub(crate) fuel: u64,
+    pub(crate) memory_bytes: u64,
+}
+
+impl Composition {
+    /// Begins with the run of `install`, which is the first span.
+    pub(crate) fn begin(
+        install: &Arc<BoundInstall>,
+        request_id: RequestId,
+        call: Cow<'static, str>,
+        budget: Duration,
+    ) -> Arc<Self> {
+        let composition = Self {
+            request_id,
+            observer: Arc::clone(&install.observer),
+            tenant: install.identity.tenant,
+            instance: install.identity.instance,
+            began: Instant::now(),
+            began_ms: u64::try_from(unix_coarse().as_millis()).unwrap_or(u64::MAX),
+            budget,
+            state: Mutex::default(),
+        };
+        composition.span(SpanStart {
+            parent: None,
+            who: Who::Install(Arc::clone(install)),
+            point: None,
+            call,
+            shadow: false,
+        });
+        Arc::new(composition)
+    }
+
+    /// The request's id.
+    pub(crate) fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    /// Begins a span; `None` where there are too many.
+    pub(crate) fn span(&self, start: SpanStart) -> Option<u32> {
+        let began = self.began.elapsed();
+        let mut state = self.state.lock();
+        if state.spans.len() >= Trace::SPANS_MAX {
+            state.omitted += 1;
+            return None;
+        }
+        state.spans.push(Open {
+            parent: start.parent,
+            who: start.who,
+            point: start.point,
+            call: start.call,
+            shadow: start.shadow,
+            began,
+            ended: None,
+        });
+        u32::try_from(state.spans.len() - 1).ok()
+    }
+
+    /// Ends a span.
+    pub(crate) fn end(&self, span: Option<u32>, ended: Ended) {
+        let Some(index) = span else { return };
+        if let Some(span) = self.state.lock().spans.get_mut(index as usize) {
+            span.ended.get_or_insert(ended);
+        }
+    }
+
+    /// What a span that has ended used; nothing where it has not.
+    pub(crate) fn ended(&self, span: usize) -> Ended {
+        let state = self.state.lock();
+        let ended = state.spans.get(span).and_then(|span| span.ended.clone());
+        ended.unwrap_or_default()
+    }
+
+    /// Time that hooks may still have, nothing where the budget is used up.
+    pub(crate) fn budget_left(&self) -> Duration {
+        let state = self.state.lock();
+        let spent: Duration = state.hooks.iter().map(|(_, time)| *time).sum();
+        self.budget.saturating_sub(spent)
+    }
+
+    /// Counts time that a hook has had.
+    pub(crate) fn spend(&self, hook: &Arc<str>, time: Duration) {
+        let mut state = self.state.lock();
+        match state.hooks.iter_mut().find(|(name, _)| name == hook) {
+            Some((_, spent)) => *spent += time,
+            None => state.hooks.push((Arc::clone(hook), time)),
+        }
+    }
+
+    /// Who used up the budget, for people: every hook with its time, the longest first.
+    pub(crate) fn spenders(&self) -> String {
+        let mut hooks = self.state.lock().hooks.clone();
+        hooks.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
+        let told: Vec<_> = hooks
+            .iter()
+            .map(|(name, time)| format!("{name} {:.1} ms", time.as_secs_f64() * 1_000.0))
+            .collect();
+        format!(
+            "the hooks of this request have used up its budget of {} ms: {}",
+            self.budget.as_millis(),
+            told.join(", ")
+        )
+    }
+}
+
+impl Drop for Composition {
+    /// The trace is told when nothing of the request runs any more. A request that nobody else took part in
+    /// is none.
+    fn drop(&mut self) {
+        let State { spans, omitted, .. } = std::mem::take(self.state.get_mut());
+        if spans.len() < 2 {
+            return;
+        }
+        self.observer.traced(Trace {
+            request_id: self.request_id.as_str().to_owned(),
+            began_ms: self.began_ms,
+            tenant: self.tenant,
+            instance: self.instance,
+            spans: spans.into_iter().map(Open::close).collect(),
+            omitted,
+        });
+    }
+}
+
+impl Open {
+    fn close(self) -> Span {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let (install, app, version) = match &self.who {
+            Who::Install(install) => (
+                Some(install.identity.install),
+                install.identity.app.to_string(),
+                install.identity.version.clone(),
+            ),
+            Who::Webhook(name) => (None, name.to_string(), String::new()),
+        };
+        let ended = self.ended.unwrap_or_else(|| Ended {
+            outcome: "cancelled".into(),
+            ..Ended::default()
+        });
+        Span {
+            parent: self.parent,
+            install,
+            app,
+            version,
+            point: self.point.map(|point| point.path()),
+            call: self.call.into_owned(),
+            outcome: ended.outcome.into_owned(),
+            shadow: self.shadow,
+            began_us: micros(self.began),
+            wall_us: micros(ended.wall),
+            cpu_us: ended.cpu_nanoseconds / 1_000,
+            fuel: ended.fuel,
+            memory_bytes: ended.memory_bytes,
+        }
+    }
+}
+
+/// What one run needs to call others: kept with its invocation.
+pub(crate) struct CallContext {
+    /// The install that runs.
+    pub(crate) install: Arc<BoundInstall>,
+    /// The installs that were bound together with it.
+    pub(crate) peers: Arc<Peers>,
+    /// The request that it runs for.
+    pub(crate) composition: Arc<Composition>,
+    /// What is driven as one task with it.
+    pub(crate) totals: Arc<TaskTotals>,
+    /// How it came to run.
+    pub(crate) path: Arc<Step>,
+    /// Its span.
+    pub(crate) span: Option<u32>,
+}
+
+impl CallContext {
+    /// The context of a run that belongs to the request of `self` and is driven as a task of its own.
+    pub(crate) fn apart(&self, install: &Arc<BoundInstall>, span: Option<u32>) -> Self {
+        Self {
+            install: Arc::clone(install),
+            peers: Arc::clone(&self.peers),
+            composition: Arc::clone(&self.composition),
+            totals: Arc::default(),
+            path: self.path.step(install.identity.install, None),
+            span,
+        }
+    }
+}
+
+/// What the sandboxes of one task that are not its own have used.
+#[derive(Debug, Default)]
+pub(crate) struct TaskTotals {
+    fuel: AtomicU64,
+}
+
+impl TaskTotals {
+    /// Counts fuel of a hook that ran within the task.
+    pub(crate) fn add_fuel(&self, fuel: u64) {
+        self.fuel.fetch_add(fuel, Ordering::Relaxed);
+    }
+
+    /// Fuel of the hooks that ran within the task.
+    pub(crate) fn fuel(&self) -> u64 {
+        self.fuel.load(Ordering::Relaxed)
+    }
+}
+
+/// One step of the path by which a run came about, the last one first.
+pub(crate) struct Step {
+    before: Option<Arc<Step>>,
+    install: InstallId,
+    /// The extension point that it fills.
+    point: Option<Arc<BoundPoint>>,
+    depth: u64,
+}
+
+impl Step {
+    /// The first step: a request to an install, or an observer that is told of something at `point`.
+    pub(crate) fn first(install: InstallId, point: Option<&Arc<BoundPoint>>) -> Arc<Self> {
+        Arc::new(Self {
+            before: None,
+            install,
+            point: point.map(Arc::clone),
+            depth: 0,
+        })
+    }
+
+    /// One step further.
+    pub(crate) fn step(
+        self: &Arc<Self>,
+        install: InstallId,
+        point: Option<&Arc<BoundPoint>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            before: Some(Arc::clone(self)),
+            install,
+            point: point.map(Arc::clone),
+            depth: self.depth + 1,
+        })
+    }
+
+    /// How many steps lie before this one.
+    pub(crate) fn depth(&self) -> u64 {
+        self.depth
+    }
+
+    /// Whether the install runs on this path already.
+    pub(crate) fn has_install(&self, install: InstallId) -> bool {
+        self.any(|step| step.install == install)
+    }
+
+    /// Whether the point is being asked on this path already.
+    pub(crate) fn has_point(&self, point: &Arc<BoundPoint>) -> bool {
+        self.any(|step| {
+            step.point
+                .as_ref()
+                .is_some_and(|asked| Arc::ptr_eq(asked, point))
+        })
+    }
+
+    fn any(&self, mut matches: impl FnMut(&Self) -> bool) -> bool {
+        let mut step = Some(self);
+        while let Some(this) = step {
+            if matches(this) {
+                return true;
+            }
+            step = this.before.as_deref();
+        }
+        false
+    }
+}

@@ -1,0 +1,236 @@
+//! Runs of hooks outside of any request: observers that are told what has been committed, and hooks that only
+//! practise. Each is a task of its own, in the turns of its instance.
+
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cloudware_capability::Progress;
+use cloudware_types::{Class, Dimension, HookId, HookTarget};
+use futures_util::future::poll_fn;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use wasmtime::component::{Val, types::ComponentFunc};
+
+use super::{
+    BoundHook, BoundPoint, CallContext, Composition, Failure, Peers, Step, TaskTotals, WebhookCall,
+    breaker::Admittance, nested::Nested, value,
+};
+use crate::{
+    BoundInstall,
+    serve::RequestId,
+    task::{Bounds, Task},
+};
+
+/// Why an observer could not be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeliveryError {
+    /// The hook is not served at the moment, or at all.
+    #[error("the hook is not served")]
+    NotServed,
+    /// It is tripped, or the host is full: nothing was tried.
+    #[error("{reason}")]
+    Later {
+        /// Why.
+        reason: String,
+        /// When it may be tried again.
+        after: Duration,
+    },
+    /// It was tried and failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Runs a call of `install` as a task of its own. `work` is given the progress that it counts as its caller's.
+pub(super) async fn apart<F, W>(
+    install: &Arc<BoundInstall>,
+    context: Arc<CallContext>,
+    deadline: Duration,
+    work: F,
+) -> Result<Vec<Val>, Failure>
+where
+    F: FnOnce(Arc<Progress>) -> W,
+    W: Future<Output = Result<Vec<Val>, Failure>> + Send + 'static,
+{
+    let progress = Arc::new(Progress::default());
+    let bounds = Bounds {
+        class: Class::Hook,
+        // The call has a deadline of its own; this one ends what never gets a turn.
+        deadline: deadline * 4 + Duration::from_secs(1),
+        cpu: Duration::MAX,
+        fuel_yield_interval: install.fuel_yield_interval,
+    };
+    let admission = Arc::clone(&install.admission);
+    let task = Task::new(
+        Arc::clone(&progress),
+        Arc::clone(&admission),
+        Arc::clone(&install.queue),
+        Instant::now(),
+        bounds,
+    );
+    let (answer, answered) = oneshot::channel();
+    let call = work(progress);
+    task.begin(Box::pin(async move {
+        let _ = answer.send(call.await);
+        Ok(())
+    }));
+    let driven = Driven(task);
+    let _ = poll_fn(|cx| driven.0.poll(cx)).await;
+    let rest = context
+        .totals
+        .fuel()
+        .saturating_sub(driven.0.fuel_counted());
+    let _ = admission.burn(rest);
+    answered.await.unwrap_or(Err(Failure::Overloaded))
+}
+
+/// A task that ends with whoever waits for it.
+struct Driven(Arc<Task>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Something that one observer is to be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The hook that is told.
+    pub hook: HookId,
+    /// The function of the point's interface.
+    pub function: &'a str,
+    /// The arguments by the names of the parameters.
+    pub arguments: &'a Value,
+    /// The same each time that it is tried.
+    pub id: &'a str,
+    /// The request in which it happened; may be empty.
+    pub request_id: &'a str,
+}
+
+impl Peers {
+    /// Tells one observer.
+    pub(crate) async fn deliver(
+        self: &Arc<Self>,
+        delivery: Delivery<'_>,
+    ) -> Result<(), DeliveryError> {
+        let (owner, point, hook) = self.hook(delivery.hook).ok_or(DeliveryError::NotServed)?;
+        match hook.breaker.admit(Instant::now()) {
+            Admittance::Tripped(rest) => {
+                return Err(DeliveryError::Later {
+                    reason: "it has failed too often".to_owned(),
+                    after: rest.max(Duration::from_secs(1)),
+                });
+            }
+            Admittance::Call(None) => {}
+            Admittance::Call(Some(change)) => self.hooks.tell(owner, point, hook, change),
+        }
+        let told = match &hook.desired.target {
+            HookTarget::Install(_) => self.tell_install(point, hook, &delivery).await,
+            HookTarget::Webhook(webhook) => {
+                let call = WebhookCall {
+                    webhook: Arc::clone(webhook),
+                    id: delivery.id.to_owned(),
+                    event: format!("{}.{}", point.path(), delivery.function),
+                    arguments: delivery.arguments.clone(),
+                    deadline: Duration::from_millis(hook.desired.deadline_ms),
+                };
+                let called = self.hooks.webhooks.call(call).await;
+                called.map(|_| ()).map_err(Failure::Webhook)
+            }
+        };
+        let failed = match &told {
+            Ok(()) => false,
+            Err(failure) if failure.is_its_own() => true,
+            Err(failure) => {
+                hook.breaker.cancel();
+                return Err(DeliveryError::Later {
+                    reason: failure.to_string(),
+                    after: Duration::from_secs(1),
+                });
+            }
+        };
+        if let Some(change) = hook.breaker.note(failed, Instant::now()) {
+            self.hooks.tell(owner, point, hook, change);
+        }
+        told.map_err(|failure| DeliveryError::Failed(failure.to_string()))
+    }
+
+    async fn tell_install(
+        self: &Arc<Self>,
+        point: &Arc<BoundPoint>,
+        hook: &BoundHook,
+        delivery: &Delivery<'_>,
+    ) -> Result<(), Failure> {
+        let HookTarget::Install(id) = hook.desired.target else {
+            return Err(Failure::Unfit("it is no component".to_owned()));
+        };
+        let peer = self.get(id);
+        let install = peer.map(|peer| Arc::clone(&peer.install));
+        let install = install.ok_or_else(|| Failure::Unfit("it is not served".to_owned()))?;
+        let interface = point.interface();
+        let unfit = |reason: String| Failure::Unfit(format!("{}: {reason}", hook.desired.name));
+        let ty = install
+            .code
+            .function_type(interface, delivery.function)
+            .ok_or_else(|| unfit(format!("does not export {interface}.{}", delivery.function)))?;
+        let arguments = arguments(&ty, delivery.arguments).map_err(unfit)?;
+        let limits = Arc::clone(hook.limits(&install));
+        let most = limits.get(Dimension::Deadline.of(Class::Hook));
+        let deadline = Duration::from_millis(hook.desired.deadline_ms.min(most));
+        let fuel = hook.fuel(&install, value::items(&arguments));
+        let budget = Duration::from_millis(limits.get(Dimension::HookBudget.of(Class::Hook)));
+        let call = format!("{}.{}", point.path(), delivery.function);
+        let composition = Composition::begin(
+            &install,
+            RequestId::new(delivery.request_id),
+            call.into(),
+            budget,
+        );
+        // What has been committed runs no more: an observer may call the app that told it.
+        let path = Step::first(id, Some(point));
+        let context = Arc::new(CallContext {
+            install: Arc::clone(&install),
+            peers: Arc::clone(self),
+            composition,
+            totals: Arc::<TaskTotals>::default(),
+            path,
+            span: Some(0),
+        });
+        let (interface, function) = (interface.to_owned(), delivery.function.to_owned());
+        apart(
+            &install,
+            Arc::clone(&context),
+            deadline,
+            move |caller| async move {
+                let nested = Nested {
+                    context,
+                    caller: &caller,
+                    interface: &interface,
+                    function: &function,
+                    ty: &ty,
+                    class: Class::Hook,
+                    limits: &limits,
+                    fuel,
+                    deadline,
+                    world: None,
+                };
+                nested.call(&arguments).await
+            },
+        )
+        .await
+        .map(drop)
+    }
+}
+
+/// The arguments of a function from a JSON object with a member for each parameter.
+pub(super) fn arguments(ty: &ComponentFunc, members: &Value) -> Result<Vec<Val>, String> {
+    ty.params()
+        .map(|(name, ty)| {
+            let value = members.get(name).unwrap_or(&Value::Null);
+            value::from_json(&ty, value, &format!("$.{name}")).map_err(|error| error.to_string())
+        })
+        .collect()
+}

@@ -1,0 +1,530 @@
+//! Calls of apps to each other, from the caller's side: what stands behind an imported function is asked, by the
+//! rules of the extension point's kind.
+
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cloudware_capability::{Invocation, Progress};
+use cloudware_types::{
+    Class, Dimension, HookMode, HookOutcome, HookTarget, OnFailure, PointKind, Webhook,
+};
+use wasmtime::{
+    StoreContextMut,
+    component::{Type, Val, types::ComponentFunc},
+};
+
+use super::{
+    BoundHook, BoundPoint, Failure, HookFailed, Observed, WebhookCall,
+    breaker::Admittance,
+    composition::{CallContext, Ended, SpanStart, Who},
+    link::Import,
+    nested::Nested,
+    peers::Callee,
+    shadow, value,
+};
+use crate::BoundInstall;
+
+/// A guest calls a function of another app's.
+pub(super) async fn call(
+    mut store: StoreContextMut<'_, Invocation>,
+    import: &Import,
+    ty: ComponentFunc,
+    arguments: &[Val],
+    results: &mut [Val],
+) -> wasmtime::Result<()> {
+    let invocation = store.data_mut();
+    let Some(context) = invocation.context::<CallContext>() else {
+        wasmtime::bail!("{} leads nowhere in this run", import.interface);
+    };
+    let ask = Ask {
+        caller: Arc::clone(invocation.progress()),
+        number: invocation.number(),
+        depth_max: invocation.limit(Dimension::Recursion),
+        context: Arc::clone(&context),
+        import,
+        ty: &ty,
+    };
+    let install = context.install.identity.install;
+    let callee = context
+        .peers
+        .get(install)
+        .and_then(|peer| peer.callee(&context.peers, &import.interface));
+    match callee {
+        None => wasmtime::bail!(
+            "nothing in this instance stands behind {}.{}",
+            import.interface,
+            import.function
+        ),
+        Some(Callee::Install(callee)) => {
+            invocation.enter("call")?;
+            let values = ask.service(callee, arguments).await?;
+            for (result, value) in results.iter_mut().zip(values) {
+                *result = value;
+            }
+        }
+        Some(Callee::Point(point)) if point.kind == PointKind::Observe => {
+            invocation.enter("observe")?;
+            ask.observe(point, arguments).await?;
+        }
+        Some(Callee::Point(point)) => {
+            invocation.enter("hook")?;
+            let value = ask.point(point, arguments).await;
+            if let Some(result) = results.first_mut() {
+                *result = value;
+            }
+        }
+    }
+    store.data_mut().leave();
+    Ok(())
+}
+
+/// One call as it is asked on.
+pub(super) struct Ask<'a> {
+    pub(super) caller: Arc<Progress>,
+    number: u64,
+    pub(super) depth_max: u64,
+    pub(super) context: Arc<CallContext>,
+    pub(super) import: &'a Import,
+    pub(super) ty: &'a ComponentFunc,
+}
+
+impl Ask<'_> {
+    /// Asks the hooks of a point, in order.
+    async fn point(&self, point: &Arc<BoundPoint>, arguments: &[Val]) -> Val {
+        let mut answer = Answer::new(point.kind, arguments);
+        let active = |hook: &&BoundHook| hook.desired.mode == HookMode::Active;
+        for hook in point.hooks.iter().filter(active) {
+            let result = self.hook(point, hook, answer.arguments()).await;
+            if answer.take(point, hook, result) == Next::Settled {
+                break;
+            }
+        }
+        let value = answer.finish();
+        let shadows = point
+            .hooks
+            .iter()
+            .filter(|hook| hook.desired.mode == HookMode::Shadow);
+        for hook in shadows {
+            shadow::run(self, point, hook, arguments, &value);
+        }
+        value
+    }
+
+    /// Asks one hook: whether it may be asked at all, its answer, and what is noted of it.
+    pub(super) async fn hook(
+        &self,
+        point: &Arc<BoundPoint>,
+        hook: &BoundHook,
+        arguments: &[Val],
+    ) -> Result<Val, Failure> {
+        let composition = &self.context.composition;
+        let mut started = None;
+        let result = match self.admit(point, hook) {
+            Err(failure) => Err(failure),
+            Ok(deadline) => {
+                let begun = *started.insert(Instant::now());
+                let result = self.ask(point, hook, deadline, arguments).await;
+                composition.spend(&hook.desired.name, begun.elapsed());
+                self.note(point, hook, &result);
+                result
+            }
+        };
+        if let (Err(failure), None) = (&result, started) {
+            let span = self.span(point, hook, false);
+            let ended = Ended {
+                outcome: failure.name().into(),
+                ..Ended::default()
+            };
+            composition.end(span, ended);
+        }
+        if let Err(failure) = &result {
+            self.report(point, hook, failure);
+        }
+        result
+    }
+
+    /// Decides whether a hook is asked; gives how long it may take.
+    fn admit(&self, point: &Arc<BoundPoint>, hook: &BoundHook) -> Result<Duration, Failure> {
+        self.check_path(point)?;
+        let left = self.context.composition.budget_left();
+        if left.is_zero() {
+            return Err(Failure::Budget(self.context.composition.spenders()));
+        }
+        match hook.breaker.admit(Instant::now()) {
+            Admittance::Tripped(rest) => return Err(Failure::Tripped(rest)),
+            Admittance::Call(None) => {}
+            Admittance::Call(Some(change)) => {
+                self.hooks()
+                    .tell(&self.context.install, point, hook, change)
+            }
+        }
+        Ok(left.min(Duration::from_millis(hook.desired.deadline_ms)))
+    }
+
+    fn check_path(&self, point: &Arc<BoundPoint>) -> Result<(), Failure> {
+        let path = &self.context.path;
+        if path.has_point(point) {
+            return Err(Failure::Circle(format!(
+                "{} is being asked already: a hook on it called back",
+                point.path()
+            )));
+        }
+        if path.depth() >= self.depth_max {
+            return Err(Failure::Circle(format!(
+                "apps and hooks call each other {} deep, which is the limit recursion",
+                self.depth_max
+            )));
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        point: &Arc<BoundPoint>,
+        hook: &BoundHook,
+        deadline: Duration,
+        arguments: &[Val],
+    ) -> Result<Val, Failure> {
+        let value = match &hook.desired.target {
+            HookTarget::Install(id) => {
+                let Some(peer) = self.context.peers.get(*id) else {
+                    return Err(Failure::Unfit(format!(
+                        "{} is not served",
+                        hook.desired.name
+                    )));
+                };
+                let install = &peer.install;
+                let limits = hook.limits(install);
+                let most = limits.get(Dimension::Deadline.of(Class::Hook));
+                let nested = Nested {
+                    context: self.nested_context(
+                        install,
+                        Some(point),
+                        self.span(point, hook, false),
+                    ),
+                    caller: &self.caller,
+                    interface: &self.import.interface,
+                    function: &self.import.function,
+                    ty: self.ty,
+                    class: Class::Hook,
+                    limits,
+                    fuel: hook.fuel(install, value::items(arguments)),
+                    deadline: deadline.min(Duration::from_millis(most)),
+                    world: None,
+                };
+                nested.call(arguments).await?.pop()
+            }
+            HookTarget::Webhook(webhook) => Some(
+                self.webhook(point, hook, webhook, deadline, arguments)
+                    .await?,
+            ),
+        };
+        let value = value.ok_or_else(|| Failure::Unfit("it returned nothing".to_owned()))?;
+        check(point.kind, &value)?;
+        Ok(value)
+    }
+
+    async fn webhook(
+        &self,
+        point: &Arc<BoundPoint>,
+        hook: &BoundHook,
+        webhook: &Arc<Webhook>,
+        deadline: Duration,
+        arguments: &[Val],
+    ) -> Result<Val, Failure> {
+        let span = self.span(point, hook, false);
+        let started = Instant::now();
+        let call = WebhookCall {
+            webhook: Arc::clone(webhook),
+            id: format!("msg_{}", uuid::Uuid::now_v7().as_simple()),
+            event: format!("{}.{}", point.path(), self.import.function),
+            arguments: value::arguments(self.ty.params(), arguments),
+            deadline,
+        };
+        let answered = self.hooks().webhooks.call(call).await;
+        let result = answered.map_err(Failure::Webhook).and_then(|json| {
+            let ty = self.ty.results().next().unwrap_or(Type::Bool);
+            value::from_json(&ty, &json, "$.result").map_err(|error| {
+                Failure::Webhook(format!(
+                    "{} answered with an invalid value: {error}",
+                    hook.desired.name
+                ))
+            })
+        });
+        let outcome: Cow<'static, str> = match &result {
+            Ok(_) => "ok".into(),
+            Err(failure) => failure.name().into(),
+        };
+        let ended = Ended {
+            outcome,
+            wall: started.elapsed(),
+            ..Ended::default()
+        };
+        self.context.composition.end(span, ended);
+        result
+    }
+
+    /// Counts how a call went for the breaker.
+    fn note(&self, point: &Arc<BoundPoint>, hook: &BoundHook, result: &Result<Val, Failure>) {
+        let failed = match result {
+            Ok(_) => false,
+            Err(failure) if failure.is_its_own() => true,
+            Err(_) => return hook.breaker.cancel(),
+        };
+        if let Some(change) = hook.breaker.note(failed, Instant::now()) {
+            self.hooks()
+                .tell(&self.context.install, point, hook, change);
+        }
+    }
+
+    /// Tells that a hook gave no answer.
+    fn report(&self, point: &Arc<BoundPoint>, hook: &BoundHook, failure: &Failure) {
+        let outcome = match failure {
+            Failure::Tripped(_) | Failure::Budget(_) | Failure::Overloaded => {
+                HookOutcome::NotCalled
+            }
+            _ => HookOutcome::Failed,
+        };
+        self.context.install.observer.hook_failed(
+            &self.context.install.identity,
+            &HookFailed {
+                hook: hook.desired.id,
+                name: Arc::clone(&hook.desired.name),
+                point: point.path(),
+                outcome,
+                reason: failure.to_string(),
+            },
+        );
+    }
+
+    /// Keeps an event for the hooks of a point, which are told when what the app is about to commit is committed.
+    async fn observe(&self, point: &Arc<BoundPoint>, arguments: &[Val]) -> wasmtime::Result<()> {
+        let active = |hook: &&BoundHook| hook.desired.mode == HookMode::Active;
+        let hooks: Vec<_> = point
+            .hooks
+            .iter()
+            .filter(active)
+            .map(|hook| hook.desired.id)
+            .collect();
+        if hooks.is_empty() {
+            return Ok(());
+        }
+        let install = &self.context.install;
+        let event = Observed {
+            instance: install.identity.instance,
+            invocation: self.number,
+            app: install.identity.app.clone(),
+            point: point.name.clone(),
+            function: self.import.function.to_string(),
+            arguments: value::arguments(self.ty.params(), arguments),
+            request_id: self.context.composition.request_id().as_str().to_owned(),
+            hooks,
+            storage_bytes_max: install.limits.get(Dimension::Storage),
+            weight: install.limits.get(Dimension::CpuWeight),
+        };
+        let kept = self.hooks().outbox.keep(event).await;
+        kept.map_err(|reason| {
+            wasmtime::format_err!(
+                "{} can't be told of {}: {reason}",
+                point.path(),
+                self.import.function
+            )
+        })
+    }
+
+    /// Calls an interface that another app offers. Its failure is the caller's.
+    async fn service(
+        &self,
+        callee: &Arc<BoundInstall>,
+        arguments: &[Val],
+    ) -> wasmtime::Result<Vec<Val>> {
+        let called = async {
+            if self.context.path.has_install(callee.identity.install) {
+                return Err(Failure::Circle(
+                    "it runs for this request already".to_owned(),
+                ));
+            }
+            if self.context.path.depth() >= self.depth_max {
+                return Err(Failure::Circle(format!(
+                    "apps and hooks call each other {} deep, which is the limit recursion",
+                    self.depth_max
+                )));
+            }
+            let span = self.context.composition.span(SpanStart {
+                parent: self.context.span,
+                who: Who::Install(Arc::clone(callee)),
+                point: None,
+                call: format!("{}.{}", self.import.interface, self.import.function).into(),
+                shadow: false,
+            });
+            let limits = &callee.limits;
+            let nested = Nested {
+                context: self.nested_context(callee, None, span),
+                caller: &self.caller,
+                interface: &self.import.interface,
+                function: &self.import.function,
+                ty: self.ty,
+                class: Class::Request,
+                limits,
+                fuel: limits.get(Dimension::Fuel),
+                deadline: Duration::from_millis(limits.get(Dimension::Deadline)),
+                world: None,
+            };
+            nested.call(arguments).await
+        };
+        called.await.map_err(|failure| {
+            wasmtime::format_err!(
+                "{} {}, called for {}.{}, failed: {failure}",
+                callee.identity.app,
+                callee.identity.version,
+                self.import.interface,
+                self.import.function
+            )
+        })
+    }
+
+    pub(super) fn nested_context(
+        &self,
+        install: &Arc<BoundInstall>,
+        point: Option<&Arc<BoundPoint>>,
+        span: Option<u32>,
+    ) -> Arc<CallContext> {
+        Arc::new(CallContext {
+            install: Arc::clone(install),
+            peers: Arc::clone(&self.context.peers),
+            composition: Arc::clone(&self.context.composition),
+            totals: Arc::clone(&self.context.totals),
+            path: self.context.path.step(install.identity.install, point),
+            span,
+        })
+    }
+
+    pub(super) fn span(
+        &self,
+        point: &Arc<BoundPoint>,
+        hook: &BoundHook,
+        shadow: bool,
+    ) -> Option<u32> {
+        let who = match &hook.desired.target {
+            HookTarget::Install(id) => match self.context.peers.get(*id) {
+                Some(peer) => Who::Install(Arc::clone(&peer.install)),
+                None => Who::Webhook(Arc::clone(&hook.desired.name)),
+            },
+            HookTarget::Webhook(_) => Who::Webhook(Arc::clone(&hook.desired.name)),
+        };
+        self.context.composition.span(SpanStart {
+            parent: self.context.span,
+            who,
+            point: Some(Arc::clone(point)),
+            call: self.import.function.to_string().into(),
+            shadow,
+        })
+    }
+
+    pub(super) fn hooks(&self) -> &Arc<super::Hooks> {
+        &self.context.peers.hooks
+    }
+}
+
+/// What the hooks of a point have said together so far.
+struct Answer<'a> {
+    kind: PointKind,
+    own: &'a [Val],
+    /// The arguments of the next hook, where those before changed them.
+    changed: Option<Vec<Val>>,
+    /// What ended the asking.
+    ended: Option<Val>,
+}
+
+/// Whether further hooks are asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Asked,
+    Settled,
+}
+
+impl<'a> Answer<'a> {
+    fn new(kind: PointKind, own: &'a [Val]) -> Self {
+        Self {
+            kind,
+            own,
+            changed: None,
+            ended: None,
+        }
+    }
+
+    fn arguments(&self) -> &[Val] {
+        self.changed.as_deref().unwrap_or(self.own)
+    }
+
+    fn take(&mut self, point: &BoundPoint, hook: &BoundHook, result: Result<Val, Failure>) -> Next {
+        let failure = match result {
+            Ok(value) => return self.accept(value),
+            Err(failure) => failure,
+        };
+        match hook.desired.on_failure {
+            OnFailure::Refuse => {
+                let message = format!(
+                    "{} on {} failed, and nothing passes without it: {failure}",
+                    hook.desired.name,
+                    point.path()
+                );
+                self.ended = Some(Val::Result(Err(Some(Box::new(Val::String(message))))));
+                Next::Settled
+            }
+            OnFailure::Default => Next::Settled,
+            OnFailure::Skip | OnFailure::Retry => Next::Asked,
+        }
+    }
+
+    fn accept(&mut self, value: Val) -> Next {
+        match (self.kind, value) {
+            (PointKind::Decide, Val::Option(None)) | (PointKind::Guard, Val::Result(Ok(_))) => {
+                Next::Asked
+            }
+            (PointKind::Transform, Val::Result(Ok(Some(value)))) => {
+                let next = self.changed.get_or_insert_with(|| self.own.to_vec());
+                if let Some(first) = next.first_mut() {
+                    *first = *value;
+                }
+                Next::Asked
+            }
+            (_, value) => {
+                self.ended = Some(value);
+                Next::Settled
+            }
+        }
+    }
+
+    fn finish(self) -> Val {
+        if let Some(value) = self.ended {
+            return value;
+        }
+        match self.kind {
+            PointKind::Decide => Val::Option(None),
+            PointKind::Transform => {
+                let first = self.arguments().first().cloned();
+                Val::Result(Ok(first.map(Box::new)))
+            }
+            PointKind::Guard | PointKind::Observe => Val::Result(Ok(None)),
+        }
+    }
+}
+
+/// Whether a hook's value is one that its kind knows.
+fn check(kind: PointKind, value: &Val) -> Result<(), Failure> {
+    let fits = match kind {
+        PointKind::Guard | PointKind::Transform => matches!(value, Val::Result(_)),
+        PointKind::Decide => matches!(value, Val::Option(_)),
+        PointKind::Observe => true,
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Failure::Unfit(format!(
+        "it returned what no {kind} returns"
+    )))
+}

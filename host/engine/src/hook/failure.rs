@@ -1,0 +1,62 @@
+//! Why a hook gave no usable answer.
+
+use std::{fmt, time::Duration};
+
+use cloudware_types::Stop;
+
+/// Why a call of a hook, or of another app's interface, failed.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// Its run was stopped: a limit, a trap.
+    Stopped(Box<Stop>),
+    /// It can't be called as it is: gone, not exported, of another type.
+    Unfit(String),
+    /// An endpoint did not answer as it should.
+    Webhook(String),
+    /// It is tripped.
+    Tripped(Duration),
+    /// The request's budget for hooks is used up.
+    Budget(String),
+    /// The call would go in a circle, or too deep.
+    Circle(String),
+    /// The host has no sandbox free.
+    Overloaded,
+}
+
+impl Failure {
+    /// Whether it counts for the breaker: what is the hook's own doing does.
+    pub(crate) fn is_its_own(&self) -> bool {
+        matches!(self, Self::Stopped(_) | Self::Unfit(_) | Self::Webhook(_))
+    }
+
+    /// The name by which traces tell it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Stopped(stop) => stop.cause_name(),
+            Self::Unfit(_) => "unfit",
+            Self::Webhook(_) => "webhook-failed",
+            Self::Tripped(_) => "tripped",
+            Self::Budget(_) => "hook-budget",
+            Self::Circle(_) => "recursion",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped(stop) => f.write_str(&stop.explanation()),
+            Self::Unfit(reason)
+            | Self::Webhook(reason)
+            | Self::Budget(reason)
+            | Self::Circle(reason) => f.write_str(reason),
+            Self::Tripped(rest) => write!(
+                f,
+                "it has failed too often and is tried again in {} s",
+                rest.as_secs() + 1
+            ),
+            Self::Overloaded => f.write_str("the host has no sandbox free; try again shortly"),
+        }
+    }
+}

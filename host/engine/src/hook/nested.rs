@@ -1,0 +1,213 @@
+//! One call of a component's function in a sandbox of its own, inside the run of another app: a hook, or an
+//! interface that an app offers to others. However it ends, it is metered once and its span is closed.
+
+use std::{
+    borrow::Cow,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cloudware_capability::Progress;
+use cloudware_types::{Class, Dimension, Limits, Meter, Meters, StopCause};
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::component::{Val, types::ComponentFunc};
+
+use super::{
+    Failure,
+    composition::{CallContext, Ended},
+    slices::{NestedBounds, Slices},
+};
+use crate::{BoundInstall, Sandbox, clock::thread_cpu, near, sandbox::Setup, stop, world::World};
+
+/// What is called, and within which bounds.
+pub(crate) struct Nested<'a> {
+    /// Of the new run.
+    pub(crate) context: Arc<CallContext>,
+    /// Of the run that calls.
+    pub(crate) caller: &'a Arc<Progress>,
+    pub(crate) interface: &'a str,
+    pub(crate) function: &'a str,
+    /// The function as the caller imports it.
+    pub(crate) ty: &'a ComponentFunc,
+    pub(crate) class: Class,
+    pub(crate) limits: &'a Arc<Limits>,
+    pub(crate) fuel: u64,
+    pub(crate) deadline: Duration,
+    /// Time and chance, where they are not the host's.
+    pub(crate) world: Option<World>,
+}
+
+impl Nested<'_> {
+    /// Calls the function.
+    ///
+    /// # Errors
+    /// The stop of its run, observed already, or why it did not come about.
+    pub(crate) async fn call(self, arguments: &[Val]) -> Result<Vec<Val>, Failure> {
+        let started = Instant::now();
+        let setup = Setup {
+            class: self.class,
+            limits: Arc::clone(self.limits),
+            fuel: self.fuel,
+            context: Some(Arc::clone(&self.context)),
+            world: self.world,
+        };
+        let install = Arc::clone(&self.context.install);
+        let (sandbox, place) = install.nested_sandbox(setup)?;
+        let mut run = Run {
+            install,
+            context: Arc::clone(&self.context),
+            sandbox: Some(sandbox),
+            place: Some(place),
+            started,
+            outcome: "cancelled".into(),
+        };
+        let result = self.run(&mut run, arguments).await;
+        run.outcome = match &result {
+            Ok(_) => "ok".into(),
+            Err(failure) => failure.name().into(),
+        };
+        if result.is_ok() && self.world.is_none() {
+            run.keep_warm();
+        }
+        result
+    }
+
+    async fn run(&self, run: &mut Run, arguments: &[Val]) -> Result<Vec<Val>, Failure> {
+        let sandbox = run.sandbox.as_mut().expect("taken at the end only");
+        sandbox.count_request();
+        let progress = Arc::clone(sandbox.store.data().progress());
+        let millis = |dimension: Dimension| self.limits.get(dimension.of(self.class));
+        let bounds = NestedBounds {
+            class: self.class,
+            started: run.started,
+            deadline: self.deadline,
+            cpu: Duration::from_millis(millis(Dimension::CpuTime)),
+        };
+        let install = &run.install;
+        let unfit = |what: &str| {
+            Failure::Unfit(format!(
+                "{} {} {what}: {}.{}",
+                install.identity.app, install.identity.version, self.interface, self.function
+            ))
+        };
+        let function = install
+            .code
+            .function(self.interface, self.function)
+            .ok_or_else(|| unfit("does not export the function"))?;
+        let ended = {
+            let call = async {
+                let instance = sandbox.instance(install).await?;
+                let Some(function) = instance.get_func(&mut sandbox.store, function) else {
+                    return Ok(None);
+                };
+                let ty = function.ty(&sandbox.store);
+                if !is_same(&ty, self.ty) {
+                    return Ok(None);
+                }
+                // What was there before is overwritten.
+                let mut results = vec![Val::Bool(false); ty.results().len()];
+                function
+                    .call_async(&mut sandbox.store, arguments, &mut results)
+                    .await?;
+                Ok(Some(results))
+            };
+            let call = pin!(call);
+            Slices::new(call, progress, Arc::clone(self.caller), bounds).await
+        };
+        let stopped = match ended {
+            Ok(Ok(Some(results))) => {
+                let late = sandbox.store.data_mut().take_stop();
+                match late {
+                    None => return Ok(results),
+                    Some(cause) => stop::stop(&install.identity, cause, run.started),
+                }
+            }
+            Ok(Ok(None)) => return Err(unfit("exports the function with another type")),
+            Ok(Err(error)) => {
+                let mut stop = stop::explain(&error, &mut sandbox.store, run.started);
+                if let StopCause::Limit { limit, used, max } = &mut stop.cause
+                    && limit.dimension() == Dimension::Fuel
+                {
+                    (*used, *max) = (sandbox.fuel, sandbox.fuel);
+                }
+                stop
+            }
+            Err(cause) => {
+                let stop = stop::stop(&install.identity, cause, run.started);
+                stop::Attach::seen_in(stop, sandbox.store.data().progress())
+            }
+        };
+        Err(Failure::Stopped(run.observed(stopped, self.class)))
+    }
+}
+
+fn is_same(exported: &ComponentFunc, imported: &ComponentFunc) -> bool {
+    exported.params().eq(imported.params()) && exported.results().eq(imported.results())
+}
+
+/// A run that has not ended.
+struct Run {
+    install: Arc<BoundInstall>,
+    context: Arc<CallContext>,
+    sandbox: Option<Sandbox>,
+    place: Option<OwnedSemaphorePermit>,
+    started: Instant,
+    outcome: Cow<'static, str>,
+}
+
+impl Run {
+    /// Tells of a stop, as the stop of a request is told.
+    fn observed(
+        &self,
+        mut stop: Box<cloudware_types::Stop>,
+        class: Class,
+    ) -> Box<cloudware_types::Stop> {
+        stop.class = class;
+        let request_id = self.context.composition.request_id();
+        self.install.observe(&mut stop, request_id);
+        self.install.count_stop();
+        stop
+    }
+
+    fn keep_warm(&mut self) {
+        self.finish();
+        if let (Some(sandbox), Some(place)) = (self.sandbox.take(), self.place.take()) {
+            self.install.give_back_nested(sandbox, place);
+        }
+    }
+
+    /// Meters the run and closes its span.
+    fn finish(&mut self) {
+        let Some(sandbox) = &self.sandbox else { return };
+        let invocation = sandbox.store.data();
+        let progress = invocation.progress();
+        progress.cpu_leave(thread_cpu());
+        let (wall, peak) = (self.started.elapsed(), invocation.memory.peak());
+        let mut meters: Meters = *invocation.meters();
+        meters[Meter::Fuel] = sandbox.fuel_used();
+        meters[Meter::CpuNanoseconds] = progress.cpu_own();
+        meters[Meter::MemoryPeakBytes] = peak;
+        meters[Meter::MemoryByteMilliseconds] = crate::run::byte_milliseconds(peak, wall);
+        meters[Meter::LogBytes] = invocation.log().bytes();
+        self.install.usage.add(&meters);
+        for near in near::of_run(&meters, invocation.limits(), invocation.class()) {
+            self.install.observe_near(&near);
+        }
+        self.context.totals.add_fuel(meters[Meter::Fuel]);
+        let ended = Ended {
+            outcome: std::mem::take(&mut self.outcome),
+            wall,
+            cpu_nanoseconds: meters[Meter::CpuNanoseconds],
+            fuel: meters[Meter::Fuel],
+            memory_bytes: peak,
+        };
+        self.context.composition.end(self.context.span, ended);
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

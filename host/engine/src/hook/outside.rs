@@ -1,0 +1,88 @@
+//! What hooks need from outside the engine, as traits that the binary fills: a place where events are kept until
+//! observers have been told, and somebody who calls webhooks.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use cloudware_types::{HookId, InstanceId, Slug, Webhook};
+use serde_json::Value;
+
+/// Something that observers are to be told.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The instance in which it happened.
+    pub instance: InstanceId,
+    /// Number of the invocation that tells it: where that has an open write transaction, the event is to be kept
+    /// within it ([`cloudware_capability::Invocation::number`]).
+    pub invocation: u64,
+    /// The app that tells it.
+    pub app: Slug,
+    /// The extension point.
+    pub point: Slug,
+    /// The function that was called.
+    pub function: String,
+    /// The arguments by the names of the parameters.
+    pub arguments: Value,
+    /// The request that it belongs to; empty where none is known.
+    pub request_id: String,
+    /// The hooks that are to be told.
+    pub hooks: Vec<HookId>,
+    /// Size that the instance's private database may have, in bytes.
+    pub storage_bytes_max: u64,
+    /// The instance's share of the time that databases work.
+    pub weight: u64,
+}
+
+/// Keeps what observers are to be told. Called on the request path, never twice at once for one invocation.
+#[async_trait]
+pub trait Outbox: Send + Sync + 'static {
+    /// Keeps an event durably: with the invocation's open write transaction where it has one, and else before it
+    /// returns.
+    ///
+    /// # Errors
+    /// In words for the app's provider. The invocation is ended, so that what it changed is undone.
+    async fn keep(&self, event: Observed) -> Result<(), String>;
+}
+
+/// One call of a webhook.
+#[derive(Clone, Debug)]
+pub struct WebhookCall {
+    /// The endpoint.
+    pub webhook: Arc<Webhook>,
+    /// Unique for what is told; the same when it is told again.
+    pub id: String,
+    /// What is called, `app/point.function`.
+    pub event: String,
+    /// The arguments by the names of the parameters.
+    pub arguments: Value,
+    /// How long it may take.
+    pub deadline: Duration,
+}
+
+/// Calls endpoints of tenants.
+#[async_trait]
+pub trait Webhooks: Send + Sync + 'static {
+    /// Calls an endpoint and returns its result; null where it gives none.
+    ///
+    /// # Errors
+    /// In words for the tenant.
+    async fn call(&self, call: WebhookCall) -> Result<Value, String>;
+}
+
+/// For hosts that keep no events and call no webhooks, such as benches: refuses both.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NothingOutside;
+
+#[async_trait]
+impl Outbox for NothingOutside {
+    async fn keep(&self, _event: Observed) -> Result<(), String> {
+        Err("this host keeps no events for observers".to_owned())
+    }
+}
+
+#[async_trait]
+impl Webhooks for NothingOutside {
+    async fn call(&self, _call: WebhookCall) -> Result<Value, String> {
+        Err("this host calls no webhooks".to_owned())
+    }
+}

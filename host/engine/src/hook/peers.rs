@@ -1,0 +1,244 @@
+//! The installs of one instance as they were bound together: who fills whose extension points, and whom each may
+//! call. Replaced as a whole with every change; a request goes on with what it began with.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
+
+use cloudware_types::{
+    Class, DesiredHook, DesiredInstall, DesiredInstance, Dimension, HookTarget, InstallId, Limits,
+    PointKind, Slug,
+};
+
+use super::{Hooks, NothingOutside, breaker::Breaker};
+use crate::BoundInstall;
+
+/// The installs of an instance that were bound together. Whoever serves requests keeps it alive; the installs
+/// themselves only know where it is, because they may call each other in circles.
+pub struct Peers {
+    by_id: HashMap<InstallId, Peer>,
+    pub(crate) hooks: Arc<Hooks>,
+}
+
+/// One install and what it may call.
+pub(crate) struct Peer {
+    pub(crate) install: Arc<BoundInstall>,
+    points: Box<[Arc<BoundPoint>]>,
+    calls: Box<[BoundCall]>,
+    dependencies: Box<[Slug]>,
+}
+
+/// An extension point of an install, with the hooks that are asked.
+pub(crate) struct BoundPoint {
+    app: Slug,
+    pub(crate) name: Slug,
+    interface: Arc<str>,
+    pub(crate) kind: PointKind,
+    pub(crate) hooks: Box<[BoundHook]>,
+}
+
+/// A hook as it is called.
+pub(crate) struct BoundHook {
+    pub(crate) desired: DesiredHook,
+    pub(crate) breaker: Arc<Breaker>,
+    /// The limits of one call, made when it is first called.
+    limits: OnceLock<Arc<Limits>>,
+}
+
+/// An interface of another app that an install imports.
+struct BoundCall {
+    interface: Arc<str>,
+    install: InstallId,
+}
+
+/// What stands behind an import that neither WASI nor a capability provides.
+pub(crate) enum Callee<'a> {
+    Point(&'a Arc<BoundPoint>),
+    Install(&'a Arc<BoundInstall>),
+}
+
+impl Peers {
+    /// Joins installs that were bound before; those that could not be bound are not among them. `None` where none
+    /// of them calls another.
+    pub(crate) fn join(
+        instance: &DesiredInstance,
+        installs: &[Arc<BoundInstall>],
+        hooks: &Arc<Hooks>,
+    ) -> Option<Arc<Self>> {
+        let calls_others = |install: &DesiredInstall| {
+            !(install.points.is_empty()
+                && install.calls.is_empty()
+                && install.dependencies.is_empty())
+        };
+        if !instance.installs.iter().any(calls_others) {
+            return None;
+        }
+        let desired = |id: InstallId| instance.installs.iter().find(|install| install.id == id);
+        let by_id = installs
+            .iter()
+            .filter_map(|install| {
+                let desired = desired(install.identity.install)?;
+                Some((desired.id, Peer::new(install, desired, instance, hooks)))
+            })
+            .collect();
+        let peers = Arc::new(Self {
+            by_id,
+            hooks: Arc::clone(hooks),
+        });
+        for install in installs {
+            // An install is joined once: a change binds it anew.
+            let _ = install.peers.set(Arc::downgrade(&peers));
+        }
+        Some(peers)
+    }
+
+    /// Nobody: for an install that was not joined with others.
+    pub(crate) fn alone() -> Self {
+        Self {
+            by_id: HashMap::new(),
+            hooks: Arc::new(Hooks::new(
+                Arc::new(NothingOutside),
+                Arc::new(NothingOutside),
+            )),
+        }
+    }
+
+    pub(crate) fn get(&self, id: InstallId) -> Option<&Peer> {
+        self.by_id.get(&id)
+    }
+
+    /// The install of an app.
+    pub(crate) fn by_app(&self, app: &str) -> Option<&Arc<BoundInstall>> {
+        let mut peers = self.by_id.values();
+        let peer = peers.find(|peer| peer.install.identity.app.as_str() == app)?;
+        Some(&peer.install)
+    }
+
+    /// A hook, with the point that it is on and the install that has the point.
+    pub(crate) fn hook(
+        &self,
+        id: cloudware_types::HookId,
+    ) -> Option<(&Arc<BoundInstall>, &Arc<BoundPoint>, &BoundHook)> {
+        self.by_id.values().find_map(|peer| {
+            peer.points.iter().find_map(|point| {
+                let hook = point.hooks.iter().find(|hook| hook.desired.id == id)?;
+                Some((&peer.install, point, hook))
+            })
+        })
+    }
+}
+
+impl Peer {
+    fn new(
+        install: &Arc<BoundInstall>,
+        desired: &DesiredInstall,
+        instance: &DesiredInstance,
+        hooks: &Hooks,
+    ) -> Self {
+        let points = desired.points.iter().map(|point| {
+            let bound = point.hooks.iter().map(|hook| {
+                let target = target(hook, instance);
+                BoundHook {
+                    breaker: hooks.breaker(hook.id, target),
+                    desired: hook.clone(),
+                    limits: OnceLock::new(),
+                }
+            });
+            Arc::new(BoundPoint {
+                app: desired.app.clone(),
+                name: point.name.clone(),
+                interface: Arc::clone(&point.interface),
+                kind: point.kind,
+                hooks: bound.collect(),
+            })
+        });
+        let calls = desired.calls.iter().map(|call| BoundCall {
+            interface: Arc::clone(&call.interface),
+            install: call.install,
+        });
+        Self {
+            install: Arc::clone(install),
+            points: points.collect(),
+            calls: calls.collect(),
+            dependencies: desired.dependencies.clone().into(),
+        }
+    }
+
+    /// What stands behind an import.
+    pub(crate) fn callee<'a>(&'a self, peers: &'a Peers, interface: &str) -> Option<Callee<'a>> {
+        if let Some(point) = self
+            .points
+            .iter()
+            .find(|point| *point.interface == *interface)
+        {
+            return Some(Callee::Point(point));
+        }
+        let call = self
+            .calls
+            .iter()
+            .find(|call| *call.interface == *interface)?;
+        peers
+            .get(call.install)
+            .map(|peer| Callee::Install(&peer.install))
+    }
+
+    /// Whether it may call the app by HTTP.
+    pub(crate) fn depends_on(&self, app: &str) -> bool {
+        self.dependencies.iter().any(|known| known.as_str() == app)
+    }
+}
+
+/// What a hook calls, as a text that changes when it does: a breaker forgets what another release did.
+fn target(hook: &DesiredHook, instance: &DesiredInstance) -> String {
+    match &hook.target {
+        HookTarget::Install(id) => {
+            let install = instance.installs.iter().find(|install| install.id == *id);
+            install.map_or_else(String::new, |install| install.release.to_string())
+        }
+        HookTarget::Webhook(webhook) => webhook.url.clone(),
+    }
+}
+
+impl BoundPoint {
+    /// The interface, as the app imports it.
+    pub(crate) fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// The point as people write it, `app/point`.
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}", self.app, self.name)
+    }
+}
+
+impl BoundHook {
+    /// The limits of one call of a component: those of its install for hooks, lowered by the hook's own.
+    pub(crate) fn limits(&self, install: &BoundInstall) -> &Arc<Limits> {
+        self.limits.get_or_init(|| {
+            let own = [
+                (Dimension::Deadline, self.desired.deadline_ms),
+                (Dimension::Memory, self.desired.memory),
+            ];
+            let lower = own.map(|(dimension, value)| (dimension.of(Class::Hook), value));
+            let lowers =
+                |&(limit, value): &(cloudware_types::Limit, u64)| value < install.limits.get(limit);
+            if !lower.iter().any(lowers) {
+                return Arc::clone(&install.limits);
+            }
+            let mut limits = Limits::clone(&install.limits);
+            for (limit, value) in lower.into_iter().filter(lowers) {
+                // A value below what the limit may be is raised to it.
+                let _ = limits.set(limit, value.max(limit.bounds().0));
+            }
+            Arc::new(limits)
+        })
+    }
+
+    /// Fuel of one call whose arguments have so many items.
+    pub(crate) fn fuel(&self, install: &BoundInstall, items: u64) -> u64 {
+        let per_item = self.desired.fuel_per_item.saturating_mul(items);
+        let max = install.limits.get(Dimension::Fuel.of(Class::Hook));
+        self.desired.fuel.saturating_add(per_item).min(max)
+    }
+}

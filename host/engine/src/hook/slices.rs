@@ -1,0 +1,101 @@
+//! A call of one sandbox inside a run of another: its slices are polled with those of its caller, its processor
+//! time is told apart, and what bounds it from outside is checked between slices.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use cloudware_capability::Progress;
+use cloudware_types::{Class, Dimension, StopCause};
+use tokio::time::{Sleep, sleep_until};
+
+use crate::clock::thread_cpu;
+
+/// What bounds a nested call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NestedBounds {
+    pub(crate) class: Class,
+    pub(crate) started: Instant,
+    pub(crate) deadline: Duration,
+    pub(crate) cpu: Duration,
+}
+
+/// A call inside another.
+pub(crate) struct Slices<'a, F> {
+    call: Pin<&'a mut F>,
+    progress: Arc<Progress>,
+    /// Of the run that calls.
+    caller: Arc<Progress>,
+    bounds: NestedBounds,
+    /// Made when the call waits for the first time.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a, F> Slices<'a, F> {
+    pub(crate) fn new(
+        call: Pin<&'a mut F>,
+        progress: Arc<Progress>,
+        caller: Arc<Progress>,
+        bounds: NestedBounds,
+    ) -> Self {
+        Self {
+            call,
+            progress,
+            caller,
+            bounds,
+            timer: None,
+        }
+    }
+
+    fn overdue(&self) -> Option<StopCause> {
+        let class = self.bounds.class;
+        let elapsed = self.bounds.started.elapsed();
+        if elapsed >= self.bounds.deadline {
+            let max = millis(self.bounds.deadline);
+            let used = millis(elapsed).max(max);
+            return Some(StopCause::limit(Dimension::Deadline, class, used, max));
+        }
+        let (used, max) = (self.progress.cpu_own() / 1_000_000, millis(self.bounds.cpu));
+        (used > max).then(|| StopCause::limit(Dimension::CpuTime, class, used, max))
+    }
+}
+
+impl<F: Future> Future for Slices<'_, F> {
+    /// What the call gave, or why it was ended from outside.
+    type Output = Result<F::Output, StopCause>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let entered = thread_cpu();
+        self.progress.cpu_enter(entered);
+        let polled = self.call.as_mut().poll(cx);
+        let left = thread_cpu();
+        self.progress.cpu_leave(left);
+        self.caller.cpu_was_elsewhere(left.saturating_sub(entered));
+        if let Poll::Ready(output) = polled {
+            return Poll::Ready(Ok(output));
+        }
+        if let Some(cause) = self.overdue() {
+            return Poll::Ready(Err(cause));
+        }
+        let at = self.bounds.started + self.bounds.deadline;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(at.into())));
+        if timer.as_mut().poll(cx).is_ready() {
+            let cause = self.overdue().unwrap_or_else(|| {
+                let max = millis(self.bounds.deadline);
+                StopCause::limit(Dimension::Deadline, self.bounds.class, max, max)
+            });
+            return Poll::Ready(Err(cause));
+        }
+        Poll::Pending
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

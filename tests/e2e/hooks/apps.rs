@@ -1,0 +1,80 @@
+//! Apps that call each other inside an instance: by HTTP without a socket, and by typed interfaces.
+
+use cloudware_tests::{Platform, Source};
+use serde_json::json;
+
+use crate::setup::Hooked;
+
+#[tokio::test]
+async fn an_extension_calls_an_interface_that_an_app_offers() {
+    let hooked = Hooked::start(&["ext"]).await;
+    // 1 + 2 doubled, by the app that asks: it runs already, so that the way is closed, and the hook fails.
+    let answer = hooked.ask("/price?how=double").await;
+    assert_eq!(answer, json!({ "price": null }));
+    let stops = hooked
+        .platform
+        .api()
+        .get("/stops?app=ext")
+        .await
+        .expect(200)
+        .json();
+    assert!(
+        stops.to_string().contains("runs for this request already"),
+        "{stops}"
+    );
+}
+
+#[tokio::test]
+async fn an_app_calls_what_another_offers() {
+    let platform = with_caller().await;
+    let site = platform.site("acme", "/caller");
+    let doubled = site.get("/double?number=21").await.expect(200).json();
+    assert_eq!(doubled, json!({ "doubled": 42 }));
+    // Its failure is the caller's, and names who failed.
+    let problem = site.get("/double?number=0").await.problem(502, "trap");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    for word in ["hooks-app 1.0.0", "test:points/service", "double"] {
+        assert!(detail.contains(word), "no {word} in {detail}");
+    }
+    assert_eq!(platform.usage("acme", "hooks-app").await["stops"], 1);
+}
+
+#[tokio::test]
+async fn an_app_sends_requests_to_its_dependencies_alone() {
+    let platform = with_caller().await;
+    let site = platform.site("acme", "/caller");
+    let ask = async |to: &str, path: &str| {
+        let path = format!("/http?to={to}&path={path}");
+        site.get(&path).await.expect(200).json()
+    };
+    let answer = ask("hooks-app.internal", "/who").await;
+    assert_eq!(answer["status"], 200, "{answer}");
+    assert!(
+        answer["body"].to_string().contains("hooks-caller"),
+        "the host says who calls, and nobody else: {answer}"
+    );
+    let answer = ask("hooks-app.internal", "/nowhere").await;
+    assert_eq!(answer["status"], 404, "{answer}");
+    let answer = ask("hooks-ext.internal", "/").await;
+    assert_eq!(answer["status"], 403, "{answer}");
+    assert!(
+        answer["body"].to_string().contains("[dependencies]"),
+        "{answer}"
+    );
+    let answer = ask("hooks-app.internal:8080", "/who").await;
+    assert!(answer["error"].to_string().contains("Denied"), "{answer}");
+    let answer = ask("127.0.0.1", "/").await;
+    assert!(answer["error"].to_string().contains("Denied"), "{answer}");
+    let usage = platform.usage("acme", "hooks-app").await;
+    assert_eq!(usage["requests"], 2, "{usage}");
+}
+
+async fn with_caller() -> Platform {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::HOOKS_APP).await;
+    platform.publish(Source::HOOKS_CALLER).await;
+    platform
+        .tenants(&["acme"], &["hooks-app", "hooks-caller"])
+        .await;
+    platform
+}

@@ -1,0 +1,162 @@
+//! Hooks that misbehave: the policy decides what the app gets, the culprit is named, and nobody else notices.
+
+use serde_json::{Value, json};
+
+use crate::setup::Hooked;
+
+/// What a hook can do to its caller, and what is said of it.
+const MISDEEDS: &[(&str, &str)] = &[
+    ("trap", "trapped"),
+    ("loop", "fuel"),
+    ("grow", "memory"),
+    ("wait", "deadline"),
+];
+
+#[tokio::test]
+async fn a_guard_that_fails_lets_nothing_pass() {
+    let hooked = Hooked::start(&["ext"]).await;
+    for (misdeed, said) in MISDEEDS {
+        let answer = hooked.ask(&format!("/check?how={misdeed}")).await;
+        assert_eq!(answer["allowed"], false, "{misdeed}: {answer}");
+        let message = answer["message"].as_str().unwrap_or_default();
+        for word in ["ext", "hooks-app/check", said] {
+            assert!(message.contains(word), "{misdeed}: no {word} in {message}");
+        }
+    }
+    assert_eq!(hooked.ask("/check").await, json!({ "allowed": true }));
+}
+
+#[tokio::test]
+async fn a_guard_that_may_be_skipped_holds_up_nothing() {
+    let hooked = Hooked::start(&["ext"]).await;
+    hooked
+        .set("ext", "check", json!({ "on_failure": "skip" }))
+        .await;
+    for (misdeed, _) in MISDEEDS {
+        let answer = hooked.ask(&format!("/check?how={misdeed}")).await;
+        assert_eq!(answer, json!({ "allowed": true }), "{misdeed}");
+    }
+}
+
+#[tokio::test]
+async fn a_decision_that_fails_is_the_apps_own() {
+    let hooked = Hooked::start(&["ext-11", "ext-22"]).await;
+    for (misdeed, _) in MISDEEDS {
+        // `default`: nobody else is asked.
+        let answer = hooked.ask(&format!("/price?how={misdeed}@11")).await;
+        assert_eq!(answer, json!({ "price": null }), "{misdeed}");
+    }
+    hooked
+        .set("ext-11", "price", json!({ "on_failure": "skip" }))
+        .await;
+    for (misdeed, _) in MISDEEDS {
+        let answer = hooked.ask(&format!("/price?how={misdeed}@11")).await;
+        assert_eq!(answer, json!({ "price": 22 }), "{misdeed}");
+    }
+}
+
+#[tokio::test]
+async fn a_transformation_that_fails_refuses_or_is_left_out() {
+    let hooked = Hooked::start(&["ext-11", "ext-22"]).await;
+    let answer = hooked.ask("/rewrite?text=a&how=trap@11").await;
+    let refused = answer["refused"].as_str().unwrap_or_default();
+    assert!(
+        refused.contains("11") && refused.contains("trapped"),
+        "{answer}"
+    );
+    hooked
+        .set("ext-11", "rewrite", json!({ "on_failure": "skip" }))
+        .await;
+    let answer = hooked.ask("/rewrite?text=a&how=trap@11").await;
+    assert_eq!(answer, json!({ "text": "a+22" }));
+}
+
+#[tokio::test]
+async fn what_stopped_a_hook_is_told_as_the_extensions() {
+    let hooked = Hooked::start(&["ext"]).await;
+    hooked.ask("/price?how=loop").await;
+    hooked.ask("/price?how=trap").await;
+    let stops = hooked
+        .platform
+        .api()
+        .get("/stops?app=ext")
+        .await
+        .expect(200)
+        .json();
+    let stops = stops["items"].as_array().cloned().unwrap_or_default();
+    let causes: Vec<&Value> = stops.iter().map(|stop| &stop["cause"]).collect();
+    assert!(causes.contains(&&json!("hook-fuel")), "{stops:?}");
+    assert!(causes.contains(&&json!("trap")), "{stops:?}");
+    assert!(
+        stops.iter().all(|stop| stop["class"] == "hook"),
+        "{stops:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_budget_of_the_request_bounds_all_hooks_together() {
+    let hooked = Hooked::start(&["ext-11", "ext-22"]).await;
+    hooked
+        .platform
+        .limit("acme", json!({ "hook-budget": 40, "hook-deadline": 1_000 }))
+        .await;
+    for extension in ["ext-11", "ext-22"] {
+        hooked
+            .set(
+                extension,
+                "check",
+                json!({ "deadline_ms": 1_000, "on_failure": "skip" }),
+            )
+            .await;
+        hooked
+            .set(extension, "price", json!({ "deadline_ms": 1_000 }))
+            .await;
+    }
+    let answer = hooked.ask("/check?how=wait").await;
+    assert_eq!(answer, json!({ "allowed": true }), "skipped hooks pass");
+    hooked
+        .set("ext-22", "check", json!({ "on_failure": "refuse" }))
+        .await;
+    let answer = hooked.ask("/check?how=wait@11").await;
+    let message = answer["message"].as_str().unwrap_or_default();
+    for word in ["budget of 40 ms", "ext-11 4", "ext-22"] {
+        assert!(message.contains(word), "no {word} in {message}");
+    }
+}
+
+#[tokio::test]
+async fn fuel_grows_with_what_a_hook_is_given() {
+    let hooked = Hooked::start(&["ext"]).await;
+    // Lifting two thousand lines takes fuel that no base should have to cover.
+    hooked
+        .set(
+            "ext",
+            "check",
+            json!({ "fuel": 100_000, "fuel_per_item": 0 }),
+        )
+        .await;
+    let answer = hooked.ask("/check?lines=2000").await;
+    let message = answer["message"].as_str().unwrap_or_default();
+    assert!(message.contains("hook-fuel"), "{answer}");
+    hooked
+        .set("ext", "check", json!({ "fuel_per_item": 10_000 }))
+        .await;
+    assert_eq!(
+        hooked.ask("/check?lines=2000").await,
+        json!({ "allowed": true })
+    );
+    assert_eq!(
+        hooked.ask("/check?lines=2").await,
+        json!({ "allowed": true })
+    );
+}
+
+#[tokio::test]
+async fn a_hook_that_calls_back_finds_the_way_closed() {
+    let hooked = Hooked::start(&["ext"]).await;
+    // The guest asserts that it gets 508; the app's own answer is as if nothing had been tried.
+    assert_eq!(
+        hooked.ask("/check?how=back").await,
+        json!({ "allowed": true })
+    );
+}

@@ -1,0 +1,13 @@
+//! Extension points end to end: an app asks, extensions and endpoints answer, each by the rules of the point's kind,
+//! and whatever they do, the app and its caller get a definite answer that names the culprit.
+
+mod apps;
+mod breaker;
+mod failures;
+mod kinds;
+mod live;
+mod observe;
+mod refused;
+mod setup;
+mod shadow;
+mod traces;

@@ -1,0 +1,70 @@
+//! Observers are told what was committed, later, at least once, and nothing else.
+
+use cloudware_tests::eventually;
+use serde_json::{Value, json};
+
+use crate::setup::Hooked;
+
+async fn deliveries(hooked: &Hooked, query: &str) -> Vec<Value> {
+    let path = format!("/deliveries{query}");
+    let listed = hooked.instance().get(&path).await.expect(200).json();
+    listed["items"].as_array().cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn what_is_committed_is_told_and_what_is_undone_is_not() {
+    let hooked = Hooked::start(&["ext-11", "ext-22"]).await;
+    assert_eq!(
+        hooked.ask("/tell?number=7&abort=1").await,
+        json!({ "told": null })
+    );
+    assert_eq!(hooked.ask("/tell?number=8").await, json!({ "told": 8 }));
+    assert_eq!(
+        hooked.ask("/tell?number=9&alone=1").await,
+        json!({ "told": 9 })
+    );
+    eventually("both observers are told of both numbers", async || {
+        let delivered = deliveries(&hooked, "?state=delivered").await;
+        (delivered.len() == 4).then_some(())
+    })
+    .await;
+    let all = deliveries(&hooked, "").await;
+    assert_eq!(all.len(), 4, "{all:?}");
+    assert!(!json!(all).to_string().contains("\"number\":7"), "{all:?}");
+}
+
+#[tokio::test]
+async fn an_observer_that_fails_never_touches_the_caller_and_is_told_again() {
+    let hooked = Hooked::start(&["ext"]).await;
+    assert_eq!(
+        hooked.ask("/tell?number=8&how=trap").await,
+        json!({ "told": 8 })
+    );
+    let waiting = eventually("the delivery waits for its next try", async || {
+        deliveries(&hooked, "?state=retrying").await.pop()
+    })
+    .await;
+    assert!(
+        waiting["last_error"].to_string().contains("trapped"),
+        "{waiting}"
+    );
+    assert_eq!(waiting["attempts"], 1, "{waiting}");
+}
+
+#[tokio::test]
+async fn nothing_committed_is_forgotten_by_a_kill() {
+    let mut hooked = Hooked::start(&["ext"]).await;
+    hooked.set("ext", "told", json!({ "enabled": true })).await;
+    for number in 0..20 {
+        hooked.ask(&format!("/tell?number={number}")).await;
+    }
+    hooked.platform.kill9().await;
+    hooked.platform.restart().await;
+    let instance = hooked.platform.api().under("/tenants/acme/instances/main");
+    eventually("all twenty are delivered", async || {
+        let path = "/deliveries?state=delivered&limit=200";
+        let listed = instance.get(path).await.expect(200).json();
+        (listed["items"].as_array()?.len() == 20).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,78 @@
+//! A platform with the app that asks and extensions that answer as they are told.
+
+use cloudware_tests::{Http, Package, Platform, Source};
+use serde_json::{Value, json};
+
+/// An instance with the app and some extensions, all of the same component, told apart by their labels: that of
+/// `ext-11` is `11`.
+pub struct Hooked {
+    pub platform: Platform,
+    pub site: Http,
+}
+
+/// The extension under another name.
+pub async fn extension(platform: &Platform, name: &str) -> Package {
+    let package = Source::HOOKS_EXT.package(platform.binary()).await;
+    package.edit("name = \"hooks-ext\"", &format!("name = \"{name}\""))
+}
+
+impl Hooked {
+    /// A platform where `acme` has the app and these extensions enabled in this order.
+    pub async fn start(extensions: &[&str]) -> Self {
+        let platform = Platform::start(cloudware_tests::binary!()).await;
+        platform.publish(Source::HOOKS_APP).await;
+        platform.tenants(&["acme"], &["hooks-app"]).await;
+        for name in extensions {
+            platform.push(&extension(&platform, name).await).await;
+            let label = name.trim_start_matches("ext-");
+            let config = json!({ "config": { "label": label } });
+            platform.enable("acme", name, config).await;
+        }
+        let site = platform.site("acme", "/app");
+        Self { platform, site }
+    }
+
+    /// What the app answers.
+    #[track_caller]
+    pub fn ask(&self, path: &str) -> impl Future<Output = Value> {
+        let asked = self.site.get(path);
+        async move { asked.await.expect(200).json() }
+    }
+
+    /// The hooks of the instance, in order.
+    pub async fn hooks(&self) -> Vec<Value> {
+        let listed = self.api().get("?limit=200").await.expect(200).json();
+        listed["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// The hook of an extension on a point.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub async fn hook(&self, extension: &str, point: &str) -> Value {
+        let hooks = self.hooks().await;
+        let found = hooks
+            .iter()
+            .find(|hook| hook["name"] == extension && hook["point"] == point);
+        found
+            .unwrap_or_else(|| panic!("no hook of {extension} on {point}: {hooks:?}"))
+            .clone()
+    }
+
+    /// Changes the hook of an extension on a point.
+    pub async fn set(&self, extension: &str, point: &str, change: Value) -> Value {
+        let hook = self.hook(extension, point).await;
+        let path = format!("/{}", hook["id"].as_str().unwrap_or_default());
+        self.api().patch(&path, &change).await.expect(200).json()
+    }
+
+    /// The API of the instance's hooks.
+    pub fn api(&self) -> Http {
+        self.instance().under("/hooks")
+    }
+
+    /// The API of the instance.
+    pub fn instance(&self) -> Http {
+        self.platform.api().under("/tenants/acme/instances/main")
+    }
+}

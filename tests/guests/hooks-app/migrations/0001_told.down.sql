@@ -1,0 +1,1 @@
+DROP TABLE hooked_numbers;
