@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use cloudware_control::{EnableRequest, Install, install};
+use cloudware_control::{EnableRequest, Install, InstallChanged, install};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -54,6 +54,31 @@ pub(crate) struct InstallView {
     created_at: String,
     /// Counts its changes; also its `ETag`.
     revision: u64,
+}
+
+/// What a change of an install came to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InstallChangedView {
+    /// The install.
+    #[serde(flatten)]
+    install: InstallView,
+    /// Hooks that were registered with it, because an extension and an extension point came together.
+    hooks: Vec<RegisteredView>,
+    /// What is worth knowing, for example that an extension has no extension point here yet.
+    notes: Vec<String>,
+}
+
+/// A hook that was registered.
+#[derive(Debug, Serialize, ToSchema)]
+struct RegisteredView {
+    /// Its id.
+    id: String,
+    /// The app that asks.
+    app: String,
+    /// Its extension point.
+    point: String,
+    /// The extension that is called.
+    name: String,
 }
 
 /// An app to be enabled.
@@ -121,22 +146,45 @@ impl From<Install> for InstallView {
     }
 }
 
+impl From<InstallChanged> for InstallChangedView {
+    fn from(changed: InstallChanged) -> Self {
+        let hooks = changed.hooks.into_iter().map(|hook| RegisteredView {
+            id: hook.id.to_string(),
+            app: hook.app.to_string(),
+            point: hook.point.to_string(),
+            name: hook.name.to_string(),
+        });
+        Self {
+            install: changed.install.into(),
+            hooks: hooks.collect(),
+            notes: changed.notes,
+        }
+    }
+}
+
+fn changed(changed: InstallChanged) -> Revised<InstallChangedView> {
+    Revised::ok(changed.install.revision, changed.into())
+}
+
 fn revised(install: Install) -> Revised<InstallView> {
     Revised::ok(install.revision, install.into())
 }
 
 /// Enable an app
+///
+/// It is hooked on the extension points of other apps that it implements, and extensions that are enabled already on
+/// its own.
 #[utoipa::path(
     post, path = "/tenants/{tenant}/instances/{instance}/installs", tag = "installs",
     params(InstancePath), request_body = InstallEnable,
-    responses((status = 201, body = InstallView), Refusal)
+    responses((status = 201, body = InstallChangedView), Refusal)
 )]
 pub(crate) async fn install_enable(
     State(api): State<Api>,
     Caller(call): Caller,
     Path(path): Path<InstancePath>,
     Json(body): Json<InstallEnable>,
-) -> Result<Revised<InstallView>, ApiError> {
+) -> Result<Revised<InstallChangedView>, ApiError> {
     let request = EnableRequest {
         app: body.app,
         version: body.version,
@@ -145,7 +193,7 @@ pub(crate) async fn install_enable(
     };
     let change = async move { install::enable(&api.control, &call, path.pair(), request).await };
     let enabled = to_the_end(change).await?;
-    Ok(Revised::created(enabled.revision, enabled.into()))
+    Ok(Revised::created(enabled.install.revision, enabled.into()))
 }
 
 /// List an instance's installs
@@ -198,33 +246,33 @@ pub(crate) async fn install_disable(
 #[utoipa::path(
     post, path = "/tenants/{tenant}/instances/{instance}/installs/{app}/upgrade",
     tag = "installs", params(InstallPath), request_body = InstallUpgrade,
-    responses((status = 200, body = InstallView), Refusal)
+    responses((status = 200, body = InstallChangedView), Refusal)
 )]
 pub(crate) async fn install_upgrade(
     State(api): State<Api>,
     Caller(call): Caller,
     Path(path): Path<InstallPath>,
     Json(body): Json<InstallUpgrade>,
-) -> Result<Revised<InstallView>, ApiError> {
+) -> Result<Revised<InstallChangedView>, ApiError> {
     let change = async move {
         let place = path.place();
         install::upgrade(&api.control, &call, place, &path.app, body.version).await
     };
-    Ok(revised(to_the_end(change).await?))
+    Ok(changed(to_the_end(change).await?))
 }
 
 /// Move an install back to the version before
 #[utoipa::path(
     post, path = "/tenants/{tenant}/instances/{instance}/installs/{app}/rollback",
     tag = "installs", params(InstallPath),
-    responses((status = 200, body = InstallView), Refusal)
+    responses((status = 200, body = InstallChangedView), Refusal)
 )]
 pub(crate) async fn install_rollback(
     State(api): State<Api>,
     Caller(call): Caller,
     Path(path): Path<InstallPath>,
-) -> Result<Revised<InstallView>, ApiError> {
+) -> Result<Revised<InstallChangedView>, ApiError> {
     let change =
         async move { install::rollback(&api.control, &call, path.place(), &path.app).await };
-    Ok(revised(to_the_end(change).await?))
+    Ok(changed(to_the_end(change).await?))
 }

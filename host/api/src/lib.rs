@@ -15,6 +15,7 @@ mod audit;
 mod caller;
 mod event;
 mod health;
+mod hook;
 mod install;
 mod instance;
 mod limit;
@@ -22,6 +23,7 @@ mod limits;
 mod openapi;
 mod page;
 mod plan;
+mod point;
 mod problem;
 mod product;
 mod provider;
@@ -110,6 +112,10 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(install::install_upgrade))
         .routes(routes!(install::install_rollback))
         .routes(routes!(quota::quota_get_install, quota::quota_set_install))
+        .routes(routes!(hook::hook_add, hook::hook_list))
+        .routes(routes!(hook::hook_get, hook::hook_set, hook::hook_remove))
+        .routes(routes!(hook::hook_rotate_key))
+        .routes(routes!(point::point_list))
         .routes(routes!(app::app_list))
         .routes(routes!(app::app_get))
         .routes(routes!(release::release_list))

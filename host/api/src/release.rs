@@ -53,6 +53,16 @@ pub(crate) struct ReleaseView {
     config: BTreeMap<String, ConfigKeyView>,
     /// Limits that it asks for.
     limits: BTreeMap<String, u64>,
+    /// Extension points that it offers, by name.
+    extension_points: BTreeMap<String, ExtensionPointView>,
+    /// Interfaces of other apps' extension points that it fills, each with what it does there.
+    implements: BTreeMap<String, String>,
+    /// Apps of the same instance that it needs, each with the reason.
+    dependencies: BTreeMap<String, String>,
+    /// Interfaces of other apps of the same instance that it calls, each with the reason.
+    calls: BTreeMap<String, String>,
+    /// Interfaces that it exports for the calls of other apps, each with what it does.
+    services: BTreeMap<String, String>,
     /// `published`, `deprecated` or `yanked`.
     state: String,
     /// Why it is deprecated or yanked.
@@ -68,6 +78,17 @@ pub(crate) struct ConfigKeyView {
     /// The value where an install sets none.
     default: String,
     /// What it does.
+    description: String,
+}
+
+/// An extension point of an app.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExtensionPointView {
+    /// The interface that the app imports and extensions export.
+    interface: String,
+    /// `guard`, `decide`, `transform` or `observe`.
+    kind: &'static str,
+    /// What it decides or tells.
     description: String,
 }
 
@@ -113,6 +134,15 @@ impl From<Release> for ReleaseView {
             (name, view)
         });
         let limits = manifest.limits.into_iter();
+        let points = manifest.extension_points.into_iter().map(|(name, point)| {
+            let view = ExtensionPointView {
+                interface: point.interface.to_string(),
+                kind: point.kind.name(),
+                description: point.description,
+            };
+            (name.to_string(), view)
+        });
+        let implements = manifest.extension.map(|extension| extension.implements);
         Self {
             id: release.id.to_string(),
             app: release.app.to_string(),
@@ -130,11 +160,21 @@ impl From<Release> for ReleaseView {
             limits: limits
                 .map(|(limit, value)| (limit.to_string(), value))
                 .collect(),
+            extension_points: points.collect(),
+            implements: texts(implements.unwrap_or_default()),
+            dependencies: texts(manifest.dependencies),
+            calls: texts(manifest.calls),
+            services: texts(manifest.services),
             state: release.state.to_string(),
             state_reason: release.state_reason,
             created_at: release.created_at.to_string(),
         }
     }
+}
+
+fn texts<K: ToString>(map: BTreeMap<K, String>) -> BTreeMap<String, String> {
+    let texts = map.into_iter();
+    texts.map(|(key, text)| (key.to_string(), text)).collect()
 }
 
 /// Publish a release

@@ -8,13 +8,17 @@ mod support;
 use std::{collections::BTreeSet, path::Path};
 
 use axum::body::Body;
-use cloudware_control::{Call, Install, PageRequest, StopQuery, install, stop, tenant, token};
-use cloudware_types::{Class, Dimension, Stop, StopCause, StopRecord};
+use cloudware_control::{
+    Call, HookFields, HookNew, Install, PageRequest, StopQuery,
+    hook::{self, TargetNew},
+    install, stop, tenant, token,
+};
+use cloudware_types::{Class, Dimension, HookMode, Stop, StopCause, StopRecord};
 use http::{Method, Request, header};
 use serde_json::Value;
 use support::{
     Answer, Server,
-    plane::{HELLO, Package, STOCK, World},
+    plane::{FEFO, HELLO, Package, STOCK, STORE, World},
     request,
 };
 use tempfile::TempDir;
@@ -73,6 +77,13 @@ POST   {A}/upgrade            | {M}/installs/stock/upgrade           | {"version
 POST   {A}/rollback           | {M}/installs/stock/rollback          | -                              | 401 404 200 404 404 200
 GET    {A}/quota              | {M}/installs/stock/quota             | -                              | 401 404 200 404 404 200
 PATCH  {A}/quota              | {M}/installs/stock/quota             | {"fuel":1000}                  | 401 404 403 404 404 200
+POST   {I}/hooks              | {M}/hooks                            | {W}                            | 401 404 201 404 404 201
+GET    {I}/hooks              | {M}/hooks                            | -                              | 401 404 200 404 404 200
+GET    {H}                    | {M}/hooks/store.allocation.fefo      | -                              | 401 404 200 404 404 200
+PATCH  {H}                    | {M}/hooks/store.allocation.fefo      | {"enabled":false}              | 401 404 200 404 404 200
+DELETE {H}                    | {M}/hooks/store.allocation.fefo      | -                              | 401 404 200 404 404 200
+POST   {H}/rotate-key         | {M}/hooks/store.allocation.desk/rotate-key | -                        | 401 404 200 404 404 200
+GET    {I}/points             | {M}/points                           | -                              | 401 404 200 404 404 200
 GET    /apps                  | /apps                                | -                              | 401 200 200 200 200 200
 GET    /apps/{app}            | /apps/stock                          | -                              | 401 200 200 404 200 200
 GET    /apps/{app}/releases   | /apps/stock/releases                 | -                              | 401 200 200 404 200 200
@@ -91,8 +102,13 @@ DELETE /tokens/{token}        | /tokens/{K}                          | -        
 "#;
 
 /// What stands for what in [`TABLE`].
-const ABBREVIATIONS: [(&str, &str); 5] = [
+const ABBREVIATIONS: [(&str, &str); 7] = [
+    (
+        "{W}",
+        r#"{"app":"store","point":"allocation","webhook":{"name":"erp","url":"https://erp.example.com/"}}"#,
+    ),
     ("{A}", "{I}/installs/{app}"),
+    ("{H}", "{I}/hooks/{hook}"),
     ("{I}", "{T}/instances/{instance}"),
     ("{T}", "/tenants/{tenant}"),
     ("{R}", "/apps/{app}/releases/{version}"),
@@ -129,7 +145,7 @@ fn case(line: &'static str) -> Case {
         path: full(columns[1]),
         body: match columns[2] {
             "-" => Value::Null,
-            json => serde_json::from_str(json).unwrap(),
+            json => serde_json::from_str(&full(json)).unwrap(),
         },
         statuses: columns[3]
             .split(' ')
@@ -168,11 +184,17 @@ impl Template {
             schema: 2,
             ..STOCK
         };
-        for package in [STOCK, newer, HELLO] {
+        for package in [STOCK, newer, HELLO, STORE, FEFO] {
             world.push(&northwind, &package).await.unwrap();
         }
         let install = world.enable(&acme, "acme", "stock", "1.0.0").await.unwrap();
         install::upgrade(&world.control, &acme, ("acme", "main"), "stock", None)
+            .await
+            .unwrap();
+        for app in ["store", "fefo"] {
+            world.enable(&acme, "acme", app, "1.0.0").await.unwrap();
+        }
+        hook::add(&world.control, &acme, ("acme", "main"), webhook())
             .await
             .unwrap();
         world.plane.stop(stop_of(&world, &install).await);
@@ -288,6 +310,23 @@ fn check_secrecy(caller: &str, path: &str, answer: &Answer) {
     for name in hidden {
         let shown = answer.status == 200 && answer.text.contains(name);
         assert!(!shown, "{path} shows {name} to {caller}: {answer:?}");
+    }
+}
+
+/// A hook of acme's that calls an endpoint.
+fn webhook() -> HookNew {
+    HookNew {
+        app: "store".parse().unwrap(),
+        point: "allocation".parse().unwrap(),
+        target: TargetNew::Webhook {
+            name: "desk".parse().unwrap(),
+            url: "https://desk.example.com/".to_owned(),
+            payload_version: None,
+        },
+        position: None,
+        is_enabled: true,
+        mode: HookMode::Active,
+        fields: HookFields::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
+use cloudware_control::PlainWebhooks;
 use cloudware_engine::EngineConfig;
 use cloudware_gateway::GatewayConfig;
 use cloudware_instance_db::Config as DatabaseConfig;
@@ -44,6 +45,27 @@ pub(crate) struct Config {
     pub(crate) database: DatabaseConfig,
     /// The gateway.
     pub(crate) gateway: GatewayConfig,
+    /// Hooks.
+    pub(crate) hooks: HooksConfig,
+}
+
+/// What an operator can set about hooks. Unknown keys are errors.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HooksConfig {
+    /// Whether webhooks may be called by plain `http`, too. What is sent can be read, and what is answered
+    /// replaced, by anybody on the way.
+    pub(crate) plain_webhooks: bool,
+}
+
+impl HooksConfig {
+    /// As the control plane takes it.
+    pub(crate) fn webhooks(self) -> PlainWebhooks {
+        match self.plain_webhooks {
+            true => PlainWebhooks::Allowed,
+            false => PlainWebhooks::Refused,
+        }
+    }
 }
 
 /// How log lines look.
@@ -67,6 +89,7 @@ impl Default for Config {
             engine: EngineConfig::default(),
             database: DatabaseConfig::default(),
             gateway: GatewayConfig::default(),
+            hooks: HooksConfig::default(),
         }
     }
 }

@@ -157,6 +157,7 @@ impl Platform {
             packages,
             interfaces: host_interfaces(),
             data_plane: Arc::clone(&plane) as Arc<dyn DataPlane>,
+            webhooks: config.hooks.webhooks(),
         }));
         let desired = control.start().await?;
         let burned = plane.ledger.fuel_since(today()).await?;

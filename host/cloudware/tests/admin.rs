@@ -370,6 +370,18 @@ async fn a_command_line_that_makes_no_sense_is_refused_before_anything_is_sent()
             "cannot be used with",
         ),
         ("usage show acme --step year", "year"),
+        (
+            "hook show acme/main stock/allocation",
+            "write app, point and hook",
+        ),
+        (
+            "hook set acme/main a/b/c --on-failure ignore",
+            "use one of refuse, skip",
+        ),
+        ("hook set acme/main a/b/c --deadline soon", "not a quantity"),
+        ("hook add acme/main stock/allocation", "--extension"),
+        ("hook add acme/main stock/allocation --webhook erp", "--url"),
+        ("point show acme/main stock", "write app and point"),
     ] {
         cli.run(line).await.refused(2, &[word]);
     }

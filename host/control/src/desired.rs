@@ -1,24 +1,27 @@
 //! Desired state: everything that the data plane must know to serve, put together from a handful of
 //! queries however many instances there are.
 
+mod connections;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, HttpRoute, InstanceId, Limit, Limits, OtherPlans, Plans,
-    ReleaseId, Reuse, YankedInstall,
+    DesiredCall, DesiredInstall, DesiredInstance, HttpRoute, InstallId, InstanceId, Limit, Limits,
+    OtherPlans, Plans, ReleaseId, YankedInstall,
 };
 
 use crate::{
     Control, Error, quota,
     store::{
         self,
-        desired::{InstallRow, InstanceRow, ReleaseRow},
+        desired::{HookRow, InstallRow, InstanceRow, ReleaseRow},
         quota::QuotaRow,
     },
 };
+use connections::Texts;
 
 /// Every instance as it should be served.
 pub(crate) async fn all(control: &Control) -> Result<Vec<DesiredInstance>, Error> {
@@ -42,6 +45,7 @@ async fn read(control: &Control, only: Option<InstanceId>) -> Result<Vec<Desired
     let instances = store::desired::instances(&mut db, only).await?;
     let installs = store::desired::installs(&mut db, only).await?;
     let releases = store::desired::releases(&mut db, only).await?;
+    let hooks = store::desired::hooks(&mut db, only).await?;
     let quotas = match (only, instances.first()) {
         (None, _) => store::quota::list(&mut db).await?,
         (Some(_), Some(instance)) => {
@@ -58,7 +62,8 @@ async fn read(control: &Control, only: Option<InstanceId>) -> Result<Vec<Desired
     };
     db.commit().await.map_err(store::StoreError::from)?;
     let plans = Arc::clone(&control.plans);
-    Ok(Assembly::new(plans, installs, releases, quotas).assemble(instances))
+    let assembly = Assembly::new(plans, installs, releases, quotas).with_hooks(hooks);
+    Ok(assembly.assemble(instances))
 }
 
 /// The parts by what they belong to.
@@ -67,6 +72,9 @@ struct Assembly {
     installs: HashMap<InstanceId, Vec<InstallRow>>,
     releases: HashMap<ReleaseId, ReleaseRow>,
     quotas: HashMap<String, Vec<QuotaRow>>,
+    /// By the install whose app asks, in the order of their positions.
+    hooks: HashMap<InstallId, Vec<HookRow>>,
+    texts: Texts,
     /// Equal limits are held once: most installs have the same.
     limits: HashMap<Vec<u64>, Arc<Limits>>,
     /// The limits that are set above plans, for most installs none.
@@ -86,6 +94,8 @@ impl Assembly {
             installs: HashMap::new(),
             releases: releases.into_iter().map(|row| (row.id, row)).collect(),
             quotas: HashMap::new(),
+            hooks: HashMap::new(),
+            texts: Texts::default(),
             limits: HashMap::new(),
             above_plans: HashMap::new(),
             configs: HashMap::new(),
@@ -101,6 +111,13 @@ impl Assembly {
                 .push(row);
         }
         assembly
+    }
+
+    fn with_hooks(mut self, hooks: Vec<HookRow>) -> Self {
+        for row in hooks {
+            self.hooks.entry(row.app_install).or_default().push(row);
+        }
+        self
     }
 
     fn assemble(mut self, instances: Vec<InstanceRow>) -> Vec<DesiredInstance> {
@@ -121,12 +138,18 @@ impl Assembly {
         if unavailable.is_some() {
             enabled.clear();
         }
+        let limits_of_installs = self.limits_of_installs(&row, &enabled);
+        let mut calls = self.calls(&enabled);
         let (mut installs, mut yanked) = (Vec::new(), Vec::new());
         for install in enabled {
-            // A yanked release never starts.
+            // A yanked release never starts. Hooks and calls that lead to it stay: whoever asks is told that it is
+            // not there, and a guard that refuses when it fails goes on refusing.
             match self.yanked(&install) {
                 Some(install) => yanked.push(install),
-                None => installs.extend(self.install(&row, install)),
+                None => {
+                    let calls = calls.remove(&install.id).unwrap_or_default();
+                    installs.extend(self.install(&row, install, calls, &limits_of_installs));
+                }
             }
         }
         DesiredInstance {
@@ -153,9 +176,41 @@ impl Assembly {
         })
     }
 
-    fn install(&mut self, instance: &InstanceRow, row: InstallRow) -> Option<DesiredInstall> {
-        let limits = self.limits_of_install(instance, &row);
-        let limits = self.shared_limits(limits);
+    /// The limits of every enabled install of an instance.
+    fn limits_of_installs(
+        &mut self,
+        instance: &InstanceRow,
+        enabled: &[InstallRow],
+    ) -> HashMap<InstallId, Arc<Limits>> {
+        let mut limits = HashMap::with_capacity(enabled.len());
+        for row in enabled {
+            let own = self.limits_of_install(instance, row);
+            limits.insert(row.id, self.shared_limits(own));
+        }
+        limits
+    }
+
+    /// Who answers the calls of every enabled install of an instance, for those that call.
+    fn calls(&self, enabled: &[InstallRow]) -> HashMap<InstallId, Vec<DesiredCall>> {
+        let manifests = enabled.iter().filter_map(|row| {
+            let release = self.releases.get(&row.release)?;
+            Some((row.id, &release.manifest))
+        });
+        let callers = manifests
+            .clone()
+            .filter(|(_, manifest)| !manifest.calls.is_empty());
+        callers
+            .map(|caller| (caller.0, connections::calls(caller, manifests.clone())))
+            .collect()
+    }
+
+    fn install(
+        &mut self,
+        instance: &InstanceRow,
+        row: InstallRow,
+        calls: Vec<DesiredCall>,
+        limits: &HashMap<InstallId, Arc<Limits>>,
+    ) -> Option<DesiredInstall> {
         let other_plans = self.other_plans(instance, &row);
         let release = self.releases.get(&row.release)?;
         let manifest = &release.manifest;
@@ -174,6 +229,8 @@ impl Assembly {
                 shared
             }
         };
+        let hooks = self.hooks.remove(&row.id).unwrap_or_default();
+        let offered = &manifest.extension_points;
         Some(DesiredInstall {
             id: row.id,
             app: row.app,
@@ -181,17 +238,14 @@ impl Assembly {
             version: release.version.clone(),
             component: release.component,
             http: row.mount.map(|mount| HttpRoute { mount }),
-            reuse: manifest
-                .http
-                .as_ref()
-                .map_or(Reuse::Fresh, |http| http.reuse),
-            points: Vec::new(),
-            calls: Vec::new(),
-            dependencies: Vec::new(),
+            reuse: connections::reuse(manifest),
+            points: connections::points(offered, hooks, limits, &mut self.texts),
+            calls,
+            dependencies: manifest.dependencies.keys().cloned().collect(),
             grants: row.grants,
             config,
             database_namespace: manifest.database.as_ref().map(|db| db.namespace.clone()),
-            limits,
+            limits: Arc::clone(limits.get(&row.id)?),
             other_plans,
         })
     }

@@ -2,6 +2,7 @@
 //! capabilities that the tenant consented to.
 
 mod change;
+mod connect;
 mod enable;
 mod plan;
 mod repair;
@@ -17,7 +18,7 @@ use semver::Version;
 use serde_json::{Value, json};
 
 use crate::{
-    Call, Control, Error, Page, PageRequest, ReleaseState, Timestamp,
+    Call, Control, Error, Hook, Page, PageRequest, ReleaseState, Timestamp,
     audit::Draft,
     instance,
     limits::NAME_BYTES_MAX,
@@ -105,6 +106,17 @@ pub struct Install {
     pub revision: u64,
 }
 
+/// What a change of an install came to.
+#[derive(Clone, Debug)]
+pub struct InstallChanged {
+    /// The install.
+    pub install: Install,
+    /// Hooks that were registered with it.
+    pub hooks: Vec<Hook>,
+    /// What is worth knowing, for people.
+    pub notes: Vec<String>,
+}
+
 impl Install {
     /// The name as people write it, `tenant/instance/app`.
     #[must_use]
@@ -155,11 +167,12 @@ pub async fn get(
     find_in(&mut db, instance.id, app).await
 }
 
-/// Stops serving an install; its data, configuration and quotas stay for when it is enabled again.
+/// Stops serving an install; its data, configuration, quotas and hooks stay for when it is enabled again. Hooks on
+/// its points and hooks that call it are not called meanwhile.
 ///
 /// # Errors
-/// [`Error::Conflict`] if it is disabled already or in change; [`Error::NotFound`];
-/// [`Error::RevisionChanged`].
+/// [`Error::Conflict`] if it is disabled already or in change, or other apps need it (`needed-by`);
+/// [`Error::NotFound`]; [`Error::RevisionChanged`].
 pub async fn disable(
     control: &Control,
     call: &Call,
@@ -179,6 +192,7 @@ pub async fn disable(
             format!("{} is disabled already", install.path()),
         ));
     }
+    connect::refuse_needed(&mut db, &install).await?;
     let before = install.describe();
     install.state = InstallState::Disabled;
     save(&mut db, call, "install.disable", &mut install, Some(before)).await?;

@@ -79,3 +79,25 @@ pub const PLANS_MAX: i64 = 1_000;
 /// Instances that one change hands to the data plane at the same time. More than the connections that
 /// read the control database, so that none of them rests; few enough to leave some to other callers.
 pub const APPLIES_AT_ONCE_MAX: usize = 8;
+
+/// Hooks of one instance, on all its extension points together. They are held in memory for every instance that
+/// is served, and each point asks its hooks one after the other.
+pub const HOOKS_PER_INSTANCE_MAX: usize = 200;
+
+/// Bytes by which a hook is named in a path: app, point and its own name, with a dot between each two.
+pub const HOOK_NAME_BYTES_MAX: usize = 92;
+
+/// Milliseconds that a hook may be given. Somebody waits for the answer; the limit `hook-deadline` bounds an
+/// extension further.
+pub const HOOK_DEADLINE_MS_MAX: u64 = 60_000;
+
+/// Milliseconds that a webhook has where nobody chose. The deadline of a point is made for components on the same
+/// machine; a request over the Internet with a new connection needs several round trips.
+pub const WEBHOOK_DEADLINE_MS_DEFAULT: u64 = 2_000;
+
+/// Bytes of a webhook's URL. What browsers and proxies pass on everywhere.
+pub const WEBHOOK_URL_BYTES_MAX: usize = 2_000;
+
+/// Keys of a webhook that are valid at the same time: the new one and the one before, so that an endpoint can change
+/// over while it is called.
+pub const WEBHOOK_KEYS_MAX: usize = 2;

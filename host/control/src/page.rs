@@ -64,6 +64,28 @@ impl PageRequest {
         }
     }
 
+    /// A page of a whole list that is short enough to be read at once, in whatever order it has.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if what the cursor names is not in the list any more.
+    pub(crate) fn page_of<T>(
+        &self,
+        mut list: Vec<T>,
+        cursor: impl Fn(&T) -> String,
+    ) -> Result<Page<T>, Error> {
+        if !self.after.is_empty() {
+            let last = list.iter().position(|item| cursor(item) == self.after);
+            let last = last.ok_or_else(|| {
+                Error::invalid(
+                    "after",
+                    "is not in the list any more: read it from its beginning",
+                )
+            })?;
+            drop(list.drain(..=last));
+        }
+        Ok(self.page(list, cursor))
+    }
+
     /// Makes a page of up to [`Self::rows`] rows.
     pub(crate) fn page<T>(&self, mut rows: Vec<T>, cursor: impl Fn(&T) -> String) -> Page<T> {
         let limit = self.limit as usize;

@@ -2,8 +2,10 @@
 //! and try its migrations, keeps the bytes, and only then makes it visible.
 
 mod push;
+mod shapes;
 
 pub use push::{Pushed, may_push, push};
+pub(crate) use shapes::Shapes;
 
 use std::{fmt, str::FromStr};
 

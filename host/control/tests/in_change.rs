@@ -6,7 +6,7 @@
 mod support;
 
 use cloudware_control::{
-    Call, Error, Install, InstallState, QuotaChange, QuotaTarget, install, instance, quota,
+    Call, Error, InstallChanged, InstallState, QuotaChange, QuotaTarget, install, instance, quota,
     release, tenant,
 };
 use cloudware_types::{Dimension::Fuel, InstanceId};
@@ -34,7 +34,7 @@ async fn world() -> (World, Call, InstanceId) {
     (world, acme, id)
 }
 
-fn begin_upgrade(world: &World, call: &Call) -> JoinHandle<Result<Install, Error>> {
+fn begin_upgrade(world: &World, call: &Call) -> JoinHandle<Result<InstallChanged, Error>> {
     let (control, call) = (world.control.clone(), call.clone());
     tokio::spawn(async move { install::upgrade(&control, &call, MAIN, "stock", None).await })
 }
@@ -83,7 +83,10 @@ async fn quotas_hold_while_tables_are_migrated() {
     );
     assert!(!upgrade.is_finished());
     gate.open();
-    assert_eq!(upgrade.await.unwrap().unwrap().version.to_string(), "1.1.0");
+    assert_eq!(
+        upgrade.await.unwrap().unwrap().install.version.to_string(),
+        "1.1.0"
+    );
     assert_eq!(served(&world, id), ["hello 1.0.0", "stock 1.1.0"]);
     assert_eq!(world.plane.served(id).installs[1].limits.get(Fuel), 7);
 }

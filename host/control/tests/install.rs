@@ -98,9 +98,9 @@ async fn configuration_and_mounts_are_checked() {
         let outcome = enable(&[], Some(mount)).await;
         assert!(matches!(outcome, Err(Error::Invalid { .. })), "{mount}");
     }
-    let install = enable(&[("currency", "CHF")], Some("/")).await.unwrap();
+    let changed = enable(&[("currency", "CHF")], Some("/")).await.unwrap();
     assert_eq!(
-        install.version.to_string(),
+        changed.install.version.to_string(),
         "1.0.0",
         "the version that it had"
     );
@@ -146,7 +146,7 @@ async fn an_upgrade_goes_up_and_back() {
         .unwrap();
     assert_eq!(
         (
-            up.version.to_string().as_str(),
+            up.install.version.to_string().as_str(),
             world.plane.schema(id, "stock")
         ),
         ("1.1.0", 2)
@@ -159,7 +159,7 @@ async fn an_upgrade_goes_up_and_back() {
         .unwrap();
     assert_eq!(
         (
-            back.version.to_string().as_str(),
+            back.install.version.to_string().as_str(),
             world.plane.schema(id, "stock")
         ),
         ("1.0.0", 1)

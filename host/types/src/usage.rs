@@ -60,6 +60,8 @@ meters! {
     SqlRowsWritten "sql-rows-written" sum: "Rows inserted, updated or deleted by SQL.";
     SqlNanoseconds "sql-ns" sum: "Nanoseconds that the database worked.";
     KvOperations "kv-operations" sum: "Key-value operations.";
+    HookCalls "hook-calls" sum: "Calls of an install's functions as a hook.";
+    HookFailures "hook-failures" sum: "Calls of an install's functions as a hook that failed.";
 }
 
 /// A reading of every meter.

@@ -100,6 +100,7 @@ const DETAILS: &[Column] = &[
         Some(config) if !config.is_empty() => text(&v["config"]),
         _ => String::new(),
     }),
+    Column::left("HOOKED ON", |v| hooks(&v["hooks"])),
     Column::left("SINCE", |v| time(&v["created_at"])),
 ];
 
@@ -134,7 +135,11 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             client.post(&format!("{path}/upgrade"), &body).await?
         }
     };
-    print::item(client, &answer, DETAILS)
+    print::item(client, &answer, DETAILS)?;
+    for note in answer["notes"].as_array().into_iter().flatten() {
+        print::note(&print::clean(&format!("note: {}", text(note))))?;
+    }
+    Ok(())
 }
 
 async fn verb(client: &Client, place: Place, verb: &str) -> Result<serde_json::Value> {
@@ -158,6 +163,18 @@ fn pair(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE".to_owned()),
     }
+}
+
+/// Hooks that were registered with a change, as `app/point/name`.
+fn hooks(list: &serde_json::Value) -> String {
+    let hooks = list.as_array().into_iter().flatten();
+    let hooks: Vec<_> = hooks
+        .map(|v| {
+            let part = |name: &str| text(&v[name]);
+            format!("{}/{}/{}", part("app"), part("point"), part("name"))
+        })
+        .collect();
+    hooks.join(", ")
 }
 
 fn words(list: &serde_json::Value) -> String {

@@ -4,10 +4,12 @@
 mod app;
 mod audit;
 mod event;
+mod hook;
 mod install;
 mod instance;
 mod limits;
 mod plan;
+mod point;
 mod print;
 mod provider;
 mod quota;
@@ -42,6 +44,12 @@ pub(crate) enum Command {
     /// Apps enabled in instances.
     #[command(subcommand)]
     Install(install::Command),
+    /// What fills the extension points of apps: extensions and webhooks.
+    #[command(subcommand)]
+    Hook(hook::Command),
+    /// Extension points: where apps ask others.
+    #[command(subcommand)]
+    Point(point::Command),
     /// The catalog of apps.
     #[command(subcommand)]
     App(app::Command),
@@ -90,6 +98,8 @@ pub(crate) async fn run(command: Command, client: &Client) -> Result<()> {
         Command::Tenant(command) => tenant::run(command, client).await,
         Command::Instance(command) => instance::run(command, client).await,
         Command::Install(command) => install::run(command, client).await,
+        Command::Hook(command) => hook::run(command, client).await,
+        Command::Point(command) => point::run(command, client).await,
         Command::App(command) => app::run(command, client).await,
         Command::Release(command) => release::run(command, client).await,
         Command::Quota(command) => quota::run(command, client).await,

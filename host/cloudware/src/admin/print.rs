@@ -190,7 +190,7 @@ fn line(cells: &[String], columns: &[Column], widths: &[usize]) -> String {
 }
 
 /// Texts come from strangers; a terminal would obey their control characters.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().map(visible).collect()
 }

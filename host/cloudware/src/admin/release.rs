@@ -65,6 +65,11 @@ const DETAILS: &[Column] = &[
     Column::left("MOUNT", |v| text(&v["mount"])),
     Column::left("SCHEMA", |v| text(&v["schema"])),
     Column::left("CAPABILITIES", |v| asked(&v["capabilities"])),
+    Column::left("OFFERS", |v| points(&v["extension_points"])),
+    Column::left("IMPLEMENTS", |v| asked(&v["implements"])),
+    Column::left("NEEDS", |v| asked(&v["dependencies"])),
+    Column::left("CALLS", |v| asked(&v["calls"])),
+    Column::left("SERVES", |v| asked(&v["services"])),
     Column::left("CONFIG", |v| keys(&v["config"])),
     Column::left("SIZE", |v| bytes(&v["size_bytes"])),
     Column::left("DIGEST", |v| text(&v["digest"])),
@@ -103,8 +108,18 @@ fn path(release: &AppAt) -> Result<String> {
     }
 }
 
-fn asked(capabilities: &serde_json::Value) -> String {
-    let asked = capabilities.as_object().into_iter().flatten();
+/// Extension points with their kinds.
+fn points(points: &serde_json::Value) -> String {
+    let points = points.as_object().into_iter().flatten();
+    let points: Vec<_> = points
+        .map(|(name, point)| format!("{name} ({})", text(&point["kind"])))
+        .collect();
+    points.join(", ")
+}
+
+/// What is asked for or offered, each with its reason.
+fn asked(texts: &serde_json::Value) -> String {
+    let asked = texts.as_object().into_iter().flatten();
     let asked: Vec<_> = asked
         .map(|(name, reason)| format!("{name} ({})", text(reason)))
         .collect();

@@ -1,5 +1,6 @@
 //! Targets: what a command is about, as people write it: `acme`, `acme/main`,
-//! `acme/main/inventory-stock`, each part a name or an id; and for quotas also `plan/pro`.
+//! `acme/main/inventory-stock`, each part a name or an id; for quotas also `plan/pro`, and within an instance
+//! extension points and hooks.
 
 use std::str::FromStr;
 
@@ -37,6 +38,24 @@ pub(crate) struct InstanceTarget {
 pub(crate) struct AppAt {
     pub(crate) app: String,
     pub(crate) version: Option<String>,
+}
+
+/// An extension point, `inventory-stock/allocation`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PointName {
+    pub(crate) app: String,
+    pub(crate) point: String,
+}
+
+/// A hook: its id, or app, point and name, `inventory-stock/allocation/ext-fefo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HookName(Vec<String>);
+
+impl HookName {
+    /// The hook in a path of the API. What has slashes for people has dots there, because it is one segment.
+    pub(crate) fn segment(&self) -> String {
+        self.0.join(".")
+    }
 }
 
 impl Target {
@@ -149,6 +168,35 @@ impl FromStr for InstanceTarget {
     }
 }
 
+impl FromStr for PointName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (app, point) = text
+            .split_once('/')
+            .ok_or("write app and point, such as inventory-stock/allocation")?;
+        Ok(Self {
+            app: name(app)?,
+            point: name(point)?,
+        })
+    }
+}
+
+impl FromStr for HookName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<_> = text.split('/').map(name).collect::<Result<_, _>>()?;
+        match parts.len() {
+            1 | 3 => Ok(Self(parts)),
+            _ => Err(
+                "write app, point and hook, such as inventory-stock/allocation/ext-fefo, or an id"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
 impl FromStr for AppAt {
     type Err = String;
 
@@ -223,6 +271,28 @@ mod tests {
         for text in ["plan", "plan/", "plan/pro/x", "plan/..", "plan/Pro"] {
             assert!(path(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn hooks_have_ids_or_names_of_three_parts() {
+        let segment = |text: &str| text.parse::<HookName>().map(|name| name.segment());
+        assert_eq!(
+            segment("stock/allocation/ext-fefo").unwrap(),
+            "stock.allocation.ext-fefo"
+        );
+        assert_eq!(segment("hok_0192f0").unwrap(), "hok_0192f0");
+        for text in [
+            "",
+            "stock/allocation",
+            "a/b/c/d",
+            "a/../c",
+            "a/b/c.d",
+            "a//c",
+        ] {
+            assert!(segment(text).is_err(), "{text}");
+        }
+        assert!("stock".parse::<PointName>().is_err());
+        assert!("stock/a/b".parse::<PointName>().is_err());
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Step {
 
 const FROM: Column = Column::left("FROM", |v| time(&v["from"]));
 
-const COLUMNS: [Column; 16] = [
+const COLUMNS: [Column; 18] = [
     Column::left("TENANT", |v| text(&v["tenant"])),
     Column::left("INSTANCE", |v| text(&v["instance"])),
     Column::left("APP", |v| text(&v["app"])),
@@ -77,6 +77,8 @@ const COLUMNS: [Column; 16] = [
     Column::right("SQL TIME", |v| nanoseconds(meter(v, "sql-ns"))),
     Column::right("ROWS READ", |v| number(meter(v, "sql-rows-read"))),
     Column::right("WRITTEN", |v| number(meter(v, "sql-rows-written"))),
+    Column::right("HOOK CALLS", |v| number(meter(v, "hook-calls"))),
+    Column::right("FAILED", |v| number(meter(v, "hook-failures"))),
 ];
 
 pub(super) async fn run(command: Command, client: &Client) -> Result<()> {

@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use cloudware_control::{
     ApplyError, Call, Config, Control, DataPlane, EnableRequest, InstanceLoad, InstanceNew,
-    MigrateError, PackageStore, PrepareError, ReleaseToPrepare, Store, install, instance,
+    MigrateError, PackageStore, PlainWebhooks, PrepareError, ReleaseToPrepare, Store, install,
+    instance,
 };
 use cloudware_types::{DesiredInstance, InstanceId, Migration, Slug};
 
@@ -37,6 +38,7 @@ impl Offline {
             packages: PackageStore::open(data.join(PACKAGES))?,
             interfaces: up::host_interfaces(),
             data_plane: Arc::new(Nothing),
+            webhooks: PlainWebhooks::Refused,
         });
         Ok(Self { control, store })
     }

@@ -8,18 +8,19 @@ use cloudware_types::Migration;
 use semver::Version;
 
 use super::{
-    Install, InstallState,
+    Install, InstallChanged, InstallState,
+    connect::connections,
     enable::label,
     find_in,
     plan::{check_collisions, refuse_yanked, set_release},
     save,
 };
 use crate::{
-    Call, Control, Error, Release,
+    Call, Control, Error, Hook, Release,
     control::InstanceLock,
-    instance,
+    hook, instance,
     release::without_down,
-    store::{self, StoreError},
+    store::{self, Connection, StoreError},
 };
 
 /// Moves an enabled install to another version, newer or older. Invocations that run end on the
@@ -27,15 +28,16 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::NotFound`] for install or version; [`Error::Conflict`] if it is disabled, in change or at
-/// this version already, the release is yanked, or its tables cannot go back; [`Error::Migration`],
-/// [`Error::TakenBack`] with everything as before; [`Error::RevisionChanged`].
+/// this version already, the release is yanked, its tables cannot go back, it or other apps would miss what they
+/// need, or hooks would not fit any more (`point-mismatch`); [`Error::Migration`], [`Error::TakenBack`] with
+/// everything as before; [`Error::RevisionChanged`].
 pub async fn upgrade(
     control: &Control,
     call: &Call,
     place: (&str, &str),
     app: &str,
     version: Option<Version>,
-) -> Result<Install, Error> {
+) -> Result<InstallChanged, Error> {
     change(control, call, place, app, Aim::Version(version)).await
 }
 
@@ -48,7 +50,7 @@ pub async fn rollback(
     call: &Call,
     place: (&str, &str),
     app: &str,
-) -> Result<Install, Error> {
+) -> Result<InstallChanged, Error> {
     change(control, call, place, app, Aim::Previous).await
 }
 
@@ -81,7 +83,7 @@ async fn change(
     (tenant, name): (&str, &str),
     app: &str,
     aim: Aim,
-) -> Result<Install, Error> {
+) -> Result<InstallChanged, Error> {
     let found = super::get(control, call, (tenant, name), app).await?;
     let _mark = control.mark_install((found.instance_id, found.app_id), || found.path())?;
     let _turn = control.install_turn(found.instance_id).await;
@@ -105,6 +107,7 @@ async fn change(
     let mut others = store::install::of_instance(&mut db, instance.id).await?;
     others.retain(|other| other.id != old.id);
     check_collisions(&others, new.mount.as_deref(), to.namespace())?;
+    connections(&mut db, &new, &to).await?;
     let ahead = if from.schema() > to.schema() {
         &from
     } else {
@@ -138,7 +141,7 @@ async fn change(
 
 /// The release that is installed and the one that is aimed at.
 async fn releases(
-    db: &mut store::Connection,
+    db: &mut Connection,
     install: &Install,
     aim: Aim,
 ) -> Result<(Release, Release), Error> {
@@ -255,10 +258,10 @@ impl Change<'_> {
     }
 
     /// Tables first, then the release. If the release is not taken over, the tables go back.
-    async fn up(&self) -> Result<Install, Error> {
+    async fn up(&self) -> Result<InstallChanged, Error> {
         self.migrate(&self.to).await?;
         match self.put_into_service().await {
-            Ok(install) => Ok(install),
+            Ok(changed) => Ok(changed),
             Err(error) => {
                 if without_down(&self.migrations, self.to.schema(), self.from.schema()).is_none()
                     && let Err(error) = self.migrate(&self.from).await
@@ -271,13 +274,13 @@ impl Change<'_> {
     }
 
     /// The release first, then the tables. If the tables cannot go back, neither does the release.
-    async fn down(&self) -> Result<Install, Error> {
-        let install = self.put_into_service().await?;
+    async fn down(&self) -> Result<InstallChanged, Error> {
+        let changed = self.put_into_service().await?;
         match self.migrate(&self.to).await {
-            Ok(()) => Ok(install),
+            Ok(()) => Ok(changed),
             Err(error) => {
                 let lock = self.control.lock(self.old.instance_id).await;
-                self.restore(&lock).await;
+                self.restore(&lock, &changed.hooks).await;
                 Err(error)
             }
         }
@@ -297,49 +300,65 @@ impl Change<'_> {
 
     /// The new release, or the old one again where the data plane refuses the new one. Under one lock, so
     /// that nobody else meets the refused state.
-    async fn put_into_service(&self) -> Result<Install, Error> {
+    async fn put_into_service(&self) -> Result<InstallChanged, Error> {
         let lock = self.control.lock(self.old.instance_id).await;
-        match self.switch(&lock, self.action, &self.old, &self.new).await {
+        let changed = self.record().await?;
+        match self.control.apply(&lock).await {
             Err(Error::Apply(source)) => {
-                self.restore(&lock).await;
+                self.restore(&lock, &changed.hooks).await;
                 Err(Error::TakenBack {
                     what: self.to.label(),
                     source,
                 })
             }
-            outcome => outcome,
+            outcome => outcome.map(|()| changed),
         }
     }
 
-    /// Records the install's new state and puts it into service.
+    /// Records the install's new state, with the hooks that come to be by it.
+    async fn record(&self) -> Result<InstallChanged, Error> {
+        let mut db = self.control.store.write().await?;
+        let connections = connections(&mut db, &self.new, &self.to).await?;
+        let install = self
+            .switch(&mut db, self.action, &self.old, &self.new)
+            .await?;
+        let hooks = hook::register(&mut db, self.call, &install, connections.new).await?;
+        db.commit().await.map_err(StoreError::from)?;
+        Ok(InstallChanged {
+            install,
+            hooks,
+            notes: connections.notes,
+        })
+    }
+
+    /// Writes another state of the install, as part of a transaction.
     async fn switch(
         &self,
-        lock: &InstanceLock<'_>,
+        db: &mut Connection,
         action: &str,
         old: &Install,
         new: &Install,
     ) -> Result<Install, Error> {
-        let mut db = self.control.store.write().await?;
         let mut install = new.clone();
-        install.revision = find_in(&mut db, old.instance_id, &old.id.to_string())
+        install.revision = find_in(db, old.instance_id, &old.id.to_string())
             .await?
             .revision;
-        save(
-            &mut db,
-            self.call,
-            action,
-            &mut install,
-            Some(old.describe()),
-        )
-        .await?;
-        db.commit().await.map_err(StoreError::from)?;
-        self.control.apply(lock).await?;
+        let before = Some(old.describe());
+        save(db, self.call, action, &mut install, before).await?;
         Ok(install)
     }
 
-    async fn restore(&self, lock: &InstanceLock<'_>) {
+    /// Puts the release before into service again, without the hooks that came with the new one.
+    async fn restore(&self, lock: &InstanceLock<'_>, hooks: &[Hook]) {
         let action = format!("{}-failed", self.action);
-        if let Err(error) = self.switch(lock, &action, &self.new, &self.old).await {
+        let restored = async {
+            let mut db = self.control.store.write().await?;
+            hook::take_back(&mut db, self.call, hooks).await?;
+            self.switch(&mut db, &action, &self.new, &self.old).await?;
+            db.commit().await.map_err(StoreError::from)?;
+            self.control.apply(lock).await
+        };
+        if let Err(error) = restored.await {
             tracing::error!(install = %self.old.id, %error, "the release before could not be put into service again");
         }
     }

@@ -6,15 +6,16 @@ use cloudware_types::Slug;
 use semver::Version;
 
 use super::{
-    Install, InstallState,
+    Install, InstallChanged, InstallState,
     change::{refuse_one_way, run_migration},
+    connect::connections,
     plan::{Plan, plan},
     save,
 };
 use crate::{
     Call, Control, Error, Release, app,
     control::InstanceLock,
-    instance,
+    hook, instance,
     store::{self, StoreError},
 };
 
@@ -32,19 +33,21 @@ pub struct EnableRequest {
     pub mount: Option<String>,
 }
 
-/// Enables an app: brings its tables to the release's schema, then serves it. By enabling it, the
-/// tenant consents to the capabilities that the release asks for.
+/// Enables an app: brings its tables to the release's schema, registers the hooks that it brings together with what
+/// is enabled already, then serves it. By enabling it, the tenant consents to the capabilities that the release asks
+/// for, and that it fills the extension points that it implements.
 ///
 /// # Errors
 /// [`Error::NotFound`] for instance, app or version; [`Error::Conflict`] if it is enabled already,
-/// or in change, its mount or namespace is taken, or the release is yanked; [`Error::Invalid`] for configuration
-/// and mount; [`Error::Migration`], [`Error::TakenBack`] with everything as before.
+/// or in change, its mount or namespace is taken, the release is yanked, it needs what is not there, or an extension
+/// does not fit a point (`point-mismatch`); [`Error::Invalid`] for configuration and mount; [`Error::Migration`],
+/// [`Error::TakenBack`] with everything as before.
 pub async fn enable(
     control: &Control,
     call: &Call,
     (tenant, name): (&str, &str),
     request: EnableRequest,
-) -> Result<Install, Error> {
+) -> Result<InstallChanged, Error> {
     let instance = instance::get(control, call, tenant, name).await?;
     let mut db = control.store.read().await?;
     let app = app::find(&mut db, call, &request.app).await?;
@@ -65,13 +68,19 @@ pub async fn enable(
 
     let lock = control.lock(instance.id).await;
     let mut db = control.store.write().await?;
+    let connections = connections(&mut db, &install, &release).await?;
     let described = before.as_ref().map(|(install, _)| install.describe());
     save(&mut db, call, "install.enable", &mut install, described).await?;
+    let changed = InstallChanged {
+        hooks: hook::register(&mut db, call, &install, connections.new).await?,
+        install,
+        notes: connections.notes,
+    };
     db.commit().await.map_err(StoreError::from)?;
     if let Err(error) = control.apply(&lock).await {
-        return Err(take_back(control, call, &lock, install, error).await);
+        return Err(take_back(control, call, &lock, changed, error).await);
     }
-    Ok(install)
+    Ok(changed)
 }
 
 /// Tables that a disabled app left behind may be ahead of the release that is enabled now.
@@ -95,20 +104,24 @@ async fn migrate(
     run_migration(control, install, namespace, &migrations, release.schema()).await
 }
 
-/// Disables what could not be put into service. Its tables stay: they are in the state that the
-/// next attempt needs.
+/// Disables what could not be put into service, without the hooks that came with it. Its tables stay: they are in the
+/// state that the next attempt needs.
 async fn take_back(
     control: &Control,
     call: &Call,
     lock: &InstanceLock<'_>,
-    mut install: Install,
+    changed: InstallChanged,
     error: Error,
 ) -> Error {
     let Error::Apply(source) = error else {
         return error;
     };
+    let InstallChanged {
+        mut install, hooks, ..
+    } = changed;
     let undone = async {
         let mut db = control.store.write().await?;
+        hook::take_back(&mut db, call, &hooks).await?;
         let before = install.describe();
         install.state = InstallState::Disabled;
         save(

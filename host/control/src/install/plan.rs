@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use cloudware_types::InstallId;
 use semver::Version;
 
-use super::{EnableRequest, Install, InstallState};
+use super::{EnableRequest, Install, InstallState, connect::connections};
 use crate::{
     App, Call, Error, Instance, Release, ReleaseState, Timestamp, app,
     limits::{
@@ -74,6 +74,7 @@ pub(super) async fn plan(
         None => blank(instance, &release),
     };
     let install = dress(install, &release, mount, request.config)?;
+    connections(db, &install, &release).await?;
     Ok(Plan {
         install,
         release,

@@ -6,7 +6,7 @@ use cloudware_packages::{Manifest, Package, Problem, Verified};
 use cloudware_types::{AppId, Digest, ReleaseId};
 use serde_json::json;
 
-use super::{Release, ReleaseState};
+use super::{Release, ReleaseState, Shapes};
 use crate::{
     App, Call, Control, Error, PrepareError, Provider, ReleaseToPrepare, Timestamp,
     audit::Draft,
@@ -198,12 +198,13 @@ async fn insert(
         component: package.component_digest,
         size_bytes,
         manifest: package.manifest,
-        capabilities: verified.capabilities,
+        capabilities: verified.capabilities.clone(),
         state: ReleaseState::Published,
         state_reason: None,
         created_at: Timestamp::now(),
     };
-    store::release::insert(&mut db, &release, &package.migrations).await?;
+    let shapes = Shapes::of(&verified);
+    store::release::insert(&mut db, &release, &package.migrations, &shapes).await?;
     Draft::new(call, "release.push", release.id, release.label())
         .provider(provider.id)
         .after(json!({

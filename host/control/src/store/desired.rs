@@ -1,11 +1,21 @@
 //! What the data plane must know of instances and their enabled installs, read with one query each.
 
+use std::sync::Arc;
+
 use cloudware_packages::Manifest;
-use cloudware_types::{Digest, InstallId, InstanceId, PlanId, ReleaseId, Slug, TenantId};
+use cloudware_types::{
+    Digest, HookId, HookMode, HookTarget, InstallId, InstanceId, PlanId, ReleaseId, Slug, TenantId,
+    Webhook,
+};
 use semver::Version;
 use sqlx::Row as _;
 
-use super::{Connection, Result, Row, all, json, parsed, parsed_option};
+use super::{
+    Connection, Result, Row, all, damaged,
+    hook::{fields_of, keys_of, payload_version_of},
+    json, parsed, parsed_option,
+};
+use crate::hook::HookFields;
 
 /// One instance with what decides whether it is served.
 pub(crate) struct InstanceRow {
@@ -38,6 +48,18 @@ pub(crate) struct ReleaseRow {
     pub manifest: Manifest,
     pub is_yanked: bool,
     pub state_reason: Option<String>,
+}
+
+/// A hook that is called: it, its app and its extension are enabled.
+pub(crate) struct HookRow {
+    pub id: HookId,
+    /// The install whose app asks.
+    pub app_install: InstallId,
+    pub point: Slug,
+    pub name: Slug,
+    pub target: HookTarget,
+    pub mode: HookMode,
+    pub fields: HookFields,
 }
 
 /// All instances, or one.
@@ -96,6 +118,52 @@ pub(crate) async fn releases(
             is_yanked: row.try_get::<&str, _>("state")? == "yanked",
             state_reason: row.try_get("state_reason")?,
         })
+    })
+}
+
+/// The hooks that are called in all instances, or in one, those of yanked releases included; in the order of their
+/// positions.
+pub(crate) async fn hooks(db: &mut Connection, only: Option<InstanceId>) -> Result<Vec<HookRow>> {
+    let rows = sqlx::query(
+        "SELECT h.* FROM hooks h
+         JOIN installs l ON l.id = h.app_install_id
+         LEFT JOIN installs e ON e.id = h.extension_install_id
+         WHERE h.is_enabled AND l.state = 'enabled' AND COALESCE(e.state, 'enabled') = 'enabled'
+           AND (CAST($1 AS TEXT) IS NULL OR h.instance_id = $1)
+         ORDER BY h.app_install_id, h.point, h.position",
+    )
+    .bind(only.map(|id| id.to_string()))
+    .fetch_all(db)
+    .await?;
+    all(&rows, hook)
+}
+
+fn hook(row: &Row) -> Result<HookRow> {
+    let extension = parsed_option(row, "extension_install_id")?;
+    Ok(HookRow {
+        id: parsed(row, "id")?,
+        app_install: parsed(row, "app_install_id")?,
+        point: parsed(row, "point")?,
+        name: parsed(row, "name")?,
+        target: match extension {
+            Some(install) => HookTarget::Install(install),
+            None => HookTarget::Webhook(Arc::new(webhook(row)?)),
+        },
+        mode: parsed(row, "mode")?,
+        fields: fields_of(row)?,
+    })
+}
+
+fn webhook(row: &Row) -> Result<Webhook> {
+    let url: Option<String> = row.try_get("url")?;
+    let keys = keys_of(row)?.into_iter().map(|key| {
+        key.bytes()
+            .ok_or_else(|| damaged("keys", "(not shown)", &"a key is not base64"))
+    });
+    Ok(Webhook {
+        url: url.unwrap_or_default(),
+        keys: keys.collect::<Result<_>>()?,
+        payload_version: payload_version_of(row)?,
     })
 }
 

@@ -3,8 +3,10 @@
 
 pub(crate) mod app;
 pub(crate) mod audit;
+pub(crate) mod composition;
 pub(crate) mod desired;
 pub(crate) mod event;
+pub(crate) mod hook;
 pub(crate) mod install;
 pub(crate) mod instance;
 pub(crate) mod plan;
@@ -162,6 +164,16 @@ fn json<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T> {
 fn natural(row: &Row, column: &str) -> Result<u64> {
     let value: i64 = row.try_get(column)?;
     u64::try_from(value).map_err(|reason| damaged(column, &value.to_string(), &reason))
+}
+
+/// As [`natural`], for columns that may be empty.
+fn natural_option(row: &Row, column: &str) -> Result<Option<u64>> {
+    let value: Option<i64> = row.try_get(column)?;
+    value
+        .map(|value| {
+            u64::try_from(value).map_err(|reason| damaged(column, &value.to_string(), &reason))
+        })
+        .transpose()
 }
 
 fn time(row: &Row, column: &str) -> Result<crate::Timestamp> {

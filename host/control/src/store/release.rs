@@ -5,7 +5,7 @@ use semver::Version;
 use sqlx::Row as _;
 
 use super::{Connection, Result, Row, all, integer, json, natural, parsed, time, to_json};
-use crate::{PageRequest, Release, ReleaseState};
+use crate::{PageRequest, Release, ReleaseState, release::Shapes};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -24,12 +24,13 @@ pub(crate) async fn insert(
     db: &mut Connection,
     release: &Release,
     migrations: &[Migration],
+    shapes: &Shapes,
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO releases
            (id, app_id, version, digest, component_digest, size_bytes, manifest, capabilities,
-            migrations, state, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            migrations, shapes, state, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(release.id.to_string())
     .bind(release.app_id.to_string())
@@ -40,6 +41,7 @@ pub(crate) async fn insert(
     .bind(to_json(&release.manifest))
     .bind(to_json(&release.capabilities))
     .bind(to_json(&migrations))
+    .bind(to_json(shapes))
     .bind(release.state.as_str())
     .bind(release.created_at.millis())
     .execute(db)
@@ -110,6 +112,21 @@ pub(crate) async fn migrations(db: &mut Connection, id: ReleaseId) -> Result<Vec
         .fetch_one(db)
         .await?;
     json(&row, "migrations")
+}
+
+/// What a release offers and needs, with types.
+pub(crate) async fn shapes(db: &mut Connection, id: ReleaseId) -> Result<Shapes> {
+    let row = sqlx::query("SELECT shapes FROM releases WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_one(db)
+        .await?;
+    shapes_of(&row)
+}
+
+/// The shapes in a row; releases from before there were any have none.
+pub(super) fn shapes_of(row: &Row) -> Result<Shapes> {
+    let text: Option<&str> = row.try_get("shapes")?;
+    text.map_or_else(|| Ok(Shapes::default()), |_| json(row, "shapes"))
 }
 
 /// The instances in which a release is enabled.

@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
     ApplyError, Call, Config, Control, DataPlane, EnableRequest, Error, EventLog, Install,
-    InstanceLoad, InstanceNew, MigrateError, PackageStore, PlanNew, PrepareError, ProviderNew,
-    Pushed, ReleaseToPrepare, StopLog, Store, TenantNew, TokenNew, install, instance, plan,
-    provider, release, tenant, token, usage::Ledger,
+    InstallChanged, InstanceLoad, InstanceNew, MigrateError, PackageStore, PlainWebhooks, PlanNew,
+    PrepareError, ProviderNew, Pushed, ReleaseToPrepare, StopLog, Store, TenantNew, TokenNew,
+    install, instance, plan, provider, release, tenant, token, usage::Ledger,
 };
 use cloudware_packages::{Consent, HostInterfaces, Problem, ProvidedCapability, Source, pack};
 use cloudware_types::{DesiredInstance, InstanceId, Migration, StopRecord, UsageRecord};
@@ -254,6 +254,7 @@ impl World {
             packages: PackageStore::open(dir.path().join("packages")).unwrap(),
             interfaces: host(),
             data_plane: plane.clone(),
+            webhooks: PlainWebhooks::Refused,
         });
         Self {
             control: Arc::new(control),
@@ -348,6 +349,18 @@ impl World {
         app: &str,
         version: &str,
     ) -> Result<Install, Error> {
+        let changed = self.enabled(call, tenant, app, version).await?;
+        Ok(changed.install)
+    }
+
+    /// As [`Self::enable`], with what came of it.
+    pub async fn enabled(
+        &self,
+        call: &Call,
+        tenant: &str,
+        app: &str,
+        version: &str,
+    ) -> Result<InstallChanged, Error> {
         let request = EnableRequest {
             app: app.to_owned(),
             version: Some(version.parse().unwrap()),
@@ -386,26 +399,85 @@ pub fn host() -> HostInterfaces {
 pub struct Package<'a> {
     pub name: &'a str,
     pub version: &'a str,
+    pub kind: &'a str,
     pub product: &'a str,
+    /// Where it answers HTTP; empty if it does not.
     pub mount: &'a str,
     pub namespace: &'a str,
     /// Migrations up to here; 0 for no database.
     pub schema: u32,
     /// Whether migrations have a way back.
     pub has_down: bool,
+    /// Interfaces of apps that its component imports.
+    pub imports: &'a [Interface<'a>],
+    /// Interfaces of apps that its component exports.
+    pub exports: &'a [Interface<'a>],
     /// More of the manifest.
     pub more: &'a str,
 }
+
+/// An interface with one function.
+#[derive(Clone, Copy)]
+pub struct Interface<'a> {
+    pub name: &'a str,
+    pub function: Function<'a>,
+}
+
+/// A function, as text of a component and of its core module.
+#[derive(Clone, Copy)]
+pub struct Function<'a> {
+    pub name: &'a str,
+    pub ty: &'a str,
+    pub core: &'a str,
+}
+
+/// A function that decides for a quantity.
+pub const PICK: Function<'_> = Function {
+    name: "pick",
+    ty: r#"(param "quantity" u64) (result (option u64))"#,
+    core: "(param i64) (result i32)",
+};
+
+/// [`PICK`] with another type.
+pub const PICK_FLOAT: Function<'_> = Function {
+    name: "pick",
+    ty: r#"(param "quantity" f64) (result (option f64))"#,
+    core: "(param f64) (result i32)",
+};
+
+/// A function that may refuse a quantity.
+pub const ALLOW: Function<'_> = Function {
+    name: "allow",
+    ty: r#"(param "quantity" u64) (result (result (error string)))"#,
+    core: "(param i64) (result i32)",
+};
+
+/// A function that is told a quantity.
+pub const MOVED: Function<'_> = Function {
+    name: "moved",
+    ty: r#"(param "quantity" u64)"#,
+    core: "(param i64)",
+};
+
+/// A function that other apps call.
+pub const LEVEL: Function<'_> = Function {
+    name: "level",
+    ty: r#"(param "item" u64) (result u64)"#,
+    core: "(param i64) (result i64)",
+};
 
 /// An app with tables at schema 1.
 pub const STOCK: Package<'_> = Package {
     name: "stock",
     version: "1.0.0",
+    kind: "app",
     product: "inventory",
     mount: "/stock",
     namespace: "stock",
     schema: 1,
     has_down: true,
+    imports: &[],
+    exports: &[],
     more: "[config.currency]\ndefault = \"EUR\"\ndescription = \"Printed on lists.\"\n",
 };
 
@@ -413,12 +485,43 @@ pub const STOCK: Package<'_> = Package {
 pub const HELLO: Package<'_> = Package {
     name: "hello",
     version: "1.0.0",
+    kind: "app",
     product: "demo",
     mount: "/hello",
     namespace: "hello",
     schema: 0,
     has_down: true,
+    imports: &[],
+    exports: &[],
     more: "",
+};
+
+/// An app that asks which quantity is taken.
+pub const STORE: Package<'_> = Package {
+    name: "store",
+    mount: "/store",
+    imports: &[Interface {
+        name: "store:app/allocation@1.0.0",
+        function: PICK,
+    }],
+    more: "[extension-points.allocation]\ninterface = \"store:app/allocation@1.0.0\"\nkind = \"decide\"\n\
+           description = \"Which quantity is taken.\"\non-failure = \"default\"\ndeadline-ms = 40\nfuel = 5_000_000\n\
+           fuel-per-item = 7\n",
+    ..HELLO
+};
+
+/// An extension that answers [`STORE`].
+pub const FEFO: Package<'_> = Package {
+    name: "fefo",
+    kind: "extension",
+    mount: "",
+    exports: &[Interface {
+        name: "store:app/allocation@1.0.0",
+        function: PICK,
+    }],
+    more: "[extension]\nreuse = 10\n[extension.implements]\n\
+           \"store:app/allocation@1.0.0\" = \"Takes what expires first.\"\n",
+    ..HELLO
 };
 
 impl Package<'_> {
@@ -438,7 +541,7 @@ impl Package<'_> {
         let source = Source {
             folder: folder.path(),
             manifest: &self.manifest(),
-            component: wat::parse_str(component(self.schema > 0)).unwrap(),
+            component: wat::parse_str(self.component()).unwrap(),
         };
         pack(source).expect("the test's package is right").into()
     }
@@ -447,6 +550,7 @@ impl Package<'_> {
         let Self {
             name,
             version,
+            kind,
             product,
             mount,
             namespace,
@@ -454,6 +558,10 @@ impl Package<'_> {
             more,
             ..
         } = self;
+        let http = match *mount {
+            "" => String::new(),
+            mount => format!("[http]\nmount = \"{mount}\"\n"),
+        };
         let database = match schema {
             0 => String::new(),
             _ => format!(
@@ -461,26 +569,51 @@ impl Package<'_> {
             ),
         };
         format!(
-            "[package]\nname = \"{name}\"\nversion = \"{version}\"\nkind = \"app\"\nproduct = \"{product}\"\n\
-             title = \"{name}\"\ndescription = \"A test.\"\n[http]\nmount = \"{mount}\"\n{database}{more}"
+            "[package]\nname = \"{name}\"\nversion = \"{version}\"\nkind = \"{kind}\"\nproduct = \"{product}\"\n\
+             title = \"{name}\"\ndescription = \"A test.\"\n{http}{database}{more}"
         )
     }
-}
 
-/// Answers HTTP with functions that do nothing.
-fn component(uses_sql: bool) -> String {
-    let import = match uses_sql {
-        true => r#"(import "cloudware:sql/database@0.1.0" (instance (export "x" (func))))"#,
-        false => "",
-    };
-    format!(
-        r#"(component {import}
-          (core module $m (func (export "handle")))
-          (core instance $i (instantiate $m))
-          (func $handle (canon lift (core func $i "handle")))
-          (instance $out (export "handle" (func $handle)))
-          (export "wasi:http/incoming-handler@0.2.10" (instance $out)))"#
-    )
+    /// Has functions that end as soon as they are called.
+    fn component(&self) -> String {
+        let mut text = "(component\n".to_owned();
+        if self.schema > 0 {
+            text.push_str(
+                r#"(import "cloudware:sql/database@0.1.0" (instance (export "x" (func))))"#,
+            );
+        }
+        for import in self.imports {
+            let Function { name, ty, .. } = import.function;
+            let function = format!(r#"(export "{name}" (func {ty}))"#);
+            text.push_str(&format!(
+                r#"(import "{}" (instance {function}))"#,
+                import.name
+            ));
+        }
+        text.push_str(r#"(core module $m (memory (export "memory") 1) (func (export "handle"))"#);
+        for (index, export) in self.exports.iter().enumerate() {
+            let core = export.function.core;
+            text.push_str(&format!(r#"(func (export "f{index}") {core} unreachable)"#));
+        }
+        text.push_str(") (core instance $i (instantiate $m))");
+        for (index, export) in self.exports.iter().enumerate() {
+            let Function { name, ty, .. } = export.function;
+            text.push_str(&format!(
+                r#"(func $f{index} {ty} (canon lift (core func $i "f{index}") (memory (core memory $i "memory"))))
+                   (instance $e{index} (export "{name}" (func $f{index})))
+                   (export "{}" (instance $e{index}))"#,
+                export.name
+            ));
+        }
+        if !self.mount.is_empty() {
+            text.push_str(
+                r#"(func $handle (canon lift (core func $i "handle")))
+                   (instance $out (export "handle" (func $handle)))
+                   (export "wasi:http/incoming-handler@0.2.10" (instance $out))"#,
+            );
+        }
+        text + ")"
+    }
 }
 
 /// The code of a conflict, or what it was instead.

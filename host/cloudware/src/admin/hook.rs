@@ -1,0 +1,301 @@
+//! `cloudware hook`: what fills the extension points of an instance's apps.
+
+mod chosen;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use cloudware_types::{Unit, format_quantity};
+use serde_json::{Value, json};
+
+use super::{
+    print::{self, Column, number, text, time},
+    target::{HookName, InstanceTarget, PointName, name},
+};
+use crate::{Output, client::Client};
+use chosen::{Chosen, Unset};
+
+/// A verb on hooks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List an instance's hooks, by extension point and in the order in which they are asked.
+    #[command(after_help = "Example:\n  cloudware hook list acme/main")]
+    List {
+        /// Tenant and instance, such as acme/main.
+        instance: InstanceTarget,
+    },
+    /// Show a hook and how it is called.
+    #[command(after_help = "Example:
+  cloudware hook show acme/main inventory-stock/allocation/ext-fefo")]
+    Show(Place),
+    /// Add a webhook, or an extension whose hook was removed; extensions are hooked on by themselves when they are
+    /// enabled.
+    #[command(after_help = "Examples:
+  cloudware hook add acme/main inventory-stock/after-stock-moved --webhook erp --url https://erp.example.com/moved
+  cloudware hook add acme/main inventory-stock/allocation --extension ext-fefo --mode shadow")]
+    Add(Add),
+    /// Change a hook; the change holds from the next call on.
+    #[command(after_help = "Examples:
+  cloudware hook set acme/main inventory-stock/allocation/ext-fefo --deadline 20ms --on-failure skip
+  cloudware hook set acme/main inventory-stock/allocation/ext-fefo --mode shadow
+  cloudware hook set acme/main inventory-stock/allocation/ext-fefo --unset deadline")]
+    Set(Set),
+    /// Give a hook another place among those of its point.
+    #[command(after_help = "Example:
+  cloudware hook move acme/main inventory-stock/allocation/ext-fefo 1")]
+    Move {
+        #[command(flatten)]
+        place: Place,
+        /// The place, from 1.
+        position: u32,
+    },
+    /// Call a hook again.
+    Enable(Place),
+    /// Stop calling a hook; it keeps its place.
+    Disable(Place),
+    /// Remove a hook. An extension is hooked on again when it or the app is enabled the next time.
+    #[command(after_help = "Example:
+  cloudware hook remove acme/main inventory-stock/after-stock-moved/erp")]
+    Remove(Place),
+    /// Give a webhook a new key, which is printed this once.
+    #[command(after_help = "Examples:
+  SECRET=$(cloudware hook rotate-key acme/main inventory-stock/after-stock-moved/erp)
+  cloudware hook rotate-key acme/main inventory-stock/after-stock-moved/erp --revoke-previous")]
+    RotateKey {
+        #[command(flatten)]
+        place: Place,
+        /// Make the key before invalid at once, because it got into wrong hands; otherwise both sign until the next
+        /// rotation.
+        #[arg(long)]
+        revoke_previous: bool,
+    },
+}
+
+/// A hook of an instance.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Tenant and instance, such as acme/main.
+    instance: InstanceTarget,
+    /// The hook as app/point/name, or its id.
+    hook: HookName,
+}
+
+impl Place {
+    fn path(&self) -> String {
+        format!("{}/hooks/{}", self.instance.path(), self.hook.segment())
+    }
+}
+
+/// What is added.
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    /// Tenant and instance, such as acme/main.
+    instance: InstanceTarget,
+    /// The extension point as app/point.
+    point: PointName,
+    /// The extension that is called, by its app.
+    #[arg(long, value_name = "APP", value_parser = name, required_unless_present = "webhook")]
+    extension: Option<String>,
+    /// What the webhook is called.
+    #[arg(long, value_name = "NAME", value_parser = name, conflicts_with = "extension", requires = "url")]
+    webhook: Option<String>,
+    /// Where the webhook is called.
+    #[arg(long, requires = "webhook")]
+    url: Option<String>,
+    /// Version of the payload that the endpoint was written for [default: the newest].
+    #[arg(long, value_name = "N", requires = "webhook")]
+    payload_version: Option<u32>,
+    /// Its place among the hooks of the point, from 1 [default: the end].
+    #[arg(long, value_name = "N")]
+    position: Option<u32>,
+    /// Add it without calling it.
+    #[arg(long)]
+    disabled: bool,
+    #[command(flatten)]
+    chosen: Chosen,
+}
+
+/// What is changed.
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Go back to what the point says; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    unset: Vec<Unset>,
+    /// Where the webhook is called.
+    #[arg(long)]
+    url: Option<String>,
+    /// Version of the payload that the endpoint was written for.
+    #[arg(long, value_name = "N")]
+    payload_version: Option<u32>,
+}
+
+const COLUMNS: &[Column] = &[
+    Column::left("POINT", point),
+    Column::right("PLACE", |v| number(&v["position"])),
+    Column::left("HOOK", |v| text(&v["name"])),
+    Column::left("TARGET", |v| text(&v["target"])),
+    Column::left("STATE", state),
+    Column::left("ON FAILURE", |v| text(&v["effect"]["on_failure"])),
+    Column::right("DEADLINE", |v| {
+        quantity(Unit::Milliseconds, &v["effect"]["deadline_ms"])
+    }),
+    Column::right("FUEL", |v| number(&v["effect"]["fuel"])),
+    Column::left("ID", |v| text(&v["id"])),
+];
+
+const DETAILS: &[Column] = &[
+    Column::left("HOOK", |v| format!("{}/{}", point(v), text(&v["name"]))),
+    Column::left("INSTANCE", |v| {
+        format!("{}/{}", text(&v["tenant"]), text(&v["instance"]))
+    }),
+    Column::left("PLACE", |v| number(&v["position"])),
+    Column::left("TARGET", |v| text(&v["target"])),
+    Column::left("URL", |v| text(&v["webhook"]["url"])),
+    Column::left("PAYLOAD", |v| text(&v["webhook"]["payload_version"])),
+    Column::left("KEYS SINCE", |v| times(&v["webhook"]["keys"])),
+    Column::left("STATE", state),
+    Column::left("ON FAILURE", |v| chosen(v, "on_failure", text)),
+    Column::left("DEADLINE", |v| {
+        chosen(v, "deadline_ms", |value| {
+            quantity(Unit::Milliseconds, value)
+        })
+    }),
+    Column::left("FUEL", |v| chosen(v, "fuel", number)),
+    Column::left("FUEL PER ITEM", |v| chosen(v, "fuel_per_item", number)),
+    Column::left("FUEL AT MOST", |v| number(&v["effect"]["fuel_max"])),
+    Column::left("MEMORY", |v| {
+        chosen(v, "memory", |value| quantity(Unit::Bytes, value))
+    }),
+    Column::left("SINCE", |v| time(&v["created_at"])),
+    Column::left("ID", |v| text(&v["id"])),
+];
+
+pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
+    let hook = match command {
+        Command::List { instance } => {
+            let items = client
+                .get_all(&format!("{}/hooks", instance.path()))
+                .await?;
+            return print::list(client, &items, COLUMNS);
+        }
+        Command::Add(add) => return added(client, add).await,
+        Command::RotateKey {
+            place,
+            revoke_previous,
+        } => {
+            let body = json!({ "revoke_previous": revoke_previous });
+            let path = format!("{}/rotate-key", place.path());
+            return secret(client, &client.post(&path, &body).await?);
+        }
+        Command::Show(place) => client.get(&place.path()).await?,
+        Command::Set(set) => client.patch(&set.place.path(), &set.body()).await?,
+        Command::Move { place, position } => {
+            let body = json!({ "position": position });
+            client.patch(&place.path(), &body).await?
+        }
+        Command::Enable(place) => {
+            client
+                .patch(&place.path(), &json!({ "enabled": true }))
+                .await?
+        }
+        Command::Disable(place) => {
+            client
+                .patch(&place.path(), &json!({ "enabled": false }))
+                .await?
+        }
+        Command::Remove(place) => client.delete(&place.path()).await?,
+    };
+    print::item(client, &hook, DETAILS)
+}
+
+async fn added(client: &Client, add: Add) -> Result<()> {
+    let mut body = add.chosen.body();
+    body.insert("app".to_owned(), add.point.app.into());
+    body.insert("point".to_owned(), add.point.point.into());
+    body.insert("enabled".to_owned(), (!add.disabled).into());
+    if let Some(position) = add.position {
+        body.insert("position".to_owned(), position.into());
+    }
+    let is_webhook = add.webhook.is_some();
+    match add.webhook {
+        Some(name) => {
+            let webhook = json!({
+                "name": name, "url": add.url, "payload_version": add.payload_version,
+            });
+            body.insert("webhook".to_owned(), webhook);
+        }
+        None => {
+            body.insert("extension".to_owned(), add.extension.into());
+        }
+    }
+    let path = format!("{}/hooks", add.instance.path());
+    let hook = client.post(&path, &body).await?;
+    match is_webhook {
+        true => secret(client, &hook),
+        false => print::item(client, &hook, DETAILS),
+    }
+}
+
+/// A new key alone on standard output, so that it can be taken into a variable.
+fn secret(client: &Client, hook: &Value) -> Result<()> {
+    if client.output() == Output::Json {
+        return print::json(hook);
+    }
+    print::note("keep the key: it is shown this once, and signs what the webhook is sent")?;
+    print::write(&format!("{}\n", text(&hook["secret"])))
+}
+
+impl Set {
+    fn body(&self) -> serde_json::Map<String, Value> {
+        let mut body = self.chosen.body();
+        for unset in &self.unset {
+            body.insert(unset.member().to_owned(), Value::Null);
+        }
+        if let Some(url) = &self.url {
+            body.insert("url".to_owned(), url.clone().into());
+        }
+        if let Some(version) = self.payload_version {
+            body.insert("payload_version".to_owned(), version.into());
+        }
+        body
+    }
+}
+
+/// `app/point`.
+fn point(hook: &Value) -> String {
+    format!("{}/{}", text(&hook["app"]), text(&hook["point"]))
+}
+
+/// Whether it is called, and if its result is used.
+pub(super) fn state(hook: &Value) -> String {
+    match (hook["enabled"].as_bool(), &hook["effect"]) {
+        (Some(false), _) => "disabled".to_owned(),
+        (_, Value::Null) => "not called".to_owned(),
+        _ => text(&hook["mode"]),
+    }
+}
+
+/// What holds, and where it comes from if that is the point.
+fn chosen(hook: &Value, member: &str, show: impl Fn(&Value) -> String) -> String {
+    match (&hook[member], &hook["effect"][member]) {
+        (Value::Null, Value::Null) => String::new(),
+        (Value::Null, effect) => format!("{} (as the point says)", show(effect)),
+        (own, effect) if effect.is_null() || own == effect => show(own),
+        (own, effect) => format!("{} (of {} that were chosen)", show(effect), show(own)),
+    }
+}
+
+fn quantity(unit: Unit, value: &Value) -> String {
+    match value.as_u64() {
+        Some(value) => format_quantity(unit, value),
+        None => String::new(),
+    }
+}
+
+fn times(list: &Value) -> String {
+    let times = list.as_array().into_iter().flatten();
+    times.map(time).collect::<Vec<_>>().join(", ")
+}
