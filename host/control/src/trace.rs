@@ -97,7 +97,9 @@ pub async fn list(
     control.data_plane.flush_stops().await;
     let mut db = control.store.read().await?;
     let entries = store::trace::list(&mut db, page, &filter).await?;
-    Ok(page.page(entries, |entry: &TraceEntry| format!("{:020}", entry.number)))
+    Ok(page.page(entries, |entry: &TraceEntry| {
+        format!("{:020}", entry.number)
+    }))
 }
 
 /// The newest trace of a request, by the id that its caller was given.
@@ -126,7 +128,7 @@ fn visible(call: &Call) -> Result<TraceFilter, Error> {
             return Err(Error::Forbidden(
                 "a trace tells what else a tenant has, which providers may not know".to_owned(),
             ));
-        },
+        }
         Caller::Operator | Caller::Nobody => {}
     }
     Ok(filter)

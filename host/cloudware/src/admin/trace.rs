@@ -39,7 +39,9 @@ const LIST: &[Column] = &[
     Column::left("INSTANCE", place),
     Column::left("REQUEST", |v| text(&v["request_id"])),
     Column::left("CALL", |v| text(&v["spans"][0]["call"])),
-    Column::right("PARTS", |v| v["spans"].as_array().map_or(0, Vec::len).to_string()),
+    Column::right("PARTS", |v| {
+        v["spans"].as_array().map_or(0, Vec::len).to_string()
+    }),
     Column::right("WALL", |v| microseconds(&v["wall_us"])),
     Column::right("FUEL", |v| number(&v["fuel"])),
     Column::left("FAILED", failed),
@@ -52,7 +54,9 @@ const SPANS: &[Column] = &[
     Column::right("WALL", |v| microseconds(&v["wall_us"])),
     Column::right("CPU", |v| microseconds(&v["cpu_us"])),
     Column::right("FUEL", |v| number(&v["fuel"])),
-    Column::right("SHARE", |v| format!("{:.1} %", v["fuel_percent"].as_f64().unwrap_or(0.0))),
+    Column::right("SHARE", |v| {
+        format!("{:.1} %", v["fuel_percent"].as_f64().unwrap_or(0.0))
+    }),
     Column::right("MEMORY", |v| kibibytes(&v["memory_bytes"])),
 ];
 

@@ -1,7 +1,6 @@
 //! Rows of traces: one for each composed request of the sample.
 
 use cloudware_types::{InstanceId, TenantId, Trace};
-use sqlx::Row as _;
 
 use super::{Connection, Result, Row, all, integer, json, natural, parsed, time, to_json};
 use crate::{PageRequest, TraceEntry};
