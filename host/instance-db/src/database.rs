@@ -21,7 +21,7 @@ use crate::{
     lane::{Lane, Lease},
     lexer::Verb,
     limits,
-    open_transactions::{Idling, OpenTransactions},
+    open_transactions::OpenTransactions,
     pool::Pool,
     schema,
     scope::Bounds,
@@ -262,15 +262,13 @@ impl Database {
     /// transaction may be idle while somebody waits. Gives the moment at which to look again.
     pub(crate) fn end_idle(&self, lane: Lane, waiting: Holder) -> Instant {
         let idle_max = Duration::from_millis(self.shared.config.transaction_idle_ms);
-        match self.transactions.take_idle(lane, waiting, idle_max) {
-            Idling::Until(moment) => moment,
-            Idling::Ended { lease, idle } => {
-                tracing::info!(instance = %self.id, ?idle,
-                    "a transaction was ended because it did nothing while others waited");
-                drop(lease);
-                Instant::now() + idle_max
-            }
+        let idling = self.transactions.take_idle(lane, waiting, idle_max);
+        if let Some((lease, idle)) = idling.ended {
+            tracing::info!(instance = %self.id, ?idle,
+                "a transaction was ended because it did nothing while others waited");
+            drop(lease);
         }
+        idling.look_again
     }
 
     /// Prepares the writer for a call that may use `pages` pages of the file.

@@ -31,16 +31,11 @@ struct Resting {
 }
 
 /// What came of [`OpenTransactions::take_idle`].
-pub(crate) enum Idling {
-    /// None is idle for too long before this moment.
-    Until(Instant),
-    /// One is to be ended, by dropping its lease.
-    Ended {
-        /// What it held.
-        lease: Lease,
-        /// For how long it did nothing.
-        idle: Duration,
-    },
+pub(crate) struct Idling {
+    /// The lease of the one that is to be ended, by dropping it, and for how long it did nothing.
+    pub(crate) ended: Option<(Lease, Duration)>,
+    /// When to look again.
+    pub(crate) look_again: Instant,
 }
 
 impl OpenTransactions {
@@ -99,14 +94,15 @@ impl OpenTransactions {
             .filter(|(_, r)| r.lease.lane() == lane && !r.lease.holder().is_same_run(waiting))
             .min_by_key(|(_, r)| r.since);
         let Some((at, since)) = longest.map(|(at, r)| (at, r.since)) else {
-            return Idling::Until(now + idle_max);
+            return Idling {
+                ended: None,
+                look_again: now + idle_max,
+            };
         };
-        if now < since + idle_max {
-            return Idling::Until(since + idle_max);
-        }
-        Idling::Ended {
-            lease: resting.swap_remove(at).lease,
-            idle: now.duration_since(since),
+        let is_over = now >= since + idle_max;
+        Idling {
+            ended: is_over.then(|| (resting.swap_remove(at).lease, now.duration_since(since))),
+            look_again: if is_over { now } else { since } + idle_max,
         }
     }
 }
