@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration}
 
 use anyhow::{Result, bail};
 use cloudware_control::PlainWebhooks;
+use cloudware_deliveries::Config as DeliveriesConfig;
 use cloudware_engine::EngineConfig;
 use cloudware_gateway::GatewayConfig;
 use cloudware_instance_db::Config as DatabaseConfig;
@@ -47,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) gateway: GatewayConfig,
     /// Hooks.
     pub(crate) hooks: HooksConfig,
+    /// Deliveries to observers.
+    pub(crate) deliveries: DeliveriesConfig,
 }
 
 /// What an operator can set about hooks. Unknown keys are errors.
@@ -90,6 +93,7 @@ impl Default for Config {
             database: DatabaseConfig::default(),
             gateway: GatewayConfig::default(),
             hooks: HooksConfig::default(),
+            deliveries: DeliveriesConfig::default(),
         }
     }
 }
@@ -152,6 +156,7 @@ impl Config {
             ("engine", self.engine.mistakes()),
             ("database", self.database.mistakes()),
             ("gateway", self.gateway.mistakes()),
+            ("deliveries", self.deliveries.mistakes()),
         ];
         for (section, mistakes) in sections {
             wrong.extend(

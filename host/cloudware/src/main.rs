@@ -10,6 +10,7 @@ mod demo;
 mod isv;
 mod local;
 mod logs;
+mod observers;
 mod plane;
 mod ready;
 mod sources;

@@ -9,6 +9,7 @@ use cloudware_control::{
     ApplyError, DataPlane, EventLog, InstanceLoad, MigrateError, NearLimit, PackageStore,
     PrepareError, ReleaseToPrepare, StopLog, Store, TraceLog, usage::Ledger,
 };
+use cloudware_deliveries::Deliveries;
 use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, Peers, UsageBatch};
 use cloudware_gateway::{Mount, NotServed, RouteTable, Site};
 use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrations};
@@ -30,6 +31,7 @@ pub(crate) struct Plane {
     pub(crate) packages: PackageStore,
     journal: Arc<Journal>,
     watch: Arc<Watch>,
+    pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) ledger: Ledger,
     stops: StopLog,
     events: EventLog,
@@ -65,6 +67,7 @@ pub(crate) struct PlaneParts {
     pub(crate) packages: PackageStore,
     pub(crate) journal: Arc<Journal>,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) store: Store,
 }
 
@@ -77,6 +80,7 @@ impl Plane {
             packages: parts.packages,
             journal: parts.journal,
             watch: parts.watch,
+            deliveries: parts.deliveries,
             ledger: Ledger::new(parts.store.clone()),
             stops: StopLog::new(parts.store.clone()),
             events: EventLog::new(parts.store.clone()),
@@ -130,6 +134,7 @@ impl Plane {
     }
 
     fn serve(&self, desired: DesiredInstance, mut mounts: Vec<Mount>, peers: Option<Arc<Peers>>) {
+        self.deliveries.apply(&desired);
         mounts.extend(desired.yanked.into_iter().filter_map(yanked));
         let storage = desired.limits.get(Dimension::Storage);
         self.storage.insert(desired.id, storage);

@@ -17,7 +17,10 @@ use cloudware_control::{
     token::{self, TokenNew},
     usage::Ledger,
 };
-use cloudware_engine::{Compiler, Engine, Journal, Observer, limits::WARM_IDLE_FOR};
+use cloudware_deliveries::{Deliveries, SystemClock};
+use cloudware_engine::{
+    Compiler, Engine, Journal, NothingOutside, Observer, limits::WARM_IDLE_FOR,
+};
 use cloudware_gateway::{BodyError, Fallback, Gateway, RouteTable, Server};
 use cloudware_instance_db::InstanceDbs;
 use cloudware_packages::{Consent, HostInterfaces, ProvidedCapability};
@@ -30,6 +33,7 @@ use crate::{
     credentials::Credentials,
     demo,
     logs::GuestLogs,
+    observers::{Handed, Kept, Told},
     plane::{Plane, PlaneParts},
     ready::Ready,
     watch::Watch,
@@ -63,6 +67,9 @@ struct Platform {
     /// Held for as long as this process uses the data folder.
     _lock: File,
 }
+
+/// How long observers that are being told may take when the process stops; they are told again after the next start.
+const DELIVERIES_GRACE: Duration = Duration::from_secs(2);
 
 /// The hidden command that compiles one component for a running platform.
 pub(crate) const COMPILE_COMMAND: &str = "compile-component";
@@ -138,6 +145,14 @@ impl Platform {
             Arc::clone(&watch) as Arc<dyn Observer>,
             Arc::clone(&journal),
         )?;
+        let deliveries = Arc::new(Deliveries::new(cloudware_deliveries::Parts {
+            databases: Arc::clone(&databases),
+            observer: Arc::new(Told),
+            clock: Arc::new(SystemClock),
+            config: config.deliveries.clone(),
+        }));
+        let outbox = Arc::new(Kept(Arc::clone(&deliveries)));
+        let engine = engine.with_hooks(outbox, Arc::new(NothingOutside));
         let engine = Arc::new(engine.with_compiler(Compiler::Process {
             program: own_program()?,
             arguments: vec![COMPILE_COMMAND.to_owned()],
@@ -150,6 +165,7 @@ impl Platform {
             packages: packages.clone(),
             journal,
             watch,
+            deliveries,
             store: store.clone(),
         }));
         let control = Arc::new(Control::new(cloudware_control::Config {
@@ -168,6 +184,8 @@ impl Platform {
                 .engine
                 .resume_fuel(instance, burned.get(&instance).copied().unwrap_or(0));
         }
+        let handed = Arc::new(Handed(Arc::clone(&plane.engine)));
+        plane.deliveries.start(handed);
         let shutdown = CancellationToken::new();
         let gateway = Arc::new(Gateway::new(config.gateway.clone(), routes, api(&control)));
         let server = Server::new(gateway, listener).run(shutdown.clone(), config.drain());
@@ -219,6 +237,7 @@ impl Platform {
         for chore in self.chores {
             chore.await?;
         }
+        self.plane.deliveries.stop(DELIVERIES_GRACE).await;
         self.plane.flush_usage().await;
         self.plane.flush_stops().await;
         self.store.close().await;

@@ -23,7 +23,9 @@ impl Hooked {
         platform.publish(Source::HOOKS_APP).await;
         platform.tenants(&["acme"], &["hooks-app"]).await;
         // On a busy machine a hook that loops may wait for its turns longer than the default allows.
-        platform.limit("acme", json!({ "hook-deadline": 500 })).await;
+        platform
+            .limit("acme", json!({ "hook-deadline": 500 }))
+            .await;
         for name in extensions {
             platform.push(&extension(&platform, name).await).await;
             let label = name.trim_start_matches("ext-");

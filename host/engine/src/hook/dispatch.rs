@@ -67,7 +67,8 @@ pub(super) async fn call(
         }
         Some(Callee::Point(point)) if point.kind == PointKind::Observe => {
             invocation.enter("observe")?;
-            ask.observe(point, arguments).await?;
+            let worked = ask.observe(point, arguments).await?;
+            store.data_mut().charge_sql_time(worked)?;
         }
         Some(Callee::Point(point)) => {
             invocation.enter("hook")?;
@@ -301,16 +302,17 @@ impl Ask<'_> {
     }
 
     /// Keeps an event for the hooks of a point, which are told when what the app is about to commit is committed.
-    async fn observe(&self, point: &Arc<BoundPoint>, arguments: &[Val]) -> wasmtime::Result<()> {
+    /// Gives how long the database worked for it.
+    async fn observe(
+        &self,
+        point: &Arc<BoundPoint>,
+        arguments: &[Val],
+    ) -> wasmtime::Result<Duration> {
         let active = |hook: &&BoundHook| hook.desired.mode == HookMode::Active;
-        let hooks: Vec<_> = point
-            .hooks
-            .iter()
-            .filter(active)
-            .map(|hook| hook.desired.id)
-            .collect();
+        let hooks = point.hooks.iter().filter(active);
+        let hooks: Vec<_> = hooks.map(|hook| hook.desired.clone()).collect();
         if hooks.is_empty() {
-            return Ok(());
+            return Ok(Duration::ZERO);
         }
         let install = &self.context.install;
         let event = Observed {
@@ -318,8 +320,10 @@ impl Ask<'_> {
             invocation: self.number,
             app: install.identity.app.clone(),
             point: point.name.clone(),
+            interface: Arc::clone(&self.import.interface),
             function: self.import.function.to_string(),
             arguments: value::arguments(self.ty.params(), arguments),
+            items: value::items(arguments),
             request_id: self.context.composition.request_id().as_str().to_owned(),
             hooks,
             storage_bytes_max: install.limits.get(Dimension::Storage),

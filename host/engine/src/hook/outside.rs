@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use cloudware_types::{HookId, InstanceId, Slug, Webhook};
+use cloudware_types::{DesiredHook, InstanceId, Slug, Webhook};
 use serde_json::Value;
 
 /// Something that observers are to be told.
@@ -19,14 +19,18 @@ pub struct Observed {
     pub app: Slug,
     /// The extension point.
     pub point: Slug,
+    /// The interface that was called, with its version.
+    pub interface: Arc<str>,
     /// The function that was called.
     pub function: String,
     /// The arguments by the names of the parameters.
     pub arguments: Value,
+    /// Elements of the lists in the arguments.
+    pub items: u64,
     /// The request that it belongs to; empty where none is known.
     pub request_id: String,
     /// The hooks that are to be told.
-    pub hooks: Vec<HookId>,
+    pub hooks: Vec<DesiredHook>,
     /// Size that the instance's private database may have, in bytes.
     pub storage_bytes_max: u64,
     /// The instance's share of the time that databases work.
@@ -37,11 +41,11 @@ pub struct Observed {
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
     /// Keeps an event durably: with the invocation's open write transaction where it has one, and else before it
-    /// returns.
+    /// returns. Gives how long the database worked for it.
     ///
     /// # Errors
     /// In words for the app's provider. The invocation is ended, so that what it changed is undone.
-    async fn keep(&self, event: Observed) -> Result<(), String>;
+    async fn keep(&self, event: Observed) -> Result<Duration, String>;
 }
 
 /// One call of a webhook.
@@ -75,7 +79,7 @@ pub struct NothingOutside;
 
 #[async_trait]
 impl Outbox for NothingOutside {
-    async fn keep(&self, _event: Observed) -> Result<(), String> {
+    async fn keep(&self, _event: Observed) -> Result<Duration, String> {
         Err("this host keeps no events for observers".to_owned())
     }
 }
