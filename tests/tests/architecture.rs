@@ -20,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cloudware-logging", &["types", "capability"]),
     ("cloudware-kv", &["types", "capability", "instance-db"]),
     ("cloudware-sql", &["types", "capability", "instance-db"]),
+    ("cloudware-deliveries", &["types", "instance-db"]),
     ("cloudware-engine", &["types", "capability"]),
     ("cloudware-gateway", &["types", "engine"]),
     ("cloudware-packages", &["types"]),
@@ -33,6 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const WITHOUT: &[(&str, &[&str])] = &[
     ("cloudware-types", &["tokio", "wasmtime", "sqlx", "axum"]),
     ("cloudware-engine", &["sqlx", "rusqlite", "axum"]),
+    ("cloudware-deliveries", &["wasmtime", "sqlx", "axum"]),
     ("cloudware-gateway", &["sqlx", "rusqlite", "wasmtime"]),
     ("cloudware-packages", &["tokio", "wasmtime", "sqlx"]),
     (

@@ -34,6 +34,7 @@ mod revision;
 mod stop;
 mod tenant;
 mod token;
+mod trace;
 mod upload;
 mod usage;
 mod whoami;
@@ -126,6 +127,8 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(usage::usage_list))
         .routes(routes!(stop::stop_list))
         .routes(routes!(stop::stop_get))
+        .routes(routes!(trace::trace_list))
+        .routes(routes!(trace::trace_get))
         .routes(routes!(audit::audit_list))
         .routes(routes!(event::event_list))
         .routes(routes!(token::token_create, token::token_list))

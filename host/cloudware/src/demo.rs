@@ -102,6 +102,16 @@ const PACKAGES: &[Bundled] = &[
         enable: None,
     },
     Bundled {
+        folder: "plugins/inventory-stock",
+        manifest: "cloudware-1.2.toml",
+        enable: None,
+    },
+    Bundled {
+        folder: "plugins/ext-fefo",
+        manifest: "cloudware.toml",
+        enable: None,
+    },
+    Bundled {
         folder: "examples/hello-rust",
         manifest: "cloudware.toml",
         enable: Some(("hello-rust", "1.0.0")),

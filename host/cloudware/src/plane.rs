@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
     ApplyError, DataPlane, EventLog, InstanceLoad, MigrateError, NearLimit, PackageStore,
-    PrepareError, ReleaseToPrepare, StopLog, Store, usage::Ledger,
+    PrepareError, ReleaseToPrepare, StopLog, Store, TraceLog, usage::Ledger,
 };
 use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, Peers, UsageBatch};
 use cloudware_gateway::{Mount, NotServed, RouteTable, Site};
@@ -15,7 +15,7 @@ use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrat
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
     DesiredInstall, DesiredInstance, Digest, Dimension, InstanceId, Limit, Meter, Migration,
-    StopRecord, YankedInstall,
+    StopRecord, Trace, YankedInstall,
 };
 use dashmap::DashMap;
 use tokio::sync::Mutex;
@@ -33,6 +33,7 @@ pub(crate) struct Plane {
     pub(crate) ledger: Ledger,
     stops: StopLog,
     events: EventLog,
+    traces: TraceLog,
     /// Storage quota of every instance that was served, for its migrations.
     storage: DashMap<InstanceId, u64>,
     metered: Mutex<Metered>,
@@ -53,6 +54,7 @@ struct Metered {
 struct Watched {
     stops: Vec<StopRecord>,
     warnings: Vec<NearLimit>,
+    traces: Vec<Trace>,
 }
 
 /// What a [`Plane`] is composed of.
@@ -77,7 +79,8 @@ impl Plane {
             watch: parts.watch,
             ledger: Ledger::new(parts.store.clone()),
             stops: StopLog::new(parts.store.clone()),
-            events: EventLog::new(parts.store),
+            events: EventLog::new(parts.store.clone()),
+            traces: TraceLog::new(parts.store),
             storage: DashMap::new(),
             metered: Mutex::default(),
             watched: Mutex::default(),
@@ -297,12 +300,25 @@ impl DataPlane for Plane {
 
     async fn flush_stops(&self) {
         let mut watched = self.watched.lock().await;
-        let Watched { stops, warnings } = &mut *watched;
+        let Watched {
+            stops,
+            warnings,
+            traces,
+        } = &mut *watched;
         if stops.is_empty() {
             *stops = self.watch.take_stops();
         }
         if warnings.is_empty() {
             *warnings = self.watch.take_warnings();
+        }
+        if traces.is_empty() {
+            *traces = self.watch.hooks.take_traces();
+        }
+        match self.traces.record(traces).await {
+            Ok(()) => traces.clear(),
+            Err(error) => {
+                tracing::error!(%error, "traces can't be recorded and are kept for later")
+            }
         }
         match self.stops.record(stops).await {
             Ok(()) => stops.clear(),

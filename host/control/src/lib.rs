@@ -32,6 +32,7 @@ mod store;
 pub mod tenant;
 mod timestamp;
 pub mod token;
+pub mod trace;
 mod turns;
 pub mod usage;
 
@@ -60,4 +61,5 @@ pub use store::{Store, StoreError};
 pub use tenant::{Tenant, TenantNew};
 pub use timestamp::{Timestamp, TimestampError};
 pub use token::{Token, TokenMinted, TokenNew, TokenOwner};
+pub use trace::{TraceEntry, TraceLog, TraceQuery};
 pub use usage::{Ledger, UsageQuery, UsageRow, UsageStep};

@@ -61,6 +61,9 @@ pub const USAGE_ROWS_MAX: usize = 10_000;
 /// thousand cores use a tenth of it.
 pub const USAGE_READING_MAX: u64 = 1 << 50;
 
+/// Traces that are kept of one instance: what people look at is what happened a moment ago, and a sample tells it.
+pub const TRACES_PER_INSTANCE_MAX: u64 = 200;
+
 /// Records of stops that are kept of one instance: a record is a kind of stop in a minute. Enough to see what
 /// went wrong over days; a broken app cannot fill the disk.
 pub const STOPS_PER_INSTANCE_MAX: u64 = 1_000;

@@ -2,6 +2,7 @@
 //! stranger's statement and the host is set here, before the first statement runs.
 
 use std::{
+    cell::RefCell,
     path::Path,
     sync::{
         Arc,
@@ -10,13 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cloudware_types::InstanceId;
 use parking_lot::Mutex;
 use rusqlite::{
     Connection, InterruptHandle, OpenFlags, config::DbConfig, ffi, hooks::Action, limits::Limit,
 };
 
 use crate::{
-    Durability, Error,
+    Durability, Error, OnCommit,
     access::{Access, Noticed, authorize},
     error::{Circumstances, TimedOut, classify},
     functions, limits,
@@ -76,6 +78,8 @@ pub(crate) struct Conn {
     sqlite: Connection,
     control: Arc<Control>,
     page_quota: u64,
+    /// Whoever is to be told when the open transaction is committed.
+    on_commit: RefCell<Vec<OnCommit>>,
 }
 
 impl Conn {
@@ -149,6 +153,7 @@ impl Conn {
             sqlite,
             control,
             page_quota: 0,
+            on_commit: RefCell::default(),
         })
     }
 
@@ -181,6 +186,30 @@ impl Conn {
     pub(crate) fn forget_last_insert(&self) {
         // SAFETY: the handle is open.
         unsafe { ffi::sqlite3_set_last_insert_rowid(self.sqlite.handle(), 0) };
+    }
+
+    /// Runs `work` so that `last_insert_rowid()` says afterwards what it said before.
+    pub(crate) fn keeping_last_insert<R>(&self, work: impl FnOnce(&Self) -> R) -> R {
+        let kept = self.sqlite.last_insert_rowid();
+        let result = work(self);
+        // SAFETY: the handle is open.
+        unsafe { ffi::sqlite3_set_last_insert_rowid(self.sqlite.handle(), kept) };
+        result
+    }
+
+    /// Sees that `told` is told when the open transaction is committed, once however often it asks.
+    pub(crate) fn when_committed(&self, told: OnCommit) {
+        let mut on_commit = self.on_commit.borrow_mut();
+        if !on_commit.iter().any(|known| Arc::ptr_eq(known, &told)) {
+            on_commit.push(told);
+        }
+    }
+
+    /// Tells those who asked that the transaction is committed.
+    pub(crate) fn tell_committed(&self, instance: InstanceId) {
+        for told in self.on_commit.take() {
+            told(instance);
+        }
     }
 
     /// Whether no transaction is open.
@@ -227,6 +256,7 @@ impl Conn {
     /// Ends an open transaction without its changes. False where even that failed: the connection must
     /// then be thrown away.
     pub(crate) fn undo(&self) -> bool {
+        self.on_commit.take();
         if self.is_idle() {
             return true;
         }

@@ -21,13 +21,19 @@ use crate::{
     lane::{Lane, Lease},
     lexer::Verb,
     limits,
+    open_transactions::OpenTransactions,
     pool::Pool,
     schema,
     scope::Bounds,
     statement,
+    transaction::in_savepoint,
     turns::Turns,
     worker::run,
 };
+
+/// Told that what somebody wrote in an instance's database is committed. Must neither wait nor call the
+/// database.
+pub type OnCommit = Arc<dyn Fn(InstanceId) + Send + Sync>;
 
 /// What all databases of a host share.
 pub(crate) struct Shared {
@@ -43,9 +49,7 @@ pub struct Database {
     pub(crate) shared: Arc<Shared>,
     write_turns: Arc<Turns>,
     read_turns: Arc<Turns>,
-    /// Open transactions in which no statement runs at the moment: as many as there are turns, at most.
-    resting: Mutex<Vec<Resting>>,
-    next_transaction: AtomicU64,
+    pub(crate) transactions: OpenTransactions,
     /// Milliseconds from the host's start to the last use.
     last_used_ms: AtomicU64,
     idle: Mutex<Idle>,
@@ -61,13 +65,6 @@ struct Idle {
     is_closed: bool,
 }
 
-/// A transaction between two of its statements.
-struct Resting {
-    number: u64,
-    since: Instant,
-    lease: Lease,
-}
-
 impl Database {
     pub(crate) fn new(id: InstanceId, path: PathBuf, shared: Arc<Shared>) -> Self {
         Self {
@@ -75,8 +72,7 @@ impl Database {
             path,
             write_turns: Turns::new(1),
             read_turns: Turns::new(shared.config.readers_max),
-            resting: Mutex::default(),
-            next_transaction: AtomicU64::new(1),
+            transactions: OpenTransactions::default(),
             last_used_ms: AtomicU64::new(0),
             idle: Mutex::default(),
             is_set_up: Mutex::default(),
@@ -172,6 +168,51 @@ impl Database {
         .await
     }
 
+    /// Changes the platform's tables in the transaction for writing that the scope's run has open, so that the
+    /// changes come to be with its commit and not otherwise; in a transaction of its own where the run has
+    /// none open. What fails is undone alone. `committed` is told on a thread of the database.
+    ///
+    /// Refused as [`Error::Closed`] where the run's transaction was ended and the run does not know yet: what
+    /// was done in it will never be.
+    pub async fn write_within<R, F>(
+        self: &Arc<Self>,
+        scope: PlatformScope,
+        committed: OnCommit,
+        work: F,
+    ) -> Worked<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&Connection) -> Result<R, Error> + Send + 'static,
+    {
+        let pages = scope.storage_bytes_max / limits::PAGE_BYTES;
+        let bounds = Bounds::statement(scope.time_max);
+        let Some(number) = self.transactions.writing_of(scope.holder) else {
+            let database = Arc::clone(self);
+            let alone = move |conn: &mut Conn| {
+                database.ready_to_write(conn, pages)?;
+                let result = statement::in_transaction(conn, |conn| work(conn.platform()))?;
+                committed(database.id);
+                Ok(result)
+            };
+            return self.in_turn(Lane::Write, scope.holder, bounds, alone).await;
+        };
+        let Some(lease) = self.transactions.wake(number) else {
+            return Worked::refused(Error::Closed);
+        };
+        let (lease, worked) = run(lease, bounds, move |conn| {
+            conn.set_page_quota(pages)?;
+            let work = |conn: &Conn| work(conn.platform());
+            let result = conn.keeping_last_insert(|conn| in_savepoint(conn, work))?;
+            conn.when_committed(committed);
+            Ok(result)
+        })
+        .await;
+        if let Some(lease) = lease.filter(|lease| !lease.is_idle()) {
+            self.transactions.rest(number, lease);
+        }
+        worked
+    }
+
     async fn change<R: Send + 'static>(
         self: &Arc<Self>,
         scope: &AppScope,
@@ -217,57 +258,17 @@ impl Database {
         }
     }
 
-    /// A number for a new transaction.
-    pub(crate) fn transaction_number(&self) -> u64 {
-        self.next_transaction.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Keeps the lease of a transaction until its next statement.
-    pub(crate) fn rest(&self, number: u64, lease: Lease) {
-        let since = Instant::now();
-        self.resting.lock().push(Resting {
-            number,
-            since,
-            lease,
-        });
-    }
-
-    /// The lease of a transaction; `None` if it has ended.
-    pub(crate) fn wake(&self, number: u64) -> Option<Lease> {
-        let mut resting = self.resting.lock();
-        let at = resting.iter().position(|r| r.number == number)?;
-        Some(resting.swap_remove(at).lease)
-    }
-
-    /// Whether a transaction is open and no statement runs in it.
-    pub(crate) fn is_resting(&self, number: u64) -> bool {
-        self.resting.lock().iter().any(|r| r.number == number)
-    }
-
     /// Ends the transaction of this lane that has been idle for longest, if that is longer than a
-    /// transaction may be idle while somebody waits. Not one of the waiting run itself, which would never
-    /// find out why. Gives the moment at which to look again.
+    /// transaction may be idle while somebody waits. Gives the moment at which to look again.
     pub(crate) fn end_idle(&self, lane: Lane, waiting: Holder) -> Instant {
-        let now = Instant::now();
         let idle_max = Duration::from_millis(self.shared.config.transaction_idle_ms);
-        let mut resting = self.resting.lock();
-        let longest = resting
-            .iter()
-            .enumerate()
-            .filter(|(_, r)| r.lease.lane() == lane && !r.lease.holder().is_same_run(waiting))
-            .min_by_key(|(_, r)| r.since);
-        let Some((at, since)) = longest.map(|(at, r)| (at, r.since)) else {
-            return now + idle_max;
-        };
-        if now < since + idle_max {
-            return since + idle_max;
+        let idling = self.transactions.take_idle(lane, waiting, idle_max);
+        if let Some((lease, idle)) = idling.ended {
+            tracing::info!(instance = %self.id, ?idle,
+                "a transaction was ended because it did nothing while others waited");
+            drop(lease);
         }
-        let ended = resting.swap_remove(at);
-        drop(resting);
-        tracing::info!(instance = %self.id, idle = ?now.duration_since(since),
-            "a transaction was ended because it did nothing while others waited");
-        drop(ended);
-        now + idle_max
+        idling.look_again
     }
 
     /// Prepares the writer for a call that may use `pages` pages of the file.

@@ -24,6 +24,7 @@ mod limits;
 mod memory;
 mod migrate;
 mod namespace;
+mod open_transactions;
 mod pool;
 mod registry;
 mod schema;
@@ -36,7 +37,7 @@ mod verify;
 mod worker;
 
 pub use config::{Config, Durability};
-pub use database::Database;
+pub use database::{Database, OnCommit};
 pub use error::{ConstraintKind, Error, Violation};
 pub use limits::{
     MIGRATION_BYTES_MAX, MIGRATIONS_MAX, PARAMETERS_MAX, RESULT_BYTES_MAX, STATEMENT_BYTES_MAX,

@@ -1,5 +1,5 @@
-//! The platform's own tables in every private database, and the marks by which a file is known to
-//! be one.
+//! The platform's own tables in every private database, the steps by which files of older hosts get them,
+//! and the marks by which a file is known to be one.
 
 use std::path::Path;
 
@@ -12,8 +12,12 @@ use crate::{
 /// `application_id` in the file's header: the letters `CWDB`.
 const APPLICATION_ID: i64 = 0x4357_4442;
 
-/// `user_version` in the file's header: the layout of the tables below.
-const LAYOUT: i64 = 1;
+/// What makes each layout out of the one before, the first out of an empty file. `user_version` in the
+/// file's header says how many of them a file has had. A step that was released never changes.
+const LAYOUTS: &[&str] = &[TABLES, OUTBOX];
+
+/// The layout that this version of cloudware works on.
+const LAYOUT: i64 = LAYOUTS.len() as i64;
 
 /// `cw_kv` keeps no rows for deleted keys; that versions still only grow is the counter's work.
 const TABLES: &str = "
@@ -39,14 +43,51 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// Opens a file as a writer; makes the tables where it is new, checks the marks where it is not.
+/// Calls of observe points, and what each hook on them is owed. A delivery is open as long as it has a time
+/// at which it is due; the payload of a call stays until none of its deliveries can need it any more.
+const OUTBOX: &str = "
+    CREATE TABLE cw_outbox (
+        id INTEGER PRIMARY KEY,
+        app TEXT NOT NULL,
+        point TEXT NOT NULL,
+        interface TEXT NOT NULL,
+        function TEXT NOT NULL,
+        payload TEXT,
+        items INTEGER NOT NULL,
+        request_id TEXT NOT NULL,
+        created_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE cw_delivery (
+        id TEXT NOT NULL PRIMARY KEY,
+        outbox INTEGER NOT NULL REFERENCES cw_outbox (id),
+        hook TEXT NOT NULL,
+        hook_name TEXT NOT NULL,
+        state TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        replays INTEGER NOT NULL,
+        due_ms INTEGER,
+        changed_ms INTEGER NOT NULL,
+        reason TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX cw_delivery_due ON cw_delivery (hook, due_ms) WHERE due_ms IS NOT NULL;
+    CREATE INDEX cw_delivery_ended ON cw_delivery (state, changed_ms) WHERE due_ms IS NULL;
+    CREATE INDEX cw_delivery_outbox ON cw_delivery (outbox);
+";
+
+/// Opens a file as a writer; makes the tables where it is new, checks the marks where it is not, and adds
+/// what a file of an older host lacks.
 pub(crate) fn set_up(path: &Path, durability: Durability) -> Result<Conn, Error> {
     if let Some(directory) = path.parent() {
         make_directory(directory)?;
     }
     let conn = Conn::open(path, durability)?;
     match recognise(conn.platform())? {
-        Found::Ours => {}
+        Found::Ours(LAYOUT) => {}
+        Found::Ours(older) => {
+            make_tables(&conn)?;
+            tracing::info!(file = %path.display(), older, layout = LAYOUT,
+                "a private database of an older host was brought to the present layout");
+        }
         Found::Empty => make_file(&conn, path, durability)?,
     }
     Ok(conn)
@@ -80,15 +121,18 @@ fn make_file(conn: &Conn, path: &Path, durability: Durability) -> Result<(), Err
     Ok(())
 }
 
-/// Makes the platform's tables and marks in an empty database.
+/// Makes the platform's tables and marks in an empty database, or those that one of an older host lacks.
 pub(crate) fn make_tables(conn: &Conn) -> Result<(), Error> {
     in_transaction(conn, |conn| {
         let sqlite = conn.platform();
-        // Another opener of the same new file may have been first.
-        if let Found::Ours = recognise(sqlite)? {
-            return Ok(());
+        // Another opener of the same file may have been first.
+        let had = match recognise(sqlite)? {
+            Found::Empty => 0,
+            Found::Ours(layout) => layout as usize,
+        };
+        for step in &LAYOUTS[had..] {
+            sqlite.execute_batch(step)?;
         }
-        sqlite.execute_batch(TABLES)?;
         sqlite.pragma_update(None, "application_id", APPLICATION_ID)?;
         sqlite.pragma_update(None, "user_version", LAYOUT)?;
         Ok(())
@@ -97,18 +141,19 @@ pub(crate) fn make_tables(conn: &Conn) -> Result<(), Error> {
 
 enum Found {
     Empty,
-    Ours,
+    /// One of ours, of this layout or an older one.
+    Ours(i64),
 }
 
 fn recognise(sqlite: &Connection) -> Result<Found, Error> {
     let number = |pragma| sqlite.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (application, layout) = (number("application_id")?, number("user_version")?);
     if application == APPLICATION_ID {
-        return if layout == LAYOUT {
-            Ok(Found::Ours)
+        return if (1..=LAYOUT).contains(&layout) {
+            Ok(Found::Ours(layout))
         } else {
             Err(Error::Unavailable(format!(
-                "the file has layout {layout}, and this version of cloudware knows layout {LAYOUT}; \
+                "the file has layout {layout}, and this version of cloudware knows layouts 1 to {LAYOUT}; \
                  run the version that wrote it"
             )))
         };

@@ -60,11 +60,16 @@ impl Transaction {
         .await;
         begun.map(|()| {
             let transaction = Self {
-                number: database.transaction_number(),
+                number: database.transactions.next_number(),
                 database: Arc::clone(database),
                 mode,
                 scope: scope.clone(),
             };
+            if mode == Mode::Write {
+                database
+                    .transactions
+                    .began_writing(scope.holder, transaction.number);
+            }
             transaction.rest(lease);
             transaction
         })
@@ -73,14 +78,14 @@ impl Transaction {
     /// Keeps the lease if the transaction is still open.
     fn rest(&self, lease: Option<Lease>) {
         if let Some(lease) = lease.filter(|lease| !lease.is_idle()) {
-            self.database.rest(self.number, lease);
+            self.database.transactions.rest(self.number, lease);
         }
     }
 
     /// Whether the transaction is still open.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.database.is_resting(self.number)
+        self.database.transactions.is_resting(self.number)
     }
 
     /// Runs a statement that gives rows.
@@ -95,7 +100,13 @@ impl Transaction {
 
     /// Makes the changes durable. The transaction has ended afterwards, also where this failed.
     pub async fn commit(self) -> Worked<()> {
-        self.end(statement::commit).await
+        let instance = self.database.id;
+        self.end(move |conn| {
+            statement::commit(conn)?;
+            conn.tell_committed(instance);
+            Ok(())
+        })
+        .await
     }
 
     /// Undoes the changes.
@@ -114,7 +125,7 @@ impl Transaction {
         &self,
         finish: impl FnOnce(&Conn) -> Result<(), Error> + Send + 'static,
     ) -> Worked<()> {
-        let Some(lease) = self.database.wake(self.number) else {
+        let Some(lease) = self.database.transactions.wake(self.number) else {
             return Worked::refused(Error::Closed);
         };
         let (lease, ended) = run(lease, Bounds::PLATFORM, |conn| {
@@ -140,7 +151,7 @@ impl Transaction {
         if self.mode == Mode::Read && verb != Verb::Read && self.is_open() {
             return Worked::refused(Error::ReadOnly);
         }
-        let Some(lease) = self.database.wake(self.number) else {
+        let Some(lease) = self.database.transactions.wake(self.number) else {
             return Worked::refused(Error::Closed);
         };
         let namespace = self.scope.namespace.clone();
@@ -161,7 +172,8 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        let open = self.database.wake(self.number);
+        self.database.transactions.ended_writing(self.number);
+        let open = self.database.transactions.wake(self.number);
         // Dropped without the lock: it undoes what was begun.
         drop(open);
     }
@@ -174,7 +186,11 @@ fn pin_snapshot(conn: &Conn) -> Result<(), Error> {
     Ok(())
 }
 
-fn in_savepoint<R>(conn: &Conn, work: impl FnOnce(&Conn) -> Result<R, Error>) -> Result<R, Error> {
+/// Runs `work` so that its changes, and not the transaction's others, are undone where it fails.
+pub(crate) fn in_savepoint<R>(
+    conn: &Conn,
+    work: impl FnOnce(&Conn) -> Result<R, Error>,
+) -> Result<R, Error> {
     statement::run_platform(conn.platform(), "SAVEPOINT cw_statement")?;
     let result = work(conn);
     if conn.is_idle() {

@@ -45,13 +45,15 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 /// A text is none of the words that may stand there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no {what}: use one of {}", known.join(", "))]
 pub struct UnknownWord {
-    what: &'static str,
-    text: String,
-    known: &'static [&'static str],
+    pub(crate) what: &'static str,
+    pub(crate) text: String,
+    pub(crate) known: &'static [&'static str],
 }
 
 words! {

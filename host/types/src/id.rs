@@ -124,6 +124,8 @@ id_kinds! {
     Install = "inl" => InstallId;
     /// Id of a hook (one implementation registered on an extension point of an instance).
     Hook = "hok" => HookId;
+    /// Id of a delivery (what one hook is owed of one call of an observe point).
+    Delivery = "dlv" => DeliveryId;
     /// Id of an access token; not a secret.
     Token = "tok" => TokenId;
     /// Id of an audit entry.

@@ -4,6 +4,7 @@
 //! This crate depends on nothing of ours, does no I/O, and every other crate may depend on it.
 
 mod advice;
+mod delivery;
 mod desired;
 mod digest;
 mod dimension;
@@ -18,6 +19,7 @@ mod stop;
 mod trace;
 mod usage;
 
+pub use delivery::{DeliveryRecord, DeliveryState};
 pub use desired::{DesiredInstall, DesiredInstance, HttpRoute, Migration, Reuse, YankedInstall};
 pub use digest::{Digest, DigestError};
 pub use dimension::{Class, Dimension, Limit, Scope, Unit};
@@ -26,8 +28,8 @@ pub use hook::{
     OnFailure, PointKind, UnknownWord, Webhook,
 };
 pub use id::{
-    AppId, AuditId, HookId, Id, IdError, IdKind, InstallId, InstanceId, PlanId, ProductId,
-    ProviderId, ReleaseId, StopId, TenantId, TokenId,
+    AppId, AuditId, DeliveryId, HookId, Id, IdError, IdKind, InstallId, InstanceId, PlanId,
+    ProductId, ProviderId, ReleaseId, StopId, TenantId, TokenId,
 };
 pub use limits::{Limits, LimitsError};
 pub use plan::{OtherPlans, Plans};

@@ -54,3 +54,17 @@ pub fn find_or_create(
         _ => Ok(row.get("id")?),
     }
 }
+
+/// When a batch expires; `None` where it has no date.
+#[cfg(feature = "extension-points")]
+pub fn expiry(
+    tx: &Transaction,
+    batch_id: i64,
+) -> Result<Option<String>, cloudware_sdk::sql::Error> {
+    let row = tx.query_one(
+        "SELECT expires_on FROM stock_batches WHERE id = ?",
+        params![batch_id],
+    )?;
+    let expires_on: Option<Option<String>> = row.map(|row| row.get("expires_on")).transpose()?;
+    Ok(expires_on.flatten())
+}

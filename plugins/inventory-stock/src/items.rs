@@ -88,12 +88,17 @@ pub fn list(request: Request) -> Result<Response, Problem> {
 
 /// `GET /items/{sku}`
 pub fn show(request: Request) -> Result<Response, Problem> {
-    Ok(Response::json(&find(request.param("sku"))?))
+    Ok(Response::json(&require_item(request.param("sku"))?))
 }
 
-fn find(sku: &str) -> Result<Item, Problem> {
+/// The item of a SKU, if there is one.
+pub fn find(sku: &str) -> Result<Option<Item>, sql::Error> {
     let row = sql::query_one(select_items!("WHERE i.sku = ?"), params![sku])?;
-    Ok(row.ok_or_else(|| missing(sku))?.read()?)
+    row.map(|row| row.read()).transpose()
+}
+
+fn require_item(sku: &str) -> Result<Item, Problem> {
+    find(sku)?.ok_or_else(|| missing(sku))
 }
 
 /// The answer where a path names no item.
@@ -134,7 +139,7 @@ fn created(request: &Request, sku: &str) -> Result<Response, Problem> {
     if is_from_page(request) {
         return Ok(Response::see_other(&format!("{prefix}/")));
     }
-    Ok(Response::json(&find(sku)?)
+    Ok(Response::json(&require_item(sku)?)
         .with_status(Status::CREATED)
         .with_header(
             "location",
@@ -154,7 +159,7 @@ pub fn update(request: Request) -> Result<Response, Problem> {
         "UPDATE stock_items SET title = ?, unit = ?, active = ? WHERE sku = ?",
         params![title, unit, active, sku],
     )?;
-    Ok(Response::json(&find(sku)?))
+    Ok(Response::json(&require_item(sku)?))
 }
 
 /// What an operation needs of an item.

@@ -9,6 +9,8 @@ use cloudware_sdk::{
 };
 use serde::Serialize;
 
+#[cfg(feature = "extension-points")]
+use crate::points;
 use crate::{
     allocation::{Candidate, Shortage, Take, allocate},
     fields::{Fields, invalid_field},
@@ -183,7 +185,7 @@ pub struct Taken {
     pub quantity: i64,
 }
 
-/// Takes a quantity, oldest receipt first, or nothing at all.
+/// Takes a quantity or nothing at all: oldest receipt first, unless an extension decides otherwise.
 ///
 /// # Errors
 /// `409` where less is there than asked for; `412` where the version is stale.
@@ -214,6 +216,8 @@ pub fn take(tx: &Transaction, source: &Source, asked: i64) -> Result<Vec<Taken>,
         }
         Err(shortage) => return Err(insufficient(source, asked, shortage, &levels)),
     };
+    #[cfg(feature = "extension-points")]
+    let takes = points::allocation::decide(source.sku, asked, &levels[..within]).unwrap_or(takes);
     for take in &takes {
         reduce(tx, &candidates[take.candidate], take)?;
     }

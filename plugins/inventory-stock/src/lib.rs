@@ -13,6 +13,10 @@ mod adjustments;
 mod alerts;
 mod allocation;
 mod batches;
+// Generated code has its own habits; what exports is used in WebAssembly alone.
+#[allow(missing_docs, unused_imports, unused_qualifications, clippy::unwrap_used)]
+#[cfg(feature = "extension-points")]
+mod bindings;
 mod fields;
 mod filter;
 mod html;
@@ -25,9 +29,15 @@ mod operation;
 mod overview;
 mod paging;
 mod picks;
+#[cfg(feature = "extension-points")]
+mod points;
 mod receipts;
 mod rules;
+#[cfg(feature = "extension-points")]
+mod scans;
 mod sequence;
+#[cfg(feature = "extension-points")]
+mod services;
 
 use cloudware_sdk::http::{Request, Response, Router};
 
@@ -35,7 +45,9 @@ use cloudware_sdk::http::{Request, Response, Router};
 cloudware_sdk::app!(handle);
 
 /// The release that this build is.
-pub const VERSION: &str = if cfg!(feature = "reorder-levels") {
+pub const VERSION: &str = if cfg!(feature = "extension-points") {
+    "1.2.0"
+} else if cfg!(feature = "reorder-levels") {
     "1.1.0"
 } else {
     "1.0.0"
@@ -73,6 +85,8 @@ fn router() -> Router {
     let router = router
         .put("/items/{sku}/reorder-level", alerts::set_reorder_level)
         .get("/alerts", alerts::list);
+    #[cfg(feature = "extension-points")]
+    let router = router.get("/scan", scans::show);
     router
 }
 
@@ -94,7 +108,9 @@ mod tests {
 
     #[test]
     fn the_version_is_that_of_the_manifest() {
-        let text = if cfg!(feature = "reorder-levels") {
+        let text = if cfg!(feature = "extension-points") {
+            include_str!("../cloudware-1.2.toml")
+        } else if cfg!(feature = "reorder-levels") {
             include_str!("../cloudware-1.1.toml")
         } else {
             include_str!("../cloudware.toml")

@@ -68,6 +68,8 @@ pub struct Movement {
     pub to: Option<String>,
     pub actor: String,
     note: Option<String>,
+    #[cfg(feature = "extension-points")]
+    supplier: Option<String>,
     pub at: String,
 }
 
@@ -84,6 +86,8 @@ impl FromRow for Movement {
             to: row.get("to_location")?,
             actor: row.get("actor")?,
             note: row.get("note")?,
+            #[cfg(feature = "extension-points")]
+            supplier: row.get("supplier")?,
             at: Timestamp::from_milliseconds(row.get("at")?).to_string(),
         })
     }
@@ -104,6 +108,17 @@ pub struct Filter {
     pub after: Option<i64>,
 }
 
+#[cfg(not(feature = "extension-points"))]
+const SELECT: &str = "SELECT m.id, m.reference, m.kind, m.sku, b.number AS batch, m.quantity,
+       m.from_location, m.to_location, m.actor, m.note, m.at
+     FROM stock_movements m LEFT JOIN stock_batches b ON b.id = m.batch_id";
+
+#[cfg(feature = "extension-points")]
+const SELECT: &str = "SELECT m.id, m.reference, m.kind, m.sku, b.number AS batch, m.quantity,
+       m.from_location, m.to_location, m.actor, m.note, m.at, r.supplier
+     FROM stock_movements m LEFT JOIN stock_batches b ON b.id = m.batch_id
+       LEFT JOIN stock_receipts r ON r.reference = m.reference";
+
 /// The newest movements first.
 pub fn select(filter: Filter, rows_max: i64) -> Result<Vec<Movement>, sql::Error> {
     let (statement, parameters) = Conditions::new("true")
@@ -115,13 +130,7 @@ pub fn select(filter: Filter, rows_max: i64) -> Result<Vec<Movement>, sql::Error
             filter.location,
         )
         .and("m.id < ?", filter.after)
-        .statement(
-            "SELECT m.id, m.reference, m.kind, m.sku, b.number AS batch, m.quantity,
-                    m.from_location, m.to_location, m.actor, m.note, m.at
-             FROM stock_movements m LEFT JOIN stock_batches b ON b.id = m.batch_id",
-            "ORDER BY m.id DESC LIMIT ?",
-            rows_max,
-        );
+        .statement(SELECT, "ORDER BY m.id DESC LIMIT ?", rows_max);
     sql::query(&statement, &parameters)?.read()
 }
 

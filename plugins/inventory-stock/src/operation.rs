@@ -106,9 +106,12 @@ impl Operation {
             {
                 return self.replay(&kept, &request);
             }
+            let operation = work(tx, &stamp)?;
+            #[cfg(feature = "extension-points")]
+            crate::points::after_stock_moved::tell(tx, &stamp)?;
             let answer = as_json(&Answer {
                 reference: &stamp.reference,
-                operation: work(tx, &stamp)?,
+                operation,
                 at: stamp.at.to_string(),
             })?;
             if let Some(key) = &self.key {

@@ -266,6 +266,8 @@ impl Page {
                 QUANTITY,
                 ("batch", "Batch (optional)", "maxlength=\"40\""),
                 ("expires_on", "Expires on (optional)", "type=\"date\""),
+                #[cfg(feature = "extension-points")]
+                ("supplier", "Supplier (optional)", "maxlength=\"120\""),
                 ACTOR,
             ],
         )?;

@@ -7,6 +7,8 @@ use cloudware_sdk::{
 };
 use serde::Serialize;
 
+#[cfg(feature = "extension-points")]
+use crate::points;
 use crate::{
     batches,
     fields::Fields,
@@ -25,6 +27,11 @@ struct Receipt {
     batch: Option<String>,
     expires_on: Option<String>,
     quantity: i64,
+    /// Left out where there is none, so that a retry of a request that an older release answered is
+    /// still known.
+    #[cfg(feature = "extension-points")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    supplier: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -38,7 +45,8 @@ struct Answer<'a> {
     changed: Changed,
 }
 
-/// `POST /receipts` `{"sku", "location", "quantity", "batch"?, "expires_on"?, "actor"?, "note"?}`
+/// `POST /receipts` `{"sku", "location", "quantity", "batch"?, "expires_on"?, "actor"?, "note"?}`, and
+/// `"supplier"?` with extension points.
 pub fn create(request: Request) -> Result<Response, Problem> {
     let mut fields = Fields::of_body(&request)?;
     let operation = Operation::read(Kind::Receive, &request, &mut fields);
@@ -49,6 +57,8 @@ pub fn create(request: Request) -> Result<Response, Problem> {
         batch: fields.text_if_any("batch", rules::batch_number),
         expires_on: expires_on.map(|date| date.to_string()),
         quantity: fields.number("quantity", rules::quantity),
+        #[cfg(feature = "extension-points")]
+        supplier: fields.text_if_any("supplier", rules::supplier),
     };
     if receipt.expires_on.is_some() && receipt.batch.is_none() {
         fields.refuse("batch", "must be named where expires_on is given");
@@ -84,6 +94,11 @@ fn receive(
         )?),
         None => None,
     };
+    #[cfg(feature = "extension-points")]
+    {
+        ask(tx, stamp, receipt, batch_id)?;
+        keep_supplier(tx, stamp, receipt)?;
+    }
     let place = Place {
         sku: &receipt.sku,
         location: &receipt.location,
@@ -99,4 +114,37 @@ fn receive(
     }
     .record(tx, stamp)?;
     Ok(changed)
+}
+
+/// Asks whether the goods may come in.
+#[cfg(feature = "extension-points")]
+fn ask(
+    tx: &Transaction,
+    stamp: &Stamp,
+    receipt: &Receipt,
+    batch_id: Option<i64>,
+) -> Result<(), Problem> {
+    let expires_on = match batch_id {
+        Some(id) => batches::expiry(tx, id)?,
+        None => None,
+    };
+    let line = points::before_receive::Line {
+        sku: receipt.sku.clone(),
+        location: receipt.location.clone(),
+        batch: receipt.batch.clone(),
+        expires_on,
+        quantity: receipt.quantity.unsigned_abs(),
+    };
+    points::before_receive::check(stamp, receipt.supplier.as_deref(), vec![line])
+}
+
+#[cfg(feature = "extension-points")]
+fn keep_supplier(tx: &Transaction, stamp: &Stamp, receipt: &Receipt) -> Result<(), Problem> {
+    if let Some(supplier) = &receipt.supplier {
+        tx.execute(
+            "INSERT INTO stock_receipts (reference, supplier) VALUES (?, ?)",
+            cloudware_sdk::params![&stamp.reference, supplier],
+        )?;
+    }
+    Ok(())
 }

@@ -12,6 +12,10 @@ pub const LEVEL_MAX: i64 = QUANTITY_MAX * 1_000;
 /// The longest text of a note or title; what fits a printed line or two.
 const LINE_CHARS_MAX: usize = 120;
 
+/// The most characters of a scanned code: what GS1 codes have at most in practice, several times over.
+#[cfg(feature = "extension-points")]
+const CODE_CHARS_MAX: usize = 500;
+
 /// What a rule gives.
 pub type Checked<T> = Result<T, &'static str>;
 
@@ -82,6 +86,22 @@ pub fn note(text: &str) -> Checked<String> {
 /// Who did it.
 pub fn actor(text: &str) -> Checked<String> {
     line(text, 60).ok_or("must have 1 to 60 characters on one line")
+}
+
+/// Who sent goods.
+#[cfg(feature = "extension-points")]
+pub fn supplier(text: &str) -> Checked<String> {
+    title(text)
+}
+
+/// What a scanner read. Control characters stay: they separate the parts of some codes.
+#[cfg(feature = "extension-points")]
+pub fn scanned_code(text: &str) -> Checked<String> {
+    if (1..=CODE_CHARS_MAX).contains(&text.chars().count()) {
+        Ok(text.to_owned())
+    } else {
+        Err("must have 1 to 500 characters")
+    }
 }
 
 /// The unit that an item is counted in.

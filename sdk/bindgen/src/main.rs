@@ -1,13 +1,13 @@
-//! Writes the generated bindings of the SDK: `cargo run -p cloudware-sdk-bindgen` in `sdk/`.
+//! Writes the generated bindings: `cargo run -p cloudware-sdk-bindgen` in `sdk/`.
 
-use anyhow::Result;
-use cloudware_sdk_bindgen::{bindings_dir, generate};
+use anyhow::{Context, Result};
+use cloudware_sdk_bindgen::generate;
 
 fn main() -> Result<()> {
-    let dir = bindings_dir();
-    std::fs::create_dir_all(&dir)?;
     for binding in generate()? {
-        std::fs::write(dir.join(&binding.file), binding.source)?;
+        let folder = binding.path.parent().context("a file lies in a folder")?;
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(&binding.path, binding.source)?;
     }
     Ok(())
 }

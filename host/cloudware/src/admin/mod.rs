@@ -18,6 +18,7 @@ mod stop;
 mod target;
 mod tenant;
 mod token;
+mod trace;
 mod usage;
 mod whoami;
 
@@ -65,6 +66,9 @@ pub(crate) enum Command {
     /// Why and where apps were stopped.
     #[command(subcommand)]
     Stops(stop::Command),
+    /// What requests were made of in which apps asked hooks or called each other.
+    #[command(subcommand)]
+    Trace(trace::Command),
     /// What happened, to be followed.
     #[command(subcommand)]
     Events(event::Command),
@@ -105,6 +109,7 @@ pub(crate) async fn run(command: Command, client: &Client) -> Result<()> {
         Command::Quota(command) => quota::run(command, client).await,
         Command::Usage(command) => usage::run(command, client).await,
         Command::Stops(command) => stop::run(command, client).await,
+        Command::Trace(command) => trace::run(command, client).await,
         Command::Events(command) => event::run(command, client).await,
         Command::Audit(command) => audit::run(command, client).await,
         Command::Token(command) => token::run(command, client).await,

@@ -13,18 +13,22 @@ use serde::Serialize;
 
 use super::{Context, wit};
 
-static RUST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/rust");
-static JAVASCRIPT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/javascript");
-static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/python");
+static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 static RUST_SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../sdk/rust");
 
 /// Where a Rust project keeps its copy of the SDK.
 const VENDORED_SDK: &str = "vendor/cloudware-sdk";
 
+/// Where a project keeps the interfaces of others.
+const WIT_DEPS: &str = "wit/deps";
+
+/// The interfaces of the app whose extension point the templates of extensions fill, in every language.
+const EXAMPLE_INTERFACES: &str = "extension/interfaces";
+
 /// Ends the names of template files, which are written without it and with names filled in.
 const TEMPLATE_SUFFIX: &str = ".template";
 
-/// Makes a new package that builds and answers HTTP.
+/// Makes a new package that builds: an app that answers HTTP, or an extension of another app.
 #[derive(Debug, clap::Args)]
 pub(crate) struct NewArgs {
     /// The folder to make; it must not exist or be empty.
@@ -32,6 +36,9 @@ pub(crate) struct NewArgs {
     /// The language of the source.
     #[arg(long, value_enum)]
     language: LanguageArg,
+    /// What it is.
+    #[arg(long, value_enum, default_value_t = KindArg::App)]
+    kind: KindArg,
     /// The app's name [default: the folder's name].
     #[arg(long)]
     name: Option<Slug>,
@@ -45,10 +52,21 @@ enum LanguageArg {
     Python,
 }
 
+/// What can be begun with a template.
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum KindArg {
+    /// Answers HTTP.
+    App,
+    /// Fills an extension point of another app.
+    Extension,
+}
+
 #[derive(Serialize)]
 struct Made<'a> {
     folder: &'a Path,
     name: &'a Slug,
+    kind: KindArg,
     language: Language,
 }
 
@@ -68,7 +86,7 @@ impl NewArgs {
             LanguageArg::Javascript => Language::Javascript,
             LanguageArg::Python => Language::Python,
         };
-        make(&self.folder, &name, language)?;
+        make(&self.folder, &name, self.kind, language)?;
         let text = format!(
             "Made {name} in {folder}.\nNext: cloudware build {folder}",
             folder = self.folder.display()
@@ -76,6 +94,7 @@ impl NewArgs {
         let made = Made {
             folder: &self.folder,
             name: &name,
+            kind: self.kind,
             language,
         };
         context.print(&text, &made)
@@ -92,7 +111,7 @@ fn name_of(folder: &Path) -> Result<Slug> {
     })
 }
 
-fn make(folder: &Path, name: &Slug, language: Language) -> Result<()> {
+fn make(folder: &Path, name: &Slug, kind: KindArg, language: Language) -> Result<()> {
     let in_use = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if in_use || folder.is_file() {
         bail!(
@@ -100,20 +119,27 @@ fn make(folder: &Path, name: &Slug, language: Language) -> Result<()> {
             folder.display()
         );
     }
-    match language {
-        Language::Rust => {
-            write_template(&RUST, folder, name)?;
-            wit::write_dir(&RUST_SDK, &folder.join(VENDORED_SDK))
-        }
-        Language::Javascript => {
-            write_template(&JAVASCRIPT, folder, name)?;
-            wit::write_deps(&folder.join("wit/deps"))
-        }
-        Language::Python => {
-            write_template(&PYTHON, folder, name)?;
-            wit::write_deps(&folder.join("wit/deps"))
-        }
+    write_template(template(kind, language), folder, name)?;
+    if kind == KindArg::Extension {
+        let interfaces = TEMPLATES.get_dir(EXAMPLE_INTERFACES);
+        let interfaces = interfaces.expect("the templates of extensions have an example");
+        wit::write_dir(interfaces, &folder.join(WIT_DEPS))?;
     }
+    match language {
+        Language::Rust => wit::write_dir(&RUST_SDK, &folder.join(VENDORED_SDK)),
+        Language::Javascript | Language::Python => wit::write_deps(&folder.join(WIT_DEPS)),
+    }
+}
+
+fn template(kind: KindArg, language: Language) -> &'static Dir<'static> {
+    let kind = match kind {
+        KindArg::App => "app",
+        KindArg::Extension => "extension",
+    };
+    let path = format!("{kind}/{}", language.name());
+    TEMPLATES
+        .get_dir(path)
+        .expect("every kind has a template in every language")
 }
 
 /// Writes a template; in files that end with the suffix the name is filled in.
@@ -140,4 +166,24 @@ fn write_template(dir: &Dir<'_>, to: &Path, name: &Slug) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_template_in_every_language() {
+        for kind in [KindArg::App, KindArg::Extension] {
+            for language in [Language::Rust, Language::Javascript, Language::Python] {
+                let folder = tempfile::tempdir().unwrap();
+                let project = folder.path().join("made");
+                make(&project, &"made".parse().unwrap(), kind, language).unwrap();
+                let manifest = fs::read_to_string(project.join("cloudware.toml")).unwrap();
+                assert!(manifest.contains("name = \"made\""), "{manifest}");
+                let has_example = project.join("wit/deps/example-shop/shop.wit").is_file();
+                assert_eq!(has_example, kind == KindArg::Extension);
+            }
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! The public interfaces, carried inside the binary: written into new projects, and lent to projects
-//! that have a world and no `wit/deps`.
+//! that have a world and none of these interfaces in their `wit/deps`.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -33,19 +34,14 @@ pub(crate) fn of_project(folder: &Path) -> Result<ProjectWit> {
             own.display()
         );
     }
-    if own.join(DEPS).is_dir() {
+    if carries_ours(&own.join(DEPS)) {
         return Ok(ProjectWit {
             folder: own,
             _lent: None,
         });
     }
     let lent = tempfile::tempdir().context("no temporary folder can be made")?;
-    for entry in fs::read_dir(&own).with_context(|| format!("{} can't be read", own.display()))? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), lent.path().join(entry.file_name()))?;
-        }
-    }
+    copy_dir(&own, lent.path())?;
     write_deps(&lent.path().join(DEPS))?;
     Ok(ProjectWit {
         folder: lent.path().to_owned(),
@@ -53,16 +49,39 @@ pub(crate) fn of_project(folder: &Path) -> Result<ProjectWit> {
     })
 }
 
-/// Writes every package of the platform's interfaces, each in its own folder of `to`.
-pub(crate) fn write_deps(to: &Path) -> Result<()> {
+/// True if a project carries the platform's interfaces itself. It has all of them then: with some of its own
+/// and some that are lent, a package could be there twice.
+fn carries_ours(deps: &Path) -> bool {
+    packages().any(|(name, _)| deps.join(name).is_dir())
+}
+
+/// Every package of the platform's interfaces, with the name of its folder.
+fn packages() -> impl Iterator<Item = (&'static OsStr, &'static Dir<'static>)> {
     let ours = WIT.dirs().filter(|dir| dir.path() != Path::new(DEPS));
     let theirs = WIT.get_dir(DEPS).expect("wit/deps is in the tree").dirs();
-    for dir in ours.chain(theirs) {
-        let name = dir
-            .path()
-            .file_name()
-            .expect("a package's folder has a name");
-        write_dir(dir, &to.join(name))?;
+    ours.chain(theirs).map(|dir| {
+        let name = dir.path().file_name();
+        (name.expect("a package's folder has a name"), dir)
+    })
+}
+
+/// Writes every package of the platform's interfaces, each in its own folder of `to`.
+pub(crate) fn write_deps(to: &Path) -> Result<()> {
+    packages().try_for_each(|(name, dir)| write_dir(dir, &to.join(name)))
+}
+
+/// Copies the files of a folder, also of folders in it; what links lead to as well.
+fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+    for entry in walkdir::WalkDir::new(from).follow_links(true) {
+        let entry = entry.with_context(|| format!("{} can't be read", from.display()))?;
+        let target = to.join(entry.path().strip_prefix(from)?);
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&target)
+                .with_context(|| format!("{} can't be made", target.display()))?;
+        } else {
+            fs::copy(entry.path(), &target)
+                .with_context(|| format!("{} can't be copied", entry.path().display()))?;
+        }
     }
     Ok(())
 }
@@ -79,4 +98,53 @@ pub(crate) fn write_dir(dir: &Dir<'_>, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A project with these folders in `wit/deps`.
+    fn project(deps: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let wit = folder.path().join("wit");
+        fs::create_dir(&wit).unwrap();
+        fs::write(wit.join("world.wit"), "package local:app;").unwrap();
+        for name in deps {
+            fs::create_dir_all(wit.join(DEPS).join(name)).unwrap();
+            fs::write(wit.join(DEPS).join(name).join("own.wit"), *name).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn interfaces_are_lent_beside_those_of_other_apps() {
+        for deps in [&[][..], &["inventory-stock"]] {
+            let project = project(deps);
+            let wit = of_project(project.path()).unwrap();
+            assert!(wit.folder.join("world.wit").is_file());
+            for name in ["kv", "config", "http"] {
+                assert!(wit.folder.join(DEPS).join(name).is_dir(), "{name}");
+            }
+            for name in deps {
+                let own = wit.folder.join(DEPS).join(name).join("own.wit");
+                assert_eq!(fs::read_to_string(own).unwrap(), *name);
+            }
+            assert!(!project.path().join("wit/deps/kv").exists());
+        }
+    }
+
+    #[test]
+    fn a_project_with_interfaces_of_its_own_is_left_alone() {
+        let project = project(&["inventory-stock", "kv"]);
+        let wit = of_project(project.path()).unwrap();
+        assert_eq!(wit.folder, project.path().join("wit"));
+    }
+
+    #[test]
+    fn a_project_without_a_world_is_told_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = of_project(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("wit is missing"), "{error}");
+    }
 }

@@ -18,6 +18,7 @@ pub(crate) mod release;
 pub(crate) mod stop;
 pub(crate) mod tenant;
 pub(crate) mod token;
+pub(crate) mod trace;
 pub(crate) mod usage;
 
 use std::{fmt::Display, path::Path, str::FromStr, time::Duration};

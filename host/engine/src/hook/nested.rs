@@ -166,7 +166,7 @@ impl Run {
         stop.class = class;
         let request_id = self.context.composition.request_id();
         self.install.observe(&mut stop, request_id);
-        self.install.count_stop();
+        self.install.count_failure(class);
         stop
     }
 
@@ -185,6 +185,11 @@ impl Run {
         progress.cpu_leave(thread_cpu());
         let (wall, peak) = (self.started.elapsed(), invocation.memory.peak());
         let mut meters: Meters = *invocation.meters();
+        let counted = match invocation.class() {
+            Class::Hook => Meter::HookCalls,
+            _ => Meter::Requests,
+        };
+        meters[counted] = 1;
         meters[Meter::Fuel] = sandbox.fuel_used();
         meters[Meter::CpuNanoseconds] = progress.cpu_own();
         meters[Meter::MemoryPeakBytes] = peak;

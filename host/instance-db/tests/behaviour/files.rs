@@ -145,6 +145,61 @@ async fn a_file_of_a_newer_host_is_refused() {
     assert!(matches!(worked.result, Err(Error::Unavailable(text)) if text.contains("layout 99")));
 }
 
+/// What a host of layout 1 made of an empty file.
+const LAYOUT_1: &str = "
+    PRAGMA journal_mode = WAL;
+    CREATE TABLE cw_schema (
+        namespace TEXT NOT NULL, version INTEGER NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, down TEXT,
+        PRIMARY KEY (namespace, version)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE cw_kv (
+        app TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, value BLOB NOT NULL,
+        PRIMARY KEY (app, bucket, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE cw_kv_counter (app TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO cw_kv VALUES ('stock', 'b', 'k', 3, x'01');
+    PRAGMA application_id = 0x43574442;
+    PRAGMA user_version = 1;
+";
+
+#[tokio::test]
+async fn a_file_of_an_older_host_gets_what_it_lacks_and_keeps_what_it_has() {
+    let fixture = Fixture::new();
+    let file = database_file(&fixture);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let older = rusqlite::Connection::open(&file).unwrap();
+    older.execute_batch(LAYOUT_1).unwrap();
+    drop(older);
+    fixture.migrate("stock", &[STOCK]).await;
+    let fresh = Fixture::new();
+    fresh.migrate("stock", &[STOCK]).await;
+    let fresh_file = database_file(&fresh);
+    drop(fresh.dbs);
+    let kept = rusqlite::Connection::open(&file).unwrap();
+    let value: Vec<u8> = kept
+        .query_row("SELECT value FROM cw_kv WHERE version = 3", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(value, [1]);
+    assert_eq!(
+        objects(&kept),
+        objects(&rusqlite::Connection::open(fresh_file).unwrap())
+    );
+}
+
+/// Names of everything in a schema, and its layout.
+fn objects(file: &rusqlite::Connection) -> (Vec<String>, i64) {
+    let mut names = file
+        .prepare("SELECT type || ' ' || name FROM sqlite_schema ORDER BY 1")
+        .unwrap();
+    let names = names.query_map([], |row| row.get(0)).unwrap();
+    let layout = file
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    (names.map(Result::unwrap).collect(), layout)
+}
+
 #[tokio::test]
 async fn damage_is_told_and_does_not_spread() {
     let fixture = Fixture::new();

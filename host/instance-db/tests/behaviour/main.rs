@@ -10,3 +10,4 @@ mod fixture;
 mod isolation;
 mod migrations;
 mod property;
+mod within;

@@ -1,0 +1,117 @@
+//! One attempt, and what becomes of the delivery by it.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use cloudware_types::{DeliveryId, DesiredHook, OnFailure};
+use futures_util::FutureExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    Deliver, Delivery, DeliveryEvent, DeliveryFailure, Happened, Outlook,
+    backoff::next_due_ms,
+    limits::{ATTEMPT_GRACE, REASON_CHARS_MAX},
+    rows::{Ending, Settled},
+};
+
+/// An attempt that has ended.
+#[derive(Debug)]
+pub(crate) struct Attempted {
+    pub(crate) id: DeliveryId,
+    pub(crate) hook: Arc<DesiredHook>,
+    /// Which attempt it was.
+    pub(crate) attempt: u32,
+    pub(crate) result: Result<(), DeliveryFailure>,
+}
+
+/// Makes an attempt, whatever it does. The place is kept for as long.
+pub(crate) async fn attempt(
+    target: Arc<dyn Deliver>,
+    delivery: Delivery,
+    _place: OwnedSemaphorePermit,
+) -> Attempted {
+    let longest = Duration::from_millis(delivery.hook.deadline_ms) + ATTEMPT_GRACE;
+    let attempt = AssertUnwindSafe(target.deliver(&delivery)).catch_unwind();
+    let result = match tokio::time::timeout(longest, attempt).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(DeliveryFailure::retryable(
+            "the platform failed while it told the hook; the operator's log says more",
+        )),
+        Err(_) => Err(DeliveryFailure::retryable(format!(
+            "the hook did not end within {} s",
+            longest.as_secs()
+        ))),
+    };
+    Attempted {
+        id: delivery.id,
+        hook: delivery.hook,
+        attempt: delivery.attempt,
+        result,
+    }
+}
+
+impl Attempted {
+    /// What is noted of it.
+    pub(crate) fn settle(&self, now_ms: u64) -> Settled {
+        Settled {
+            id: self.id,
+            attempt: self.attempt,
+            ending: match &self.result {
+                Ok(()) => Ending::Delivered,
+                Err(failure) => self.failed(failure, now_ms),
+            },
+        }
+    }
+
+    fn failed(&self, failure: &DeliveryFailure, now_ms: u64) -> Ending {
+        let reason = failure.reason.chars().take(REASON_CHARS_MAX).collect();
+        if self.hook.on_failure == OnFailure::Skip {
+            return Ending::Dropped { reason };
+        }
+        let again = match failure.outlook {
+            Outlook::Retry { after } => next_due_ms(now_ms, self.attempt, after),
+            Outlook::Never | Outlook::Gone => None,
+        };
+        match again {
+            Some(due_ms) => Ending::Retry { due_ms, reason },
+            None => Ending::Dead { reason },
+        }
+    }
+
+    /// What others hear of it, once `settled` is on disk.
+    pub(crate) fn happened(&self, settled: &Settled) -> Vec<Happened> {
+        let mut happened = Vec::new();
+        match &settled.ending {
+            Ending::Dead { reason } => happened.push(Happened::Dead {
+                delivery: self.id,
+                reason: reason.clone(),
+            }),
+            Ending::Dropped { reason } => happened.push(Happened::Dropped {
+                count: 1,
+                reason: reason.clone(),
+            }),
+            Ending::Delivered | Ending::Retry { .. } => {}
+        }
+        if let Err(failure) = &self.result
+            && failure.outlook == Outlook::Gone
+        {
+            happened.push(Happened::Gone {
+                reason: failure.reason.clone(),
+            });
+        }
+        happened
+    }
+
+    /// An event of its hook.
+    pub(crate) fn event(
+        &self,
+        instance: cloudware_types::InstanceId,
+        happened: Happened,
+    ) -> DeliveryEvent {
+        DeliveryEvent {
+            instance,
+            hook: self.hook.id,
+            hook_name: self.hook.name.to_string(),
+            happened,
+        }
+    }
+}
