@@ -79,7 +79,7 @@ pub trait DataPlane: Send + Sync + 'static {
     /// that a caller sees what was consumed a moment ago.
     async fn flush_usage(&self);
 
-    /// Hands all stops that are not yet recorded, and all warnings of limits, to their logs. Called before
-    /// they are shown, as [`Self::flush_usage`] is.
+    /// Hands all stops that are not yet recorded, all warnings of limits, and what was seen of hooks to their logs.
+    /// Called before they are shown, as [`Self::flush_usage`] is.
     async fn flush_stops(&self);
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     AuditEntry, Call, Caller, Control, Error, Page, PageRequest, Store, Timestamp,
+    hook::StateChange,
     limits::NAME_BYTES_MAX,
     store::{self, StoreError, event::EventFilter},
     tenant,
@@ -159,6 +160,42 @@ impl EventLog {
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self { store }
+    }
+
+    /// Tells that hooks were tripped, are tried again or work again, all or none, and keeps their states. Hooks that
+    /// are gone are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the control database cannot be written; nothing was told then.
+    pub async fn hook_changed(&self, changes: &[StateChange]) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut db = self.store.write().await?;
+        for change in changes {
+            let Some(hook) = store::hook::get(&mut db, change.hook).await? else {
+                continue;
+            };
+            store::hook_observation::change(&mut db, change).await?;
+            let event = EventNew {
+                at: change.at,
+                kind: change.event().to_owned(),
+                subject_id: hook.id.to_string(),
+                subject: hook.path(),
+                tenant_id: Some(hook.tenant_id),
+                provider_id: None,
+                data: json!({
+                    "app": hook.app,
+                    "point": hook.point,
+                    "name": hook.name,
+                    "state": change.state.name(),
+                    "failures": change.failures,
+                }),
+                once: None,
+            };
+            store::event::insert(&mut db, &event).await?;
+        }
+        Ok(db.commit().await?)
     }
 
     /// Appends warnings, all or none; of an install and a limit at most one in an hour of the clock.

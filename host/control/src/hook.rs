@@ -7,14 +7,18 @@
 mod add;
 mod change;
 mod check;
+mod fall_back;
 mod fields;
 mod key;
+mod observed;
 mod register;
 mod shown;
 
 pub use add::{HookNew, TargetNew, add};
 pub use change::{HookChange, PreviousKey, remove, rotate_key, set};
+pub use fall_back::{FallBack, fall_back};
 pub use fields::HookFields;
+pub use observed::{Difference, HookLog, Observation, Observed, StateChange};
 pub use shown::{Effect, HookShown, get, list};
 
 pub(crate) use key::SigningKey;

@@ -7,6 +7,7 @@ mod enable;
 mod plan;
 mod repair;
 
+pub(crate) use change::{Fallen, fall_back};
 pub use change::{rollback, upgrade};
 pub use enable::{EnableRequest, enable};
 pub(crate) use repair::repair_interrupted;

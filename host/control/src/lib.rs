@@ -45,7 +45,7 @@ pub use data_plane::{
 };
 pub use error::Error;
 pub use event::{Event, EventLog, EventQuery, NearLimit};
-pub use hook::{Hook, HookChange, HookFields, HookNew, HookShown};
+pub use hook::{Hook, HookChange, HookFields, HookLog, HookNew, HookShown};
 pub use install::{EnableRequest, Install, InstallChanged, InstallState};
 pub use instance::{Instance, InstanceNew};
 pub use package_store::{PackageStore, PackageStoreError};

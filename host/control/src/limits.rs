@@ -104,3 +104,11 @@ pub const WEBHOOK_URL_BYTES_MAX: usize = 2_000;
 /// Keys of a webhook that are valid at the same time: the new one and the one before, so that an endpoint can change
 /// over while it is called.
 pub const WEBHOOK_KEYS_MAX: usize = 2;
+
+/// Differences that are kept of a hook that practises. Enough to see in what way it differs; how often it does is
+/// counted.
+pub const DIFFERENCES_PER_HOOK_MAX: usize = 20;
+
+/// Bytes of the arguments, of what was used and of what a hook said, each, that are kept of a difference. A record
+/// with dozens of lines fits.
+pub const DIFFERENCE_BYTES_MAX: usize = 16 << 10;

@@ -40,10 +40,59 @@ pub(crate) struct HookView {
     /// yanked, or the instance is suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     effect: Option<EffectView>,
+    /// `active`; `tripped`, because too many of its last calls failed: it is not called, and its policy for failures
+    /// holds; or `probing`: some calls try whether it works again.
+    state: &'static str,
+    /// Since when (RFC 3339); absent for one that was never anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_since: Option<String>,
+    /// Calls that failed since its extension is at its release.
+    failures: u64,
+    /// The last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<LastFailureView>,
+    /// How it compared while it practised; absent for one that never did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<ShadowView>,
     /// When it was registered (RFC 3339).
     created_at: String,
     /// Counts its changes; also its `ETag`.
     pub(super) revision: u64,
+}
+
+/// The last call that failed.
+#[derive(Debug, Serialize, ToSchema)]
+struct LastFailureView {
+    /// When (RFC 3339).
+    at: String,
+    /// Why.
+    reason: String,
+}
+
+/// How the results of a hook compare with what was used.
+#[derive(Debug, Serialize, ToSchema)]
+struct ShadowView {
+    /// How often they were compared.
+    compared: u64,
+    /// How often they differed.
+    different: u64,
+    /// Some of the differences, the newest first; empty in lists.
+    differences: Vec<DifferenceView>,
+}
+
+/// A result that differs from what was used.
+#[derive(Debug, Serialize, ToSchema)]
+struct DifferenceView {
+    /// When (RFC 3339).
+    at: String,
+    /// What was called.
+    call: String,
+    /// The arguments by the names of their parameters.
+    arguments: serde_json::Value,
+    /// What was used.
+    expected: serde_json::Value,
+    /// What the hook said. Of values that are very large, only the beginning is kept, as text.
+    got: serde_json::Value,
 }
 
 /// What was chosen for a hook.
@@ -113,6 +162,17 @@ pub(crate) struct HookKeyedView {
 impl From<HookShown> for HookView {
     fn from(shown: HookShown) -> Self {
         let Hook { fields, target, .. } = shown.hook;
+        let observed = shown.observed;
+        let differences = shown
+            .differences
+            .into_iter()
+            .map(|difference| DifferenceView {
+                at: difference.at.to_string(),
+                call: difference.call,
+                arguments: difference.arguments,
+                expected: difference.expected,
+                got: difference.got,
+            });
         let (kind, webhook) = match target {
             Target::Extension(_) => ("extension", None),
             Target::Webhook(webhook) => ("webhook", Some(webhook)),
@@ -141,6 +201,18 @@ impl From<HookShown> for HookView {
                 memory: fields.memory,
             },
             effect: shown.effect.map(EffectView::from),
+            state: observed.state.name(),
+            state_since: observed.changed_at.map(|time| time.to_string()),
+            failures: observed.failures,
+            last_failure: observed.last_failure.map(|(at, reason)| LastFailureView {
+                at: at.to_string(),
+                reason,
+            }),
+            shadow: (observed.compared > 0).then(|| ShadowView {
+                compared: observed.compared,
+                different: observed.different,
+                differences: differences.collect(),
+            }),
             created_at: shown.hook.created_at.to_string(),
             revision: shown.hook.revision,
         }

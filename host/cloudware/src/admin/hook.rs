@@ -157,6 +157,11 @@ const DETAILS: &[Column] = &[
     Column::left("PAYLOAD", |v| text(&v["webhook"]["payload_version"])),
     Column::left("KEYS SINCE", |v| times(&v["webhook"]["keys"])),
     Column::left("STATE", state),
+    Column::left("STATE SINCE", |v| time(&v["state_since"])),
+    Column::left("FAILURES", |v| number(&v["failures"])),
+    Column::left("LAST FAILURE", |v| text(&v["last_failure"]["reason"])),
+    Column::left("FAILED AT", |v| time(&v["last_failure"]["at"])),
+    Column::left("COMPARED", compared),
     Column::left("ON FAILURE", |v| chosen(v, "on_failure", text)),
     Column::left("DEADLINE", |v| {
         chosen(v, "deadline_ms", |value| {
@@ -190,7 +195,14 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             let path = format!("{}/rotate-key", place.path());
             return secret(client, &client.post(&path, &body).await?);
         }
-        Command::Show(place) => client.get(&place.path()).await?,
+        Command::Show(place) => {
+            let hook = client.get(&place.path()).await?;
+            print::item(client, &hook, DETAILS)?;
+            return match client.output() {
+                Output::Json => Ok(()),
+                Output::Text => print::write(&differences(&hook)),
+            };
+        }
         Command::Set(set) => client.patch(&set.place.path(), &set.body()).await?,
         Command::Move { place, position } => {
             let body = json!({ "position": position });
@@ -271,11 +283,50 @@ fn point(hook: &Value) -> String {
 
 /// Whether it is called, and if its result is used.
 pub(super) fn state(hook: &Value) -> String {
-    match (hook["enabled"].as_bool(), &hook["effect"]) {
-        (Some(false), _) => "disabled".to_owned(),
-        (_, Value::Null) => "not called".to_owned(),
+    match (
+        hook["enabled"].as_bool(),
+        &hook["effect"],
+        hook["state"].as_str(),
+    ) {
+        (Some(false), _, _) => "disabled".to_owned(),
+        (_, Value::Null, _) => "not called".to_owned(),
+        (_, _, Some(state @ ("tripped" | "probing"))) => state.to_owned(),
         _ => text(&hook["mode"]),
     }
+}
+
+/// How often it differed while it practised.
+fn compared(hook: &Value) -> String {
+    match &hook["shadow"] {
+        Value::Null => String::new(),
+        shadow => format!(
+            "{} times, {} different",
+            number(&shadow["compared"]),
+            number(&shadow["different"])
+        ),
+    }
+}
+
+/// Where it differed, the newest first, a paragraph each.
+fn differences(hook: &Value) -> String {
+    let differences = hook["shadow"]["differences"].as_array();
+    differences
+        .into_iter()
+        .flatten()
+        .map(|one| {
+            let line = |title: &str, value: &Value| {
+                format!("  {title:9} {}\n", print::clean(&value.to_string()))
+            };
+            format!(
+                "\n{} {}\n{}{}{}",
+                time(&one["at"]),
+                print::bold(&print::clean(&text(&one["call"]))),
+                line("arguments", &one["arguments"]),
+                line("used", &one["expected"]),
+                line("said", &one["got"])
+            )
+        })
+        .collect()
 }
 
 /// What holds, and where it comes from if that is the point.

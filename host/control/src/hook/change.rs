@@ -80,6 +80,9 @@ pub async fn set(
     if let Some(position) = change.position {
         move_to(&mut db, &mut hook, position).await?;
     }
+    if hook.mode != before.mode {
+        store::hook_observation::reset_comparison(&mut db, hook.id).await?;
+    }
     let (old, new) = (before.describe(), hook.describe());
     if old != new {
         hook.revision += 1;

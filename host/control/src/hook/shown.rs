@@ -1,4 +1,4 @@
-//! Looking at hooks: what was chosen for each, and how it is called at present.
+//! Looking at hooks: what was chosen for each, how it is called at present, and what was seen of it.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use cloudware_types::{
     Class, DesiredInstance, Dimension, HookId, HookTarget, InstanceId, OnFailure,
 };
 
-use super::{Hook, find};
+use super::{Difference, Hook, Observed, find};
 use crate::{Call, Control, Error, Page, PageRequest, desired, instance, store};
 
 /// A hook and how it is called.
@@ -17,6 +17,10 @@ pub struct HookShown {
     /// How it is called at present; `None` if it is not: it, its app or its extension is disabled, a release was
     /// yanked, or the instance is suspended.
     pub effect: Option<Effect>,
+    /// What was seen of it.
+    pub observed: Observed,
+    /// Where it differed while it practised, the newest first; empty in lists.
+    pub differences: Vec<Difference>,
 }
 
 /// How a hook is called: what was chosen, or else what the point's manifest says, within the limits of the
@@ -47,7 +51,12 @@ pub struct EffectInSandbox {
 impl From<Hook> for HookShown {
     /// A hook that is not called.
     fn from(hook: Hook) -> Self {
-        Self { hook, effect: None }
+        Self {
+            hook,
+            effect: None,
+            observed: Observed::default(),
+            differences: Vec::new(),
+        }
     }
 }
 
@@ -80,10 +89,19 @@ pub async fn get(
 ) -> Result<HookShown, Error> {
     let mut db = control.store.read().await?;
     let (_, instance) = instance::find(&mut db, call, tenant, instance).await?;
-    let hook = find(&mut db, instance.id, name).await?;
     drop(db);
-    let effect = effects(control, instance.id).await?.remove(&hook.id);
-    Ok(HookShown { hook, effect })
+    control.data_plane.flush_stops().await;
+    let mut db = control.store.read().await?;
+    let hook = find(&mut db, instance.id, name).await?;
+    let observed = store::hook_observation::get(&mut db, hook.id).await?;
+    let differences = store::hook_observation::differences(&mut db, hook.id).await?;
+    drop(db);
+    Ok(HookShown {
+        effect: effects(control, instance.id).await?.remove(&hook.id),
+        hook,
+        observed,
+        differences,
+    })
 }
 
 /// All hooks of an instance, in order.
@@ -91,12 +109,16 @@ pub(crate) async fn of_instance(
     control: &Control,
     instance: InstanceId,
 ) -> Result<Vec<HookShown>, Error> {
+    control.data_plane.flush_stops().await;
     let mut db = control.store.read().await?;
     let hooks = store::hook::of_instance(&mut db, instance).await?;
+    let mut observed = store::hook_observation::of_instance(&mut db, instance).await?;
     drop(db);
     let mut effects = effects(control, instance).await?;
     let shown = hooks.into_iter().map(|hook| HookShown {
         effect: effects.remove(&hook.id),
+        observed: observed.remove(&hook.id).unwrap_or_default(),
+        differences: Vec::new(),
         hook,
     });
     Ok(shown.collect())

@@ -4,8 +4,9 @@
 //! are migrated before the new release serves, on the way down the old release serves before tables
 //! are migrated. A journal row makes the next start repair what a crash interrupted.
 
-use cloudware_types::Migration;
+use cloudware_types::{HookId, InstallId, Migration};
 use semver::Version;
+use serde_json::json;
 
 use super::{
     Install, InstallChanged, InstallState,
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::{
     Call, Control, Error, Hook, Release,
+    audit::Draft,
     control::InstanceLock,
     hook, instance,
     release::without_down,
@@ -54,12 +56,35 @@ pub async fn rollback(
     change(control, call, place, app, Aim::Previous).await
 }
 
+/// As [`rollback`], because a hook that calls the install was tripped; the audit trail says so.
+pub(crate) async fn fall_back(
+    control: &Control,
+    call: &Call,
+    place: (&str, &str),
+    install: InstallId,
+    fallen: Fallen,
+) -> Result<InstallChanged, Error> {
+    let app = install.to_string();
+    change(control, call, place, &app, Aim::FallBack(fallen)).await
+}
+
 /// Where a change leads.
 enum Aim {
     /// A version, or the newest published one.
     Version(Option<Version>),
     /// The release before.
     Previous,
+    /// The release before, because of a hook.
+    FallBack(Fallen),
+}
+
+/// A hook because of which an extension goes back to the release before.
+pub(crate) struct Fallen {
+    pub hook: HookId,
+    /// As people call it.
+    pub path: String,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// A change of release with everything that it needs.
@@ -67,6 +92,8 @@ struct Change<'a> {
     control: &'a Control,
     call: &'a Call,
     action: &'static str,
+    /// The hook because of which the platform does it by itself.
+    fallen: Option<Fallen>,
     /// The install as it is.
     old: Install,
     /// The install as it will be.
@@ -94,9 +121,13 @@ async fn change(
     call.revision_matches(old.revision)?;
     let action = match aim {
         Aim::Version(_) => "install.upgrade",
-        Aim::Previous => "install.rollback",
+        Aim::Previous | Aim::FallBack(_) => "install.rollback",
     };
-    let (from, to) = releases(&mut db, &old, aim).await?;
+    let (from, to) = releases(&mut db, &old, &aim).await?;
+    let fallen = match aim {
+        Aim::FallBack(fallen) => Some(fallen),
+        Aim::Version(_) | Aim::Previous => None,
+    };
     let mut new = old.clone();
     set_release(&mut new, &to)?;
     new.mount = match (&to.manifest.http, &old.mount) {
@@ -120,6 +151,7 @@ async fn change(
         control,
         call,
         action,
+        fallen,
         old,
         new,
         from,
@@ -143,7 +175,7 @@ async fn change(
 async fn releases(
     db: &mut Connection,
     install: &Install,
-    aim: Aim,
+    aim: &Aim,
 ) -> Result<(Release, Release), Error> {
     if install.state == InstallState::Disabled {
         return Err(Error::conflict(
@@ -155,9 +187,9 @@ async fn releases(
         ));
     }
     let from = store::release::get(db, install.release_id).await?;
-    let backward = matches!(aim, Aim::Previous);
+    let backward = !matches!(aim, Aim::Version(_));
     let to = match aim {
-        Aim::Previous => match install.previous_release_id {
+        Aim::Previous | Aim::FallBack(_) => match install.previous_release_id {
             Some(id) => store::release::get(db, id).await?,
             None => {
                 return Err(Error::conflict(
@@ -166,9 +198,9 @@ async fn releases(
                 ));
             }
         },
-        Aim::Version(Some(version)) => store::release::find(db, install.app_id, &version)
+        Aim::Version(Some(version)) => store::release::find(db, install.app_id, version)
             .await?
-            .ok_or_else(|| Error::not_found("release", &label(&install.app, &version)))
+            .ok_or_else(|| Error::not_found("release", &label(&install.app, version)))
             .map(Some)?,
         Aim::Version(None) => {
             let app = store::app::find(db, &install.app_id.to_string()).await?;
@@ -323,6 +355,15 @@ impl Change<'_> {
             .switch(&mut db, self.action, &self.old, &self.new)
             .await?;
         let hooks = hook::register(&mut db, self.call, &install, connections.new).await?;
+        if let Some(fallen) = &self.fallen {
+            Draft::new(self.call, "hook.fall-back", fallen.hook, &fallen.path)
+                .tenant(install.tenant_id)
+                .before(json!({ "version": self.old.version }))
+                .after(json!({ "version": install.version }))
+                .reason(Some(&fallen.reason))
+                .write(&mut db)
+                .await?;
+        }
         db.commit().await.map_err(StoreError::from)?;
         Ok(InstallChanged {
             install,
@@ -345,6 +386,7 @@ impl Change<'_> {
             .revision;
         let before = Some(old.describe());
         save(db, self.call, action, &mut install, before).await?;
+        store::hook_observation::reset_of_extension(db, install.id).await?;
         Ok(install)
     }
 

@@ -71,6 +71,7 @@ pub async fn enable(
     let connections = connections(&mut db, &install, &release).await?;
     let described = before.as_ref().map(|(install, _)| install.describe());
     save(&mut db, call, "install.enable", &mut install, described).await?;
+    store::hook_observation::reset_of_extension(&mut db, install.id).await?;
     let changed = InstallChanged {
         hooks: hook::register(&mut db, call, &install, connections.new).await?,
         install,

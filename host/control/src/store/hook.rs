@@ -205,6 +205,15 @@ pub(crate) async fn find(
     row.as_ref().map(hook).transpose()
 }
 
+/// By id, wherever it is.
+pub(crate) async fn get(db: &mut Connection, id: HookId) -> Result<Option<Hook>> {
+    let row = sqlx::query(select!("WHERE h.id = $1"))
+        .bind(id.to_string())
+        .fetch_optional(db)
+        .await?;
+    row.as_ref().map(hook).transpose()
+}
+
 /// All of an instance's, in order of apps, points and positions; their number is bounded when they are added.
 pub(crate) async fn of_instance(db: &mut Connection, instance: InstanceId) -> Result<Vec<Hook>> {
     let rows = sqlx::query(select!(

@@ -7,6 +7,7 @@ pub(crate) mod composition;
 pub(crate) mod desired;
 pub(crate) mod event;
 pub(crate) mod hook;
+pub(crate) mod hook_observation;
 pub(crate) mod install;
 pub(crate) mod instance;
 pub(crate) mod plan;

@@ -7,6 +7,7 @@
 mod support;
 
 mod chosen;
+mod observed;
 mod register;
 mod versions;
 mod webhook;

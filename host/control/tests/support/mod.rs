@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
-    ApplyError, Call, Config, Control, DataPlane, EnableRequest, Error, EventLog, Install,
+    ApplyError, Call, Config, Control, DataPlane, EnableRequest, Error, EventLog, HookLog, Install,
     InstallChanged, InstanceLoad, InstanceNew, MigrateError, PackageStore, PlainWebhooks, PlanNew,
     PrepareError, ProviderNew, Pushed, ReleaseToPrepare, StopLog, Store, TenantNew, TokenNew,
     install, instance, plan, provider, release, tenant, token, usage::Ledger,
@@ -233,6 +233,7 @@ pub struct World {
     pub plane: Arc<Plane>,
     pub ledger: Ledger,
     pub events: EventLog,
+    pub hooks: HookLog,
     pub dir: TempDir,
     store: Store,
 }
@@ -261,6 +262,7 @@ impl World {
             plane,
             ledger,
             events: EventLog::new(store.clone()),
+            hooks: HookLog::new(store.clone()),
             dir,
             store,
         }

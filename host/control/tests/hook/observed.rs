@@ -1,0 +1,272 @@
+//! What was seen of hooks: states that are events, differences of those that practise, and extensions that fall back.
+
+use cloudware_control::{
+    AuditQuery, Call, EventQuery, HookChange, HookShown, PageRequest, Timestamp, audit, event,
+    hook::{self, Difference, FallBack, Observation, StateChange},
+    install,
+    limits::{DIFFERENCE_BYTES_MAX, DIFFERENCES_PER_HOOK_MAX},
+    release,
+};
+use cloudware_types::{BreakerState, HookId, HookMode};
+use serde_json::{Value, json};
+
+use crate::{
+    FEFO_HOOK, MAIN, actions, hooked, names, provider, set,
+    support::{FEFO, Package, World},
+    webhook,
+};
+
+async fn shown(world: &World) -> HookShown {
+    let shown = hook::get(&world.control, &Call::host(), MAIN, FEFO_HOOK).await;
+    shown.unwrap()
+}
+
+fn change(hook: HookId, state: BreakerState) -> StateChange {
+    StateChange {
+        hook,
+        at: Timestamp::now(),
+        state,
+        failures: 51,
+    }
+}
+
+fn failure(hook: HookId, reason: &str) -> Observation {
+    Observation {
+        hook,
+        failures: 3,
+        last_failure: Some((Timestamp::from_millis(7_000), reason.to_owned())),
+        compared: 0,
+        different: 0,
+        differences: Vec::new(),
+    }
+}
+
+/// A world where the extension was moved to a newer release, and its hook.
+async fn upgraded() -> (World, Call, HookId) {
+    let (world, acme) = hooked().await;
+    let patch = Package {
+        version: "1.0.1",
+        ..FEFO
+    };
+    world.push(&provider(&world).await, &patch).await.unwrap();
+    let version = Some("1.0.1".parse().unwrap());
+    install::upgrade(&world.control, &acme, MAIN, "fefo", version)
+        .await
+        .unwrap();
+    let id = shown(&world).await.hook.id;
+    (world, acme, id)
+}
+
+async fn version(world: &World) -> String {
+    let install = install::get(&world.control, &Call::host(), MAIN, "fefo").await;
+    install.unwrap().version.to_string()
+}
+
+fn kept(outcome: FallBack) -> String {
+    match outcome {
+        FallBack::Kept(reason) => reason,
+        FallBack::Done(changed) => panic!("{changed:?}"),
+    }
+}
+
+#[tokio::test]
+async fn states_are_kept_and_told() {
+    let (world, acme) = hooked().await;
+    let id = shown(&world).await.hook.id;
+    assert_eq!(shown(&world).await.observed.state, BreakerState::Active);
+    for state in [
+        BreakerState::Tripped,
+        BreakerState::Probing,
+        BreakerState::Active,
+        BreakerState::Tripped,
+    ] {
+        let gone = change(HookId::generate(), state);
+        world
+            .events
+            .hook_changed(&[change(id, state), gone])
+            .await
+            .unwrap();
+        let observed = shown(&world).await.observed;
+        assert_eq!((observed.state, observed.failures_of_last), (state, 51));
+    }
+    for reason in ["fuel", "trap"] {
+        let lines = [failure(id, reason), failure(HookId::generate(), reason)];
+        world.hooks.record(&lines).await.unwrap();
+    }
+    let observed = shown(&world).await.observed;
+    assert_eq!(
+        (observed.failures, observed.state),
+        (6, BreakerState::Tripped)
+    );
+    let last = Some((Timestamp::from_millis(7_000), "trap".to_owned()));
+    assert_eq!(observed.last_failure, last);
+
+    let page = PageRequest::new(Some(500), None).unwrap();
+    let events = event::list(&world.control, &acme, EventQuery::default(), &page).await;
+    let told: Vec<_> = events
+        .unwrap()
+        .items
+        .into_iter()
+        .filter(|event| event.subject_id == id.to_string() && event.kind != "hook.add")
+        .collect();
+    let kinds: Vec<_> = told.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "hook.tripped",
+            "hook.probing",
+            "hook.healed",
+            "hook.tripped"
+        ]
+    );
+    assert_eq!(told[0].subject, "acme/main/store/allocation/fefo");
+    assert_eq!(told[0].data["failures"], 51);
+}
+
+#[tokio::test]
+async fn a_hook_that_practises_is_compared() {
+    let (world, acme) = hooked().await;
+    let id = shown(&world).await.hook.id;
+    let mode = |mode| HookChange {
+        mode: Some(mode),
+        ..HookChange::default()
+    };
+    set(&world, &acme, FEFO_HOOK, mode(HookMode::Shadow))
+        .await
+        .unwrap();
+    let differing = |number: usize, got: Value| Difference {
+        at: Timestamp::from_millis(number as i64),
+        call: "store/allocation.pick".to_owned(),
+        arguments: json!({ "quantity": number }),
+        expected: json!(1),
+        got,
+    };
+    let count = DIFFERENCES_PER_HOOK_MAX + 5;
+    let observation = |differences: Vec<Difference>| Observation {
+        failures: 0,
+        last_failure: None,
+        compared: 100,
+        different: differences.len() as u64,
+        differences,
+        ..failure(id, "")
+    };
+    let many = (0..count).map(|number| differing(number, json!(2)));
+    let large = Value::String("x".repeat(3 * DIFFERENCE_BYTES_MAX));
+    world
+        .hooks
+        .record(&[
+            observation(many.collect()),
+            observation(vec![differing(count, large)]),
+        ])
+        .await
+        .unwrap();
+    let seen = shown(&world).await;
+    assert_eq!(
+        (seen.observed.compared, seen.observed.different),
+        (200, count as u64 + 1)
+    );
+    assert_eq!(seen.differences.len(), DIFFERENCES_PER_HOOK_MAX);
+    let newest = seen.differences[0].got.as_str().unwrap();
+    assert!(newest.len() < 2 * DIFFERENCE_BYTES_MAX, "{}", newest.len());
+    assert_eq!(seen.differences[1], differing(count - 1, json!(2)));
+    // Whoever lets it practise again wants to know of the new practice.
+    for next in [HookMode::Active, HookMode::Shadow] {
+        set(&world, &acme, FEFO_HOOK, mode(next)).await.unwrap();
+    }
+    let seen = shown(&world).await;
+    assert_eq!((seen.observed.compared, seen.differences.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_release_whose_hook_is_tripped_is_left() {
+    let (world, acme, id) = upgraded().await;
+    let fall_back = || hook::fall_back(&world.control, id);
+    assert!(kept(fall_back().await.unwrap()).contains("not tripped"));
+    world.hooks.record(&[failure(id, "trap")]).await.unwrap();
+    let tripped = change(id, BreakerState::Tripped);
+    world.events.hook_changed(&[tripped.clone()]).await.unwrap();
+    let FallBack::Done(changed) = fall_back().await.unwrap() else {
+        panic!("it was kept");
+    };
+    assert_eq!(changed.install.version.to_string(), "1.0.0");
+    assert_eq!(names(&world).await, ["fefo"]);
+    let observed = shown(&world).await.observed;
+    assert_eq!(
+        (observed.state, observed.failures),
+        (BreakerState::Active, 0)
+    );
+    let query = AuditQuery {
+        action: Some("hook.fall-back".to_owned()),
+        ..AuditQuery::default()
+    };
+    let page = PageRequest::default();
+    let trail = audit::list(&world.control, &acme, query, &page)
+        .await
+        .unwrap();
+    let [entry] = trail.items.as_slice() else {
+        panic!("{trail:?}");
+    };
+    assert_eq!(
+        (entry.actor.as_str(), entry.actor_kind.as_str()),
+        ("platform", "platform")
+    );
+    let reason = entry.reason.as_deref().unwrap();
+    assert!(
+        reason.contains("51 of its last 100") && reason.contains("trap"),
+        "{reason}"
+    );
+    assert_eq!(entry.after.as_ref().unwrap()["version"], "1.0.0");
+    assert_eq!(actions(&world, "install.rollback").await.len(), 1);
+
+    // Once more, as after a restart, and for what is told of the release that was left.
+    world.events.hook_changed(&[tripped]).await.unwrap();
+    assert!(kept(fall_back().await.unwrap()).contains("not tripped"));
+    // The release before is tripped too: there is none before it.
+    let again = change(id, BreakerState::Tripped);
+    world.events.hook_changed(&[again]).await.unwrap();
+    let reason = kept(fall_back().await.unwrap());
+    assert!(reason.contains("rolled back"), "{reason}");
+    assert_eq!(version(&world).await, "1.0.0");
+    assert_eq!(actions(&world, "hook.fall-back").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_release_is_kept_where_there_is_no_way_back() {
+    let (world, acme, id) = upgraded().await;
+    let erp = hook::add(&world.control, &acme, MAIN, webhook("erp"))
+        .await
+        .unwrap();
+    let hooks = [id, erp.hook.id];
+    let tripped = hooks.map(|hook| change(hook, BreakerState::Tripped));
+    world.events.hook_changed(&tripped).await.unwrap();
+    let erp = hook::fall_back(&world.control, erp.hook.id).await.unwrap();
+    assert!(kept(erp).contains("webhook"));
+    let practise = HookChange {
+        mode: Some(HookMode::Shadow),
+        ..HookChange::default()
+    };
+    set(&world, &acme, FEFO_HOOK, practise).await.unwrap();
+    let practising = hook::fall_back(&world.control, id).await.unwrap();
+    assert!(kept(practising).contains("practises"));
+    let use_it = HookChange {
+        mode: Some(HookMode::Active),
+        ..HookChange::default()
+    };
+    set(&world, &acme, FEFO_HOOK, use_it).await.unwrap();
+    release::yank(
+        &world.control,
+        &provider(&world).await,
+        ("fefo", "1.0.0"),
+        "worse",
+    )
+    .await
+    .unwrap();
+    let yanked = hook::fall_back(&world.control, id).await.unwrap();
+    assert!(kept(yanked).contains("was yanked"));
+    assert_eq!(version(&world).await, "1.0.1");
+    let gone = hook::fall_back(&world.control, HookId::generate())
+        .await
+        .unwrap();
+    assert!(kept(gone).contains("gone"));
+    assert!(actions(&world, "hook.fall-back").await.is_empty());
+}
