@@ -6,8 +6,10 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
-    ApplyError, DataPlane, EventLog, InstanceLoad, MigrateError, NearLimit, PackageStore,
-    PrepareError, ReleaseToPrepare, StopLog, Store, TraceLog, usage::Ledger,
+    ApplyError, DataPlane, EventLog, HookLog, InstanceLoad, MigrateError, NearLimit, PackageStore,
+    PrepareError, ReleaseToPrepare, StopLog, Store, TraceLog,
+    hook::{Observation, StateChange},
+    usage::Ledger,
 };
 use cloudware_deliveries::Deliveries;
 use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, Peers, UsageBatch};
@@ -15,8 +17,8 @@ use cloudware_gateway::{Mount, NotServed, RouteTable, Site};
 use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrations};
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, Digest, Dimension, InstanceId, Limit, Meter, Migration,
-    StopRecord, Trace, YankedInstall,
+    BreakerState, DesiredInstall, DesiredInstance, Digest, Dimension, HookId, InstanceId, Limit,
+    Meter, Migration, StopRecord, Trace, YankedInstall,
 };
 use dashmap::DashMap;
 use tokio::sync::Mutex;
@@ -36,6 +38,9 @@ pub(crate) struct Plane {
     stops: StopLog,
     events: EventLog,
     traces: TraceLog,
+    hooks: HookLog,
+    /// Hooks that were tripped since somebody looked ([`Self::take_tripped`]).
+    tripped: parking_lot::Mutex<Vec<HookId>>,
     /// Storage quota of every instance that was served, for its migrations.
     storage: DashMap<InstanceId, u64>,
     metered: Mutex<Metered>,
@@ -57,6 +62,8 @@ struct Watched {
     stops: Vec<StopRecord>,
     warnings: Vec<NearLimit>,
     traces: Vec<Trace>,
+    hooks: Vec<Observation>,
+    changes: Vec<StateChange>,
 }
 
 /// What a [`Plane`] is composed of.
@@ -84,7 +91,9 @@ impl Plane {
             ledger: Ledger::new(parts.store.clone()),
             stops: StopLog::new(parts.store.clone()),
             events: EventLog::new(parts.store.clone()),
-            traces: TraceLog::new(parts.store),
+            traces: TraceLog::new(parts.store.clone()),
+            hooks: HookLog::new(parts.store),
+            tripped: parking_lot::Mutex::default(),
             storage: DashMap::new(),
             metered: Mutex::default(),
             watched: Mutex::default(),
@@ -309,6 +318,8 @@ impl DataPlane for Plane {
             stops,
             warnings,
             traces,
+            hooks,
+            changes,
         } = &mut *watched;
         if stops.is_empty() {
             *stops = self.watch.take_stops();
@@ -318,6 +329,28 @@ impl DataPlane for Plane {
         }
         if traces.is_empty() {
             *traces = self.watch.hooks.take_traces();
+        }
+        if hooks.is_empty() {
+            *hooks = self.watch.hooks.take_hooks();
+        }
+        if changes.is_empty() {
+            *changes = self.watch.hooks.take_changes();
+        }
+        match self.hooks.record(hooks).await {
+            Ok(()) => hooks.clear(),
+            Err(error) => {
+                tracing::error!(%error, "what was seen of hooks can't be recorded and is kept for later")
+            }
+        }
+        match self.events.hook_changed(changes).await {
+            Ok(()) => {
+                let tripped = |change: &StateChange| change.state == BreakerState::Tripped;
+                let tripped = changes.drain(..).filter(tripped).map(|change| change.hook);
+                self.tripped.lock().extend(tripped);
+            }
+            Err(error) => {
+                tracing::error!(%error, "changes of hooks can't be recorded and are kept for later");
+            }
         }
         match self.traces.record(traces).await {
             Ok(()) => traces.clear(),
@@ -355,6 +388,11 @@ impl Plane {
                     self.databases.size_bytes(record.instance).await;
             }
         }
+    }
+
+    /// Hooks that were tripped since the last call, and whose change is recorded.
+    pub(crate) fn take_tripped(&self) -> Vec<HookId> {
+        std::mem::take(&mut *self.tripped.lock())
     }
 
     /// What the ledger does not take is in the journal alone: there it shall outlive a power cut too. What the

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use cloudware_capability::Capability;
 use cloudware_control::{
-    Call, Control, DataPlane, PackageStore, Store,
+    Call, Control, DataPlane, PackageStore, Store, hook,
     token::{self, TokenNew},
     usage::Ledger,
 };
@@ -190,7 +190,7 @@ impl Platform {
         let gateway = Arc::new(Gateway::new(config.gateway.clone(), routes, api(&control)));
         let server = Server::new(gateway, listener).run(shutdown.clone(), config.drain());
         Ok(Self {
-            chores: chores(&plane, &shutdown),
+            chores: chores(&plane, &control, &shutdown),
             control,
             plane,
             store,
@@ -303,15 +303,32 @@ fn api(control: &Arc<Control>) -> Fallback {
     })
 }
 
-fn chores(plane: &Arc<Plane>, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
-    let usage = Arc::clone(plane);
+/// An extension whose hook was tripped goes back to the release before, where it has one.
+async fn fall_back(plane: &Plane, control: &Control) {
+    for hook in plane.take_tripped() {
+        match hook::fall_back(control, hook).await {
+            Ok(outcome) => tracing::warn!(%hook, ?outcome, "a hook was tripped"),
+            Err(error) => {
+                tracing::error!(%hook, %error, "a hook was tripped, and its extension can't go back")
+            }
+        }
+    }
+}
+
+fn chores(
+    plane: &Arc<Plane>,
+    control: &Arc<Control>,
+    shutdown: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let (usage, control) = (Arc::clone(plane), Arc::clone(control));
     let warm = Arc::clone(plane);
     vec![
         tokio::spawn(every(USAGE_EVERY, shutdown.clone(), move || {
-            let plane = Arc::clone(&usage);
+            let (plane, control) = (Arc::clone(&usage), Arc::clone(&control));
             async move {
                 plane.flush_usage().await;
                 plane.flush_stops().await;
+                fall_back(&plane, &control).await;
             }
         })),
         tokio::spawn(every(EVICT_EVERY, shutdown.clone(), move || {

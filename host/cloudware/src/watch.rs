@@ -118,8 +118,8 @@ impl Observer for Watch {
         self.hooks.failed(failed, now_ms());
     }
 
-    fn hook_changed(&self, identity: &Identity, changed: &HookChanged) {
-        self.hooks.changed(identity, changed, now_ms());
+    fn hook_changed(&self, _identity: &Identity, changed: &HookChanged) {
+        self.hooks.changed(changed, now_ms());
     }
 
     fn shadow_compared(&self, _identity: &Identity, compared: ShadowCompared) {

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use cloudware_capability::Identity;
+use cloudware_control::{
+    Timestamp,
+    hook::{Difference, Observation, StateChange},
+};
 use cloudware_engine::{HookChanged, HookFailed, ShadowCompared};
 use cloudware_types::{HookId, InstanceId, Trace};
 use parking_lot::Mutex;
@@ -22,43 +25,11 @@ const TRACES_PER_INSTANCE_MAX: usize = 20;
 /// Traces of all instances between two flushes: some megabytes at most.
 const TRACES_MAX: usize = 1_000;
 
-/// A change of a breaker, with when and where it happened.
-#[derive(Clone, Debug)]
-pub(crate) struct ChangeSeen {
-    pub(crate) at_ms: u64,
-    pub(crate) identity: Seen,
-    pub(crate) changed: HookChanged,
-}
-
-/// The part of an identity that tells where something happened.
-#[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    pub(crate) tenant: cloudware_types::TenantId,
-    pub(crate) instance: InstanceId,
-    /// As people call it, `acme/main`.
-    pub(crate) instance_name: String,
-}
-
-/// What was seen of one hook.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct HookSeen {
-    /// Calls that gave no answer.
-    pub(crate) failures: u64,
-    /// The last of them, with when it was.
-    pub(crate) last_failure: Option<(u64, String)>,
-    /// How often it was compared while it practised.
-    pub(crate) compared: u64,
-    /// How often it differed.
-    pub(crate) different: u64,
-    /// Some of the differences, with when they were.
-    pub(crate) differences: Vec<(u64, ShadowCompared)>,
-}
-
 /// Gathers.
 #[derive(Default)]
 pub(crate) struct HookWatch {
-    hooks: Mutex<HashMap<HookId, HookSeen>>,
-    changes: Mutex<Vec<ChangeSeen>>,
+    hooks: Mutex<HashMap<HookId, Observation>>,
+    changes: Mutex<Vec<StateChange>>,
     traces: Mutex<Traces>,
 }
 
@@ -68,21 +39,11 @@ struct Traces {
     by_instance: HashMap<InstanceId, usize>,
 }
 
-impl Seen {
-    fn of(identity: &Identity) -> Self {
-        Self {
-            tenant: identity.tenant,
-            instance: identity.instance,
-            instance_name: format!("{}/{}", identity.tenant_slug, identity.instance_slug),
-        }
-    }
-}
-
 impl HookWatch {
     pub(super) fn failed(&self, failed: &HookFailed, at_ms: u64) {
         self.note(failed.hook, |seen| {
             seen.failures += 1;
-            seen.last_failure = Some((at_ms, failed.reason.clone()));
+            seen.last_failure = Some((moment(at_ms), failed.reason.clone()));
         });
     }
 
@@ -94,18 +55,25 @@ impl HookWatch {
             }
             seen.different += 1;
             if seen.differences.len() < DIFFERENCES_PER_HOOK_MAX {
-                seen.differences.push((at_ms, compared));
+                seen.differences.push(Difference {
+                    at: moment(at_ms),
+                    call: compared.call,
+                    arguments: compared.arguments,
+                    expected: compared.expected,
+                    got: compared.got,
+                });
             }
         });
     }
 
-    pub(super) fn changed(&self, identity: &Identity, changed: &HookChanged, at_ms: u64) {
+    pub(super) fn changed(&self, changed: &HookChanged, at_ms: u64) {
         let mut changes = self.changes.lock();
         if changes.len() < CHANGES_MAX {
-            changes.push(ChangeSeen {
-                at_ms,
-                identity: Seen::of(identity),
-                changed: changed.clone(),
+            changes.push(StateChange {
+                hook: changed.hook,
+                at: moment(at_ms),
+                state: changed.state,
+                failures: u64::from(changed.failures),
             });
         } else {
             tracing::warn!(hook = %changed.hook, state = %changed.state, "too many hooks change at once: this change has no event");
@@ -125,20 +93,29 @@ impl HookWatch {
         traces.kept.push(trace);
     }
 
-    fn note(&self, hook: HookId, note: impl FnOnce(&mut HookSeen)) {
+    fn note(&self, hook: HookId, note: impl FnOnce(&mut Observation)) {
         let mut hooks = self.hooks.lock();
         if hooks.len() < HOOKS_MAX || hooks.contains_key(&hook) {
-            note(hooks.entry(hook).or_default());
+            note(hooks.entry(hook).or_insert_with(|| Observation {
+                hook,
+                failures: 0,
+                last_failure: None,
+                compared: 0,
+                different: 0,
+                differences: Vec::new(),
+            }));
         }
     }
 
     /// Takes what was seen of hooks since the last call.
-    pub(crate) fn take_hooks(&self) -> HashMap<HookId, HookSeen> {
+    pub(crate) fn take_hooks(&self) -> Vec<Observation> {
         std::mem::take(&mut *self.hooks.lock())
+            .into_values()
+            .collect()
     }
 
     /// Takes the changes of breakers since the last call, in the order in which they happened.
-    pub(crate) fn take_changes(&self) -> Vec<ChangeSeen> {
+    pub(crate) fn take_changes(&self) -> Vec<StateChange> {
         std::mem::take(&mut *self.changes.lock())
     }
 
@@ -146,4 +123,8 @@ impl HookWatch {
     pub(crate) fn take_traces(&self) -> Vec<Trace> {
         std::mem::take(&mut *self.traces.lock()).kept
     }
+}
+
+fn moment(at_ms: u64) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(at_ms).unwrap_or(i64::MAX))
 }
