@@ -27,7 +27,7 @@ use wasmtime_wasi_http::{
 use crate::{
     BoundInstall, Sandbox,
     body::EndSignal,
-    clock::thread_cpu,
+    clock::thread_moment,
     hook::{CallContext, Ended},
     near, stop,
     task::Task,
@@ -138,7 +138,7 @@ impl Run {
         meters[Meter::Stops] = u64::from(self.stopped);
         meters[Meter::Fuel] = sandbox.fuel_used();
         let progress = invocation.progress();
-        progress.cpu_leave(thread_cpu());
+        progress.cpu_leave(thread_moment);
         meters[Meter::CpuNanoseconds] = progress.cpu_own();
         meters[Meter::MemoryPeakBytes] = invocation.memory.peak();
         meters[Meter::MemoryByteMilliseconds] =

@@ -18,7 +18,7 @@ use super::{
     composition::{CallContext, Ended},
     slices::{NestedBounds, Slices},
 };
-use crate::{BoundInstall, Sandbox, clock::thread_cpu, near, sandbox::Setup, stop};
+use crate::{BoundInstall, Sandbox, clock::thread_moment, near, sandbox::Setup, stop};
 
 /// What is called, and within which bounds.
 pub(crate) struct Nested<'a> {
@@ -179,7 +179,7 @@ impl Run {
         let Some(sandbox) = &self.sandbox else { return };
         let invocation = sandbox.store.data();
         let progress = invocation.progress();
-        progress.cpu_leave(thread_cpu());
+        progress.cpu_leave(thread_moment);
         let (wall, peak) = (self.started.elapsed(), invocation.memory.peak());
         let mut meters: Meters = *invocation.meters();
         meters[Meter::Fuel] = sandbox.fuel_used();
