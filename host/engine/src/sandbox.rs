@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cloudware_capability::{GuestLog, Invocation, InvocationParts, LogLevel, Progress, Renewal};
 use cloudware_types::{Class, Dimension, Limits};
 use wasmtime::{Store, component::Instance};
-use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use wasmtime_wasi_http::{WasiHttpView, handler::Proxy};
 
 use crate::{
@@ -65,17 +65,6 @@ impl Sandbox {
             Arc::clone(&install.log),
             limits.get(Dimension::LogBytes.of(class)),
         ));
-        let stream = |level| LogStream {
-            log: Arc::clone(&log),
-            level,
-        };
-        let wasi = WasiCtxBuilder::new()
-            .stdout(stream(LogLevel::Info))
-            .stderr(stream(LogLevel::Warn))
-            .max_random_size(RANDOM_BYTES_MAX)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .build();
         let invocation = Invocation::new(InvocationParts {
             wasi,
             http_hooks: outbound(context.as_ref()),
@@ -180,4 +169,19 @@ impl Sandbox {
     pub(crate) fn fuel_used(&self) -> u64 {
         self.fuel - self.store.get_fuel().unwrap_or(0).min(self.fuel)
     }
+}
+
+/// A WASI context that grants nothing but clocks, random numbers and a log.
+fn wasi(log: &Arc<GuestLog>) -> WasiCtx {
+    let stream = |level| LogStream {
+        log: Arc::clone(log),
+        level,
+    };
+    WasiCtxBuilder::new()
+        .stdout(stream(LogLevel::Info))
+        .stderr(stream(LogLevel::Warn))
+        .max_random_size(RANDOM_BYTES_MAX)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .build()
 }
