@@ -48,4 +48,5 @@ pub use install::BoundInstall;
 pub use journal::{Journal, Leftover};
 pub use rate::Rate;
 pub use sandbox::Sandbox;
+pub use serve::Serving;
 pub use usage::{UsageBatch, UsageMeter};
