@@ -162,10 +162,10 @@ mod tests {
     use super::mismatch;
     use crate::{FunctionShape, InterfaceShape};
 
-    fn interface(
-        name: &str,
-        functions: &[(&str, &[(&str, &str)], Option<&str>)],
-    ) -> InterfaceShape {
+    /// Name, parameters and result of a function.
+    type Function<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>);
+
+    fn interface(name: &str, functions: &[Function<'_>]) -> InterfaceShape {
         let owned = |&(name, ty): &(&str, &str)| (name.to_owned(), ty.to_owned());
         let functions = functions
             .iter()
