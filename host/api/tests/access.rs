@@ -98,6 +98,8 @@ POST   /releases              | /releases?provider=northwind         | -        
 GET    /usage                 | /usage                               | -                              | 401 200 200 403 403 200
 GET    /stops                 | /stops                               | -                              | 401 200 200 200 200 200
 GET    /stops/{stop}          | /stops/{S}                           | -                              | 401 404 200 404 200 200
+GET    /traces                | /traces                              | -                              | 401 200 200 403 403 200
+GET    /traces/{request}      | /traces/none                         | -                              | 401 404 404 403 403 404
 GET    /events                | /events                              | -                              | 401 200 200 200 200 200
 GET    /audit                 | /audit                               | -                              | 401 200 200 200 200 200
 POST   /tokens                | /tokens                              | {"name":"x","tenant":"acme"}   | 401 404 201 404 404 201
