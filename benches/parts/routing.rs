@@ -29,7 +29,7 @@ pub fn lookup(criterion: &mut Criterion) {
     });
     criterion.bench_function("routing: lookup by path", |bench| {
         bench.iter(|| {
-            let site = table.by_path(black_box("tenant-4711"), black_box("main"));
+            let site = table.by_path(black_box("tenant-4711/main"));
             find(site, black_box("/app-3/items/7"))
         });
     });

@@ -156,7 +156,7 @@ fn parts(
     });
     let log_bytes_max = install.limits.get(Dimension::LogBytes);
     InvocationParts {
-        wasi: wasmtime_wasi::WasiCtx::builder().build(),
+        wasi: |_| wasmtime_wasi::WasiCtx::builder().build(),
         http_hooks: Box::new(NoOutbound),
         class: Class::Request,
         limits: Arc::clone(&install.limits),

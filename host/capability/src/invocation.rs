@@ -38,8 +38,8 @@ pub struct Identity {
 
 /// What the engine builds an [`Invocation`] from.
 pub struct InvocationParts {
-    /// WASI context.
-    pub wasi: WasiCtx,
+    /// Makes the WASI context when the guest first asks for something of it.
+    pub wasi: fn(&Arc<GuestLog>) -> WasiCtx,
     /// wasi:http hooks: outbound policy, header filter, buffer sizes.
     pub http_hooks: Box<dyn WasiHttpHooks>,
     /// Who runs.
@@ -70,7 +70,9 @@ pub struct Renewal {
 
 /// The data of one wasmtime store; dropped with it.
 pub struct Invocation {
-    wasi: WasiCtx,
+    /// What few guests ask for: clocks, random numbers, standard streams.
+    wasi: Option<WasiCtx>,
+    make_wasi: fn(&Arc<GuestLog>) -> WasiCtx,
     http: WasiHttpCtx,
     http_hooks: Box<dyn WasiHttpHooks>,
     /// Resources that the guest holds handles of.
@@ -108,7 +110,8 @@ impl Invocation {
     #[must_use]
     pub fn new(parts: InvocationParts) -> Self {
         Self {
-            wasi: parts.wasi,
+            wasi: None,
+            make_wasi: parts.wasi,
             http: WasiHttpCtx::new(),
             http_hooks: parts.http_hooks,
             table: ResourceTable::new(),
@@ -184,6 +187,11 @@ impl Invocation {
     #[must_use]
     pub fn number(&self) -> u64 {
         Arc::as_ptr(&self.progress).addr() as u64
+    }
+
+    /// Gives the invocation a WASI context of its own in place of the one that it would make.
+    pub fn set_wasi(&mut self, wasi: WasiCtx) {
+        self.wasi = Some(wasi);
     }
 
     /// What the invocation has used so far, fuel, CPU and memory excepted (the engine adds them).
@@ -294,8 +302,9 @@ impl Invocation {
 
 impl WasiView for Invocation {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        let log = &self.log;
         WasiCtxView {
-            ctx: &mut self.wasi,
+            ctx: self.wasi.get_or_insert_with(|| (self.make_wasi)(log)),
             table: &mut self.table,
         }
     }

@@ -14,4 +14,4 @@ pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent};
 pub use invocation::{Identity, Invocation, InvocationParts, LimitReached, Renewal};
 pub use log::{GuestLog, LogLevel, LogRecord, LogSink};
 pub use memory::MemoryMeter;
-pub use progress::Progress;
+pub use progress::{Progress, ThreadMoment};

@@ -18,11 +18,38 @@ pub struct Progress {
     cpu_nanoseconds: AtomicU64,
     /// The part of it that was spent in the sandboxes of others, which this one called.
     cpu_elsewhere: AtomicU64,
-    /// The thread's CPU clock when it last entered the sandbox.
-    entered: AtomicU64,
+    /// When the thread that is in the sandbox entered it; [`OUTSIDE`] where none is.
+    entered_at: AtomicU64,
+    /// The least that its processor time was then.
+    entered_cpu: AtomicU64,
     request_bytes: AtomicU64,
     host_calls: Mutex<HostCalls>,
     stop: Mutex<Option<StopCause>>,
+}
+
+/// No thread is in the sandbox.
+const OUTSIDE: u64 = u64::MAX;
+
+/// A moment of a thread, in nanoseconds. Its processor time is known to lie between two values, which are a
+/// little apart because not every moment is worth a call of the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ThreadMoment {
+    /// The monotonic clock.
+    pub at: u64,
+    /// The least that its processor time is.
+    pub cpu_min: u64,
+    /// The most that it is.
+    pub cpu_max: u64,
+}
+
+impl ThreadMoment {
+    /// Processor time since an earlier moment of the same thread: never less than it had, and more only where it
+    /// did not run all the time.
+    #[must_use]
+    pub fn cpu_since(&self, earlier: &Self) -> u64 {
+        let passed = self.at.saturating_sub(earlier.at);
+        passed.min(self.cpu_max.saturating_sub(earlier.cpu_min))
+    }
 }
 
 /// The host calls of one invocation.
@@ -78,7 +105,8 @@ impl Default for Progress {
         Self {
             cpu_nanoseconds: AtomicU64::new(0),
             cpu_elsewhere: AtomicU64::new(0),
-            entered: AtomicU64::new(u64::MAX),
+            entered_at: AtomicU64::new(OUTSIDE),
+            entered_cpu: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
             host_calls: Mutex::default(),
             stop: Mutex::new(None),
@@ -127,16 +155,30 @@ impl Progress {
         consumers
     }
 
-    /// Notes that a thread enters the sandbox; `clock` is its CPU clock in nanoseconds.
-    pub fn cpu_enter(&self, clock: u64) {
-        self.entered.store(clock, Ordering::Relaxed);
+    /// Notes that a thread enters the sandbox.
+    pub fn cpu_enter(&self, now: &ThreadMoment) {
+        self.entered_cpu.store(now.cpu_min, Ordering::Relaxed);
+        self.entered_at.store(now.at, Ordering::Relaxed);
     }
 
-    /// Notes that the thread leaves the sandbox, and adds the CPU time that it spent there. Does nothing
-    /// where no thread is in it.
-    pub fn cpu_leave(&self, clock: u64) {
-        let spent = clock.saturating_sub(self.entered.swap(u64::MAX, Ordering::Relaxed));
-        self.cpu_nanoseconds.fetch_add(spent, Ordering::Relaxed);
+    /// Notes that the thread leaves the sandbox, and adds the CPU time that it spent there. `now` is not asked
+    /// for, and nothing done, where no thread is in it.
+    pub fn cpu_leave(&self, now: impl FnOnce() -> ThreadMoment) {
+        if let Some(entered) = self.entered() {
+            self.entered_at.store(OUTSIDE, Ordering::Relaxed);
+            let spent = now().cpu_since(&entered);
+            self.cpu_nanoseconds.fetch_add(spent, Ordering::Relaxed);
+        }
+    }
+
+    fn entered(&self) -> Option<ThreadMoment> {
+        let at = self.entered_at.load(Ordering::Relaxed);
+        let cpu = self.entered_cpu.load(Ordering::Relaxed);
+        (at != OUTSIDE).then_some(ThreadMoment {
+            at,
+            cpu_min: cpu,
+            cpu_max: cpu,
+        })
     }
 
     /// Notes CPU time that is counted here and was spent in another sandbox, which this one called.
@@ -162,7 +204,8 @@ impl Progress {
     /// clock.
     #[must_use]
     pub fn cpu_until(&self, clock: u64) -> u64 {
-        self.cpu_spent() + clock.saturating_sub(self.entered.load(Ordering::Relaxed))
+        let entered = self.entered().map_or(clock, |entered| entered.cpu_min);
+        self.cpu_spent() + clock.saturating_sub(entered)
     }
 
     /// Adds bytes of the request body that were handed to the guest, and returns the new sum.
@@ -191,7 +234,7 @@ impl Progress {
     pub(crate) fn reset(&self) {
         self.cpu_nanoseconds.store(0, Ordering::Relaxed);
         self.cpu_elsewhere.store(0, Ordering::Relaxed);
-        self.entered.store(u64::MAX, Ordering::Relaxed);
+        self.entered_at.store(OUTSIDE, Ordering::Relaxed);
         self.request_bytes.store(0, Ordering::Relaxed);
         *lock(&self.host_calls) = HostCalls::default();
         *lock(&self.stop) = None;

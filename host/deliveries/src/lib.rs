@@ -7,7 +7,8 @@
 //! - Nothing is polled, and the database of an instance without work is not opened: work begins with a commit,
 //!   with a hook that is served anew, and when a pause is over.
 //!
-//! What a hook is, is not known here: [`Deliver`] hands a delivery on, to a component or to a webhook.
+//! What a hook is, the queue does not know: [`Deliver`] hands a delivery on, to a component or to a webhook.
+//! The client of webhooks, [`WebhookClient`], is here as well; hooks of the other kinds are asked through it.
 
 mod attempt;
 mod backoff;
@@ -21,6 +22,7 @@ mod outbox;
 mod queue;
 mod round;
 mod rows;
+mod webhook;
 mod worker;
 
 pub use clock::{Clock, SystemClock};
@@ -29,3 +31,4 @@ pub use deliver::{Call, Deliver, Delivery, DeliveryFailure, Outlook};
 pub use deliveries::{Deliveries, DeliveryFilter, Parts, Replay};
 pub use observer::{DeliveryEvent, Happened, Observer};
 pub use outbox::{Caller, RecordError, Recorded};
+pub use webhook::{StartError, UrlError, WebhookClient, WebhookConfig, WebhookFailure, sign};

@@ -76,5 +76,46 @@ pub(crate) const TRIM_EVERY: Duration = Duration::from_secs(60);
 pub(crate) const FAILURE_PAUSES: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(300));
 
+/// Bytes of a webhook's address. Longer ones are data.
+pub const URL_BYTES_MAX: usize = 2_048;
+
+/// Signatures of one message: one for each key of an endpoint that changes its keys.
+pub const SIGNATURES_MAX: usize = 4;
+
+/// Bytes of one message to an endpoint. A request with a few thousand lines fits, and the deadline of a hook is
+/// too short for more.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of an endpoint's answer. The host keeps it in memory until it is read.
+pub const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of the head of an answer.
+pub(crate) const ANSWER_HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Calls of endpoints of one instance at the same time; others wait, within their deadline. Each holds a socket.
+pub(crate) const CALLS_PER_INSTANCE_MAX: usize = 64;
+
+/// Look-ups of names of one instance at the same time. Each blocks a thread for as long as a name server of a
+/// stranger likes, up to half a minute.
+pub(crate) const LOOKUPS_PER_INSTANCE_MAX: usize = 4;
+
+/// Addresses of a name that are tried.
+pub(crate) const ADDRESSES_MAX: usize = 8;
+
+/// How much later than the one before an address is tried (RFC 8305).
+pub(crate) const ADDRESS_STAGGER: Duration = Duration::from_millis(250);
+
+/// Connections to one endpoint that are kept without use.
+pub(crate) const CONNECTIONS_IDLE_MAX: usize = 4;
+
+/// How long those are kept: most servers close theirs after a minute.
+pub(crate) const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(50);
+
+/// Instances from which on those are looked for whose connections nobody uses.
+pub(crate) const CLIENTS_KEPT: usize = 1_024;
+
+/// How long the place for connections of an instance is kept without use.
+pub(crate) const CLIENT_IDLE_MAX: Duration = Duration::from_secs(60);
+
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;

@@ -171,6 +171,11 @@ impl GuestBody {
         }
     }
 
+    /// The id of the request that it answers.
+    pub(crate) fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
     /// Why the body broke off while it was filled, if it did.
     pub(crate) fn take_broken(&mut self) -> Option<String> {
         self.broken.take()

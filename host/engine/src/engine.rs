@@ -16,7 +16,7 @@ use tokio::{
     runtime::Handle,
     sync::{Mutex, Semaphore},
 };
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, HasData, Linker, ResourceTable};
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
@@ -509,12 +509,38 @@ pub(crate) fn wasmtime_engine(
 
 fn link_wasi(linker: &mut Linker<Invocation>, wasi: Wasi) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    link_io(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     if wasi == Wasi::P3 {
         wasmtime_wasi::p3::add_to_linker(linker)?;
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
     }
     Ok(())
+}
+
+/// Replaces `wasi:io` by itself with less around it: it needs the resources of an invocation and not its WASI
+/// context, which would otherwise be made for every response body.
+fn link_io(linker: &mut Linker<Invocation>) -> wasmtime::Result<()> {
+    use wasmtime_wasi_io::bindings::wasi::io::{error, poll, streams};
+    linker.allow_shadowing(true);
+    error::add_to_linker::<_, Resources>(linker, Resources::of)?;
+    poll::add_to_linker::<_, Resources>(linker, Resources::of)?;
+    streams::add_to_linker::<_, Resources>(linker, Resources::of)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// The resources of an invocation, for host functions that need nothing else.
+struct Resources;
+
+impl Resources {
+    fn of(invocation: &mut Invocation) -> &mut ResourceTable {
+        &mut invocation.table
+    }
+}
+
+impl HasData for Resources {
+    type Data<'a> = &'a mut ResourceTable;
 }
 
 /// Fuel alone bounds computation, gives scheduling points and a deterministic count; the deadline is

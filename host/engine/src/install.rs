@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     Admission, Observer, Sandbox, UsageMeter,
     admission::Permit,
+    clock::coarse,
     code::Code,
     hook::{Failure, Peers},
     limits::{OVERLOAD_RETRY_SECONDS, WARM_IDLE_MAX},
@@ -57,7 +58,8 @@ struct Warm {
     place: OwnedSemaphorePermit,
     /// Its share of what all idle warm sandboxes may take.
     _warm: OwnedSemaphorePermit,
-    since: Instant,
+    /// On the coarse clock.
+    since: u64,
 }
 
 /// The right of one request to run: counted for the instance, and a place for its sandbox.
@@ -247,15 +249,17 @@ impl BoundInstall {
                 sandbox,
                 place,
                 _warm: warm_place,
-                since: Instant::now(),
+                since: coarse(),
             });
         }
     }
 
     /// Throws away warm sandboxes that have been idle for `idle_for`.
     pub(crate) fn evict_idle(&self, idle_for: Duration) {
+        let now = Duration::from_nanos(coarse());
         for warm in [&self.warm, &self.warm_nested] {
-            warm.lock().retain(|warm| warm.since.elapsed() < idle_for);
+            let idle = |warm: &Warm| now.saturating_sub(Duration::from_nanos(warm.since));
+            warm.lock().retain(|warm| idle(warm) < idle_for);
         }
     }
 

@@ -49,5 +49,6 @@ pub use install::BoundInstall;
 pub use journal::{Journal, Leftover};
 pub use rate::Rate;
 pub use sandbox::Sandbox;
+pub use serve::Serving;
 pub use usage::{UsageBatch, UsageMeter};
 pub use world::World;

@@ -25,6 +25,11 @@ pub const FUEL_YIELD_INTERVAL: u64 = 200_000;
 /// for a switch between threads, and others wait no longer for the socket thread.
 pub const FIRST_SLICE: Duration = Duration::from_micros(50);
 
+/// How long a reading of a thread's processor time is carried on by the monotonic clock, in nanoseconds: asking the
+/// kernel costs as much as twenty host calls of a guest. A run that loses the processor meanwhile may be metered
+/// with as much more.
+pub const CPU_CLOCK_CARRIED_MAX: u64 = 50_000;
+
 /// How much nicer compute threads are than those that serve sockets (see nice(2)).
 pub const COMPUTE_NICENESS: i32 = 10;
 

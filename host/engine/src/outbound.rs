@@ -33,8 +33,11 @@ struct Denied;
 /// Other apps of the instance may be called.
 struct Within(Arc<CallContext>);
 
+/// In memory once: the constant would be put together anew for each header of each request.
+static FORBIDDEN: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
+
 static FORBIDDEN_HEADERS: LazyLock<ForbiddenHeaderFilter> =
-    LazyLock::new(|| Arc::new(|name: &HeaderName| DEFAULT_FORBIDDEN_HEADERS.contains(name)));
+    LazyLock::new(|| Arc::new(|name: &HeaderName| FORBIDDEN.contains(name)));
 
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Box<dyn Future<Output = Result<(http::Response<WasiBody>, Transmission)>> + Send>;
@@ -70,7 +73,7 @@ impl<S: Destination + 'static> WasiHttpHooks for Outbound<S> {
     }
 
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
-        DEFAULT_FORBIDDEN_HEADERS.contains(name)
+        FORBIDDEN.contains(name)
     }
 
     fn send_request(

@@ -13,13 +13,15 @@ use http::Request;
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use wasmtime::Store;
+use wasmtime::{Store, component::Resource};
 use wasmtime_wasi_http::{
-    Error, WasiHttpView,
-    handler::Proxy,
+    Error, WasiBody, WasiHttpView,
+    handler::{Proxy, ProxyPre},
     p2::{
+        self,
         bindings::http::types::{ErrorCode, Scheme},
         body::HostOutgoingBody,
+        types::HostIncomingRequest,
     },
     p3,
 };
@@ -27,7 +29,7 @@ use wasmtime_wasi_http::{
 use crate::{
     BoundInstall, Sandbox,
     body::EndSignal,
-    clock::thread_cpu,
+    clock::thread_moment,
     hook::{CallContext, Ended},
     near, stop,
     task::Task,
@@ -60,6 +62,26 @@ pub(crate) struct RunParts {
     pub(crate) context: Option<Arc<CallContext>>,
 }
 
+/// What the guest is asked, as its generation of WASI takes it.
+pub(crate) enum Asked {
+    P2(wasmtime::Result<Resource<HostIncomingRequest>>),
+    P3(Box<Request<WasiBody>>),
+}
+
+impl Asked {
+    /// Hands a request over to a sandbox of `install`. A future that held it whole would be moved about with it.
+    pub(crate) fn new<B>(install: &BoundInstall, sandbox: &mut Sandbox, request: Request<B>) -> Self
+    where
+        B: Body<Data = Bytes, Error = Error> + Send + 'static,
+    {
+        if let Some(ProxyPre::P3(_)) = install.code.proxy {
+            return Self::P3(Box::new(request.map(|body| body.boxed_unsync())));
+        }
+        let mut http = sandbox.store.data_mut().http();
+        Self::P2(http.new_incoming_request(Scheme::Http, request))
+    }
+}
+
 impl Run {
     pub(crate) fn new(parts: RunParts) -> Self {
         Self {
@@ -78,16 +100,18 @@ impl Run {
     ///
     /// # Errors
     /// The stop, explained.
-    pub(crate) async fn handle<B>(mut self, request: Request<B>) -> Result<(), Box<Stop>>
-    where
-        B: Body<Data = Bytes, Error = Error> + Send + 'static,
-    {
+    pub(crate) async fn handle(mut self, asked: Asked) -> Result<(), Box<Stop>> {
         let sandbox = self.sandbox.as_mut().expect("taken at the end only");
         sandbox.count_request();
         let called = match sandbox.start(&self.install).await {
-            Ok(proxy) => match &*proxy {
-                Proxy::P2(_) => call_p2(&mut sandbox.store, &proxy, request, &self.task).await,
-                Proxy::P3(_) => call_p3(&mut sandbox.store, &proxy, request, &self.task).await,
+            Ok(proxy) => match (&*proxy, asked) {
+                (Proxy::P2(proxy), Asked::P2(request)) => {
+                    call_p2(&mut sandbox.store, proxy, request, &self.task).await
+                }
+                (Proxy::P3(service), Asked::P3(request)) => {
+                    call_p3(&mut sandbox.store, service, *request, &self.task).await
+                }
+                _ => unreachable!("both are of the component's generation"),
             },
             Err(error) => Err(error),
         };
@@ -138,7 +162,7 @@ impl Run {
         meters[Meter::Stops] = u64::from(self.stopped);
         meters[Meter::Fuel] = sandbox.fuel_used();
         let progress = invocation.progress();
-        progress.cpu_leave(thread_cpu());
+        progress.cpu_leave(thread_moment);
         meters[Meter::CpuNanoseconds] = progress.cpu_own();
         meters[Meter::MemoryPeakBytes] = invocation.memory.peak();
         meters[Meter::MemoryByteMilliseconds] =
@@ -198,20 +222,14 @@ fn exited_well(error: &wasmtime::Error) -> bool {
         .is_some_and(|exit| exit.0 == 0)
 }
 
-async fn call_p2<B>(
+async fn call_p2(
     store: &mut Store<cloudware_capability::Invocation>,
-    proxy: &Proxy,
-    request: Request<B>,
+    proxy: &p2::bindings::Proxy,
+    request: wasmtime::Result<Resource<HostIncomingRequest>>,
     task: &Arc<Task>,
-) -> wasmtime::Result<()>
-where
-    B: Body<Data = Bytes, Error = Error> + Send + 'static,
-{
-    let Proxy::P2(proxy) = proxy else {
-        unreachable!("the caller matched the generation");
-    };
+) -> wasmtime::Result<()> {
+    let request = request?;
     let mut http = store.data_mut().http();
-    let request = http.new_incoming_request(Scheme::Http, request)?;
     let task = Arc::clone(task);
     let outparam = http.new_response_outparam_from_callback(move |result| {
         task.answer(result.map_err(|code: ErrorCode| format!("{code:?}")));
@@ -222,18 +240,12 @@ where
         .await
 }
 
-async fn call_p3<B>(
+async fn call_p3(
     store: &mut Store<cloudware_capability::Invocation>,
-    proxy: &Proxy,
-    request: Request<B>,
+    service: &p3::bindings::Service,
+    request: Request<WasiBody>,
     task: &Arc<Task>,
-) -> wasmtime::Result<()>
-where
-    B: Body<Data = Bytes, Error = Error> + Send + 'static,
-{
-    let Proxy::P3(service) = proxy else {
-        unreachable!("the caller matched the generation");
-    };
+) -> wasmtime::Result<()> {
     store
         .run_concurrent(async |accessor| -> wasmtime::Result<()> {
             let (request, transmitted) = accessor.with(|mut store| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cloudware_capability::{GuestLog, Invocation, InvocationParts, LogLevel, Progress, Renewal};
 use cloudware_types::{Class, Dimension, Limits};
 use wasmtime::{Store, component::Instance};
-use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use wasmtime_wasi_http::{WasiHttpView, handler::Proxy};
 
 use crate::{
@@ -70,20 +70,6 @@ impl Sandbox {
             Arc::clone(&install.log),
             limits.get(Dimension::LogBytes.of(class)),
         ));
-        let stream = |level| LogStream {
-            log: Arc::clone(&log),
-            level,
-        };
-        let mut wasi = WasiCtxBuilder::new();
-        wasi.stdout(stream(LogLevel::Info))
-            .stderr(stream(LogLevel::Warn))
-            .max_random_size(RANDOM_BYTES_MAX)
-            .allow_tcp(false)
-            .allow_udp(false);
-        if let Some(world) = world {
-            world.give(&mut wasi);
-        }
-        let wasi = wasi.build();
         let invocation = Invocation::new(InvocationParts {
             wasi,
             http_hooks: outbound(context.as_ref()),
@@ -96,6 +82,11 @@ impl Sandbox {
             context: context.map(|context| context as _),
         });
         let mut store = Store::new(install.code.engine(), invocation);
+        if let Some(world) = world {
+            let mut wasi = grants_nothing(store.data().log());
+            world.give(&mut wasi);
+            store.data_mut().set_wasi(wasi.build());
+        }
         store.limiter(|invocation| &mut invocation.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
         let handles =
@@ -188,4 +179,23 @@ impl Sandbox {
     pub(crate) fn fuel_used(&self) -> u64 {
         self.fuel - self.store.get_fuel().unwrap_or(0).min(self.fuel)
     }
+}
+
+/// A WASI context that grants nothing but clocks, random numbers and a log.
+fn wasi(log: &Arc<GuestLog>) -> WasiCtx {
+    grants_nothing(log).build()
+}
+
+fn grants_nothing(log: &Arc<GuestLog>) -> WasiCtxBuilder {
+    let stream = |level| LogStream {
+        log: Arc::clone(log),
+        level,
+    };
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.stdout(stream(LogLevel::Info))
+        .stderr(stream(LogLevel::Warn))
+        .max_random_size(RANDOM_BYTES_MAX)
+        .allow_tcp(false)
+        .allow_udp(false);
+    wasi
 }

@@ -2,6 +2,7 @@
 //! connection, so that a short answer costs no switch between threads.
 
 use std::{
+    convert::Infallible,
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use cloudware_types::{Class, Dimension, Stop, StopCause};
 use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
+use http_body_util::{BodyExt as _, Empty};
 use tokio::time::{Sleep, sleep_until};
 use wasmtime_wasi_http::WasiBody;
 
@@ -24,7 +26,7 @@ use crate::{
     install::Admitted,
     limits::OVERLOAD_RETRY_SECONDS,
     near::{self, Near},
-    run::{Run, RunParts, no_response},
+    run::{Asked, Run, RunParts, no_response},
     sandbox::Setup,
     stop::{self, Attach as _},
     task::{Interruption, Task},
@@ -43,23 +45,25 @@ pub(crate) struct Conversation {
 }
 
 impl BoundInstall {
-    /// Answers a request with the guest's response, which may still be written while it is sent.
-    ///
-    /// # Errors
-    /// The stop that ended the run before it answered, explained and counted.
-    pub async fn serve<B>(
-        self: &Arc<Self>,
-        request: Request<B>,
-    ) -> Result<Response<GuestBody>, Box<Stop>>
+    /// Begins to answer a request with the guest's response, which may still be written while it is sent. What the
+    /// request needs is taken at once, and refused at once; the guest runs when the answer is waited for.
+    pub fn serve<B>(self: &Arc<Self>, request: Request<B>) -> Serving
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let request_id = RequestId::of(&request);
-        let mut outcome = self.serve_now(request, &request_id).await;
-        if let Err(stop) = &mut outcome {
-            self.observe(stop, &request_id);
+        let begun = self.begin(request, &request_id);
+        self.serving(begun, &request_id)
+    }
+
+    fn serving(&self, begun: Result<Conversation, Box<Stop>>, request_id: &RequestId) -> Serving {
+        match begun {
+            Ok(conversation) => Serving(State::Running(Some(conversation))),
+            Err(mut stop) => {
+                self.observe(&mut stop, request_id);
+                Serving(State::Refused(Some(stop)))
+            }
         }
-        outcome
     }
 
     /// Adds the plans that would fit to a stop, and tells the observer of it.
@@ -77,11 +81,11 @@ impl BoundInstall {
         self.observer.near_limit(&self.identity, limit, used, max);
     }
 
-    async fn serve_now<B>(
+    fn begin<B>(
         self: &Arc<Self>,
         request: Request<B>,
         request_id: &RequestId,
-    ) -> Result<Response<GuestBody>, Box<Stop>>
+    ) -> Result<Conversation, Box<Stop>>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -107,8 +111,7 @@ impl BoundInstall {
             sandbox: Some(sandbox),
             ..admitted
         };
-        self.converse(request, request_id, started, (run, context))
-            .await
+        Ok(self.converse(request, request_id, started, (run, context)))
     }
 
     /// What a request's run needs to call others, where the instance has hooks or apps that call each other.
@@ -132,67 +135,71 @@ impl BoundInstall {
         }))
     }
 
-    /// Answers a request that another app sends within a request of its own, which was admitted.
-    ///
-    /// # Errors
-    /// As [`Self::serve`].
-    pub(crate) async fn serve_within<B>(
+    /// Begins to answer a request that another app sends within a request of its own, which was admitted.
+    pub(crate) fn serve_within<B>(
         self: &Arc<Self>,
         request: Request<B>,
         context: Arc<CallContext>,
-    ) -> Result<Response<GuestBody>, Box<Stop>>
+    ) -> Serving
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let request_id = RequestId::of(&request);
+        let begun = self.begin_within(request, &request_id, context);
+        self.serving(begun, &request_id)
+    }
+
+    fn begin_within<B>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        request_id: &RequestId,
+        context: Arc<CallContext>,
+    ) -> Result<Conversation, Box<Stop>>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let started = Instant::now();
-        let request_id = RequestId::of(&request);
-        let served = async {
-            let overloaded = |_| {
-                let retry_after_seconds = OVERLOAD_RETRY_SECONDS;
-                self.refuse(
-                    StopCause::Overloaded {
-                        retry_after_seconds,
-                    },
-                    started,
-                )
+        let place = self.place_within().map_err(|_| {
+            let cause = StopCause::Overloaded {
+                retry_after_seconds: OVERLOAD_RETRY_SECONDS,
             };
-            let place = self.place_within().map_err(overloaded)?;
-            let setup = Setup::request(self, Some(Arc::clone(&context)));
-            let sandbox = Sandbox::new(self, setup).map_err(|error| {
-                let message = error.to_string();
-                self.refuse(StopCause::Trap { message }, started)
-            })?;
-            let run = Admitted {
-                permit: None,
-                place,
-                sandbox: Some(sandbox),
-            };
-            self.converse(request, &request_id, started, (run, Some(context)))
-                .await
+            self.refuse(cause, started)
+        })?;
+        let setup = Setup::request(self, Some(Arc::clone(&context)));
+        let sandbox = Sandbox::new(self, setup).map_err(|error| {
+            let message = error.to_string();
+            self.refuse(StopCause::Trap { message }, started)
+        })?;
+        let run = Admitted {
+            permit: None,
+            place,
+            sandbox: Some(sandbox),
         };
-        let mut served = served.await;
-        if let Err(stop) = &mut served {
-            self.observe(stop, &request_id);
-        }
-        served
+        Ok(self.converse(request, request_id, started, (run, Some(context))))
     }
 
-    /// Runs the handler until it answers.
-    async fn converse<B>(
+    /// Sets up the run of a handler.
+    fn converse<B>(
         self: &Arc<Self>,
         request: Request<B>,
         request_id: &RequestId,
         started: Instant,
         (admitted, context): (Admitted, Option<Arc<CallContext>>),
-    ) -> Result<Response<GuestBody>, Box<Stop>>
+    ) -> Conversation
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let request_max = self.limits.get(Dimension::RequestBytes);
-        let sandbox = admitted.sandbox.expect("the caller has made it");
+        let mut sandbox = admitted.sandbox.expect("the caller has made it");
         let progress = Arc::clone(sandbox.store.data().progress());
-        let request =
-            request.map(|body| BoundedBody::new(body, Arc::clone(&progress), request_max));
+        let asked = if request.body().is_end_stream() {
+            // There is nothing to count and to bound, and this body takes no memory.
+            let nothing = Empty::new().map_err(|never: Infallible| match never {});
+            Asked::new(self, &mut sandbox, request.map(|_| nothing))
+        } else {
+            let bounded = |body| BoundedBody::new(body, Arc::clone(&progress), request_max);
+            Asked::new(self, &mut sandbox, request.map(bounded))
+        };
         let task = Task::new(
             progress,
             Arc::clone(&self.admission),
@@ -208,16 +215,40 @@ impl BoundInstall {
             started,
             context,
         });
-        task.begin(Box::pin(run.handle(request)));
-        let mut conversation = Some(Conversation {
+        task.begin(Box::pin(run.handle(asked)));
+        Conversation {
             install: Arc::clone(self),
             task,
             timer: None,
             started,
             request_id: request_id.clone(),
             permit: admitted.permit,
-        });
-        poll_fn(move |cx| Conversation::poll_response(&mut conversation, cx)).await
+        }
+    }
+}
+
+/// A request that is being answered. Dropping it ends the run where it stands.
+#[must_use = "a guest runs only while its answer is waited for"]
+pub struct Serving(State);
+
+/// Each is taken when it gives the outcome.
+enum State {
+    Refused(Option<Box<Stop>>),
+    Running(Option<Conversation>),
+}
+
+impl Future for Serving {
+    /// The answer, or the stop that ended the run before it answered, explained and counted.
+    type Output = Result<Response<GuestBody>, Box<Stop>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.get_mut().0 {
+            State::Refused(stop) => {
+                let stop = stop.take().expect("not polled after it was ready");
+                Poll::Ready(Err(stop))
+            }
+            State::Running(conversation) => Conversation::poll_response(conversation, cx),
+        }
     }
 }
 
@@ -254,7 +285,7 @@ impl Conversation {
     ) -> Poll<Result<Response<GuestBody>, Box<Stop>>> {
         let conversation = this.as_mut().expect("not polled after it was ready");
         let ended = match conversation.poll(cx) {
-            Poll::Ready(Err(stop)) => return Poll::Ready(Err(stop)),
+            Poll::Ready(Err(stop)) => return Poll::Ready(Err(conversation.observed(stop))),
             Poll::Ready(Ok(())) => true,
             Poll::Pending => false,
         };
@@ -309,7 +340,9 @@ impl Conversation {
             install.count_stop();
         }
         let cause = StopCause::NoResponse { message };
-        Err(stop::stop(&install.identity, cause, started))
+        let mut stop = stop::stop(&install.identity, cause, started);
+        install.observe(&mut stop, body.request_id());
+        Err(stop)
     }
 
     /// Polls the run once.
@@ -355,7 +388,12 @@ impl Conversation {
         if progressing == Progressing::Ended {
             self.install.count_stop();
         }
-        self.stop(no_response(code))
+        self.observed(self.stop(no_response(code)))
+    }
+
+    fn observed(&self, mut stop: Box<Stop>) -> Box<Stop> {
+        self.install.observe(&mut stop, &self.request_id);
+        stop
     }
 
     fn stop(&self, cause: StopCause) -> Box<Stop> {

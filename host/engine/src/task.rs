@@ -23,7 +23,7 @@ use parking_lot::{Mutex, MutexGuard};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::{
-    admission::Admission, clock::thread_cpu, limits::FIRST_SLICE, near::Near, schedule::Queue,
+    admission::Admission, clock::thread_moment, limits::FIRST_SLICE, near::Near, schedule::Queue,
 };
 
 /// The call of one invocation, whole: it owns the sandbox.
@@ -268,7 +268,7 @@ impl Task {
         }
         let waker = Waker::from(Arc::clone(self));
         let mut cx = Context::from_waker(&waker);
-        self.progress.cpu_enter(thread_cpu());
+        self.progress.cpu_enter(&thread_moment());
         // A bug in a host function costs its run and not the thread.
         let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut cx)));
         match polled {
@@ -278,7 +278,7 @@ impl Task {
                 Slice::Ended(result.map_err(Interruption::Stopped))
             }
             Ok(Poll::Pending) => {
-                self.progress.cpu_leave(thread_cpu());
+                self.progress.cpu_leave(thread_moment);
                 let is_woken = self.state.lock().is_woken;
                 match self.settle(is_woken.then_some(self.bounds.fuel_yield_interval)) {
                     Some(interruption) => {
@@ -289,7 +289,7 @@ impl Task {
                 }
             }
             Err(_) => {
-                self.progress.cpu_leave(thread_cpu());
+                self.progress.cpu_leave(thread_moment);
                 drop(call);
                 Slice::Ended(Err(Interruption::Ended {
                     cause: StopCause::Trap {

@@ -15,10 +15,8 @@ pub(crate) enum Address<'a> {
     },
     /// `/t/<tenant>/<instance>/…` on the platform's own host.
     Path {
-        /// The tenant's name.
-        tenant: &'a str,
-        /// The instance's name.
-        instance: &'a str,
+        /// The names of tenant and instance, `tenant/instance`.
+        site: &'a str,
         /// Bytes of the path that lead to the site; what follows is empty or begins with `/`.
         prefix_bytes: usize,
     },
@@ -60,10 +58,10 @@ impl<'a> Address<'a> {
         let mut parts = rest.splitn(3, '/');
         match (parts.next(), parts.next()) {
             (Some(tenant), Some(instance)) if !tenant.is_empty() && !instance.is_empty() => {
+                let site_bytes = tenant.len() + 1 + instance.len();
                 Self::Path {
-                    tenant,
-                    instance,
-                    prefix_bytes: PATH_FORM.len() + tenant.len() + 1 + instance.len(),
+                    site: &rest[..site_bytes],
+                    prefix_bytes: PATH_FORM.len() + site_bytes,
                 }
             }
             _ => Self::Platform,
@@ -140,8 +138,7 @@ mod tests {
             assert_eq!(
                 Address::of(&request, &domains()),
                 Address::Path {
-                    tenant: "acme",
-                    instance: "main",
+                    site: "acme/main",
                     prefix_bytes: "/t/acme/main".len(),
                 }
             );

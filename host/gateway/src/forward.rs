@@ -1,11 +1,12 @@
 //! Prepares a request for a guest: the path within the app, and headers that only the host may set.
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{CONNECTION, HOST, TE},
     uri::{Parts, PathAndQuery},
 };
-use uuid::Uuid;
+use uuid::{Uuid, fmt::Simple};
 
 use crate::limits::REQUEST_ID_BYTES_MAX;
 
@@ -16,6 +17,9 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+
+/// Headers that [`rewrite`] adds.
+const SET_BY_HOST: usize = 6;
 
 /// The client's request id where it is a plain one, else a new one.
 pub(crate) fn request_id<B>(request: &Request<B>) -> HeaderValue {
@@ -28,8 +32,9 @@ pub(crate) fn request_id<B>(request: &Request<B>) -> HeaderValue {
             id.clone()
         }
         _ => {
-            let id = Uuid::now_v7().as_simple().to_string();
-            HeaderValue::from_str(&id).expect("hexadecimal digits are a header value")
+            let mut digits = [0; Simple::LENGTH];
+            let id = Uuid::now_v7().as_simple().encode_lower(&mut digits);
+            HeaderValue::from_str(id).expect("hexadecimal digits are a header value")
         }
     }
 }
@@ -57,6 +62,8 @@ pub(crate) fn rewrite<B>(request: &mut Request<B>, hop: &Hop<'_>) {
     let target = within(request.uri(), hop.prefix_bytes);
     *request.uri_mut() = target;
     let headers = request.headers_mut();
+    // Once for all that follow: each time that it grows, the map sorts all of it anew.
+    headers.reserve(SET_BY_HOST);
     remove_reserved(headers);
     if let Ok(prefix) = prefix {
         headers.insert(FORWARDED_PREFIX, prefix);
@@ -73,13 +80,13 @@ pub(crate) fn rewrite<B>(request: &mut Request<B>, hop: &Hop<'_>) {
 fn within(uri: &Uri, prefix_bytes: usize) -> Uri {
     let path_and_query = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let rest = path_and_query.get(prefix_bytes..).unwrap_or("/");
-    let rest = if rest.starts_with('/') {
-        rest.to_owned()
-    } else {
-        format!("/{rest}")
-    };
+    let mut target = String::with_capacity(rest.len() + 1);
+    if !rest.starts_with('/') {
+        target.push('/');
+    }
+    target.push_str(rest);
     let mut parts = Parts::default();
-    parts.path_and_query = rest.parse().ok();
+    parts.path_and_query = PathAndQuery::from_maybe_shared(Bytes::from(target)).ok();
     Uri::from_parts(parts).unwrap_or_default()
 }
 

@@ -7,11 +7,13 @@
 mod address;
 mod body;
 mod config;
+mod connection;
 mod forward;
 mod limits;
 mod problem;
 mod routes;
 mod server;
+mod stream;
 
 pub use body::{BodyError, GatewayBody};
 pub use config::GatewayConfig;

@@ -17,3 +17,6 @@ pub(crate) const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The longest request id that is taken over from a client.
 pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Bytes of an answer up to which its pieces are joined before they are written: a head and some lines.
+pub(crate) const JOINED_BYTES_MAX: usize = 2 << 10;

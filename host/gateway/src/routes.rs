@@ -94,11 +94,10 @@ impl RouteTable {
         })
     }
 
-    /// The site of an instance.
+    /// The site of an instance, by `tenant/instance`.
     #[must_use]
-    pub fn by_path(&self, tenant: &str, instance: &str) -> Option<Arc<Site>> {
-        let name = format!("{tenant}/{instance}");
-        self.sites.get(&name).map(|site| Arc::clone(&site))
+    pub fn by_path(&self, name: &str) -> Option<Arc<Site>> {
+        self.sites.get(name).map(|site| Arc::clone(&site))
     }
 }
 

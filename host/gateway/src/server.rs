@@ -6,24 +6,22 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     BodyError, GatewayBody, GatewayConfig, RouteTable,
     address::{self, Address},
+    connection::Connection,
     forward::{self, Hop, REQUEST_ID},
     limits,
     problem::Problem,
     routes::Site,
+    stream::ClientStream,
 };
 
 /// What answers requests to the platform itself: its API.
@@ -142,15 +140,10 @@ impl Gateway {
                 let found = self.routes.by_host(site);
                 (found.ok_or_else(|| Problem::unknown_site(site))?, 0)
             }
-            Address::Path {
-                tenant,
-                instance,
-                prefix_bytes,
-            } => {
-                let found = self.routes.by_path(tenant, instance);
-                let name = || format!("{tenant}/{instance}");
+            Address::Path { site, prefix_bytes } => {
+                let found = self.routes.by_path(site);
                 (
-                    found.ok_or_else(|| Problem::unknown_site(&name()))?,
+                    found.ok_or_else(|| Problem::unknown_site(site))?,
                     prefix_bytes,
                 )
             }
@@ -272,27 +265,30 @@ impl Server {
         // Answers are written whole; waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
         let client = HeaderValue::from_str(&client.to_string()).expect("an address is plain text");
-        let context = Arc::new((Arc::clone(&self.gateway), client));
+        let connection = Connection::new(Arc::clone(&self.gateway), client);
+        let asked = Arc::clone(&connection);
         let service = service_fn(move |request| {
-            let context = Arc::clone(&context);
+            let answering = asked.answering();
             async move {
-                let (gateway, client) = &*context;
-                Ok::<_, Infallible>(gateway.handle(request, client).await)
+                let Connection {
+                    gateway, client, ..
+                } = answering.connection();
+                let response = gateway.handle(request, client).await;
+                Ok::<_, Infallible>(answering.until_sent(response))
             }
         });
         let mut builder = http1::Builder::new();
         builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits::HEAD_TIME_MAX)
+            .header_read_timeout(None)
             .max_buf_size(limits::HEAD_BYTES_MAX)
             .max_headers(limits::HEADERS_MAX);
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(limits::WRITE_TIME_MAX));
-        let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
-        let connection = graceful.watch(connection);
+        let stream = TokioIo::new(ClientStream::new(stream, limits::WRITE_TIME_MAX));
+        let served = graceful.watch(builder.serve_connection(stream, service));
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+            match connection.drive(served, limits::HEAD_TIME_MAX).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+                None => tracing::debug!("a connection was given up: no head came in time"),
             }
             drop(place);
         });

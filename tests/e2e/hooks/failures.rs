@@ -15,6 +15,7 @@ const MISDEEDS: &[(&str, &str)] = &[
 #[tokio::test]
 async fn a_guard_that_fails_lets_nothing_pass() {
     let hooked = Hooked::start(&["ext"]).await;
+    hooked.calm("ext", "check").await;
     for (misdeed, said) in MISDEEDS {
         let answer = hooked.ask(&format!("/check?how={misdeed}")).await;
         assert_eq!(answer["allowed"], false, "{misdeed}: {answer}");
@@ -74,6 +75,7 @@ async fn a_transformation_that_fails_refuses_or_is_left_out() {
 #[tokio::test]
 async fn what_stopped_a_hook_is_told_as_the_extensions() {
     let hooked = Hooked::start(&["ext"]).await;
+    hooked.calm("ext", "price").await;
     hooked.ask("/price?how=loop").await;
     hooked.ask("/price?how=trap").await;
     let stops = hooked

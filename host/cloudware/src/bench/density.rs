@@ -31,7 +31,7 @@ const INSTANCES_PER_TENANT: u32 = 1_000;
 /// Instances that are made over the API to see how quickly that goes.
 const SAMPLE: u32 = 400;
 
-/// Connections over which they are made.
+/// How many are made at once: connections to the API, or calls of the control plane.
 const MADE_AT_ONCE: usize = 8;
 
 /// How long making all of them over the API may take. Where it would take longer, the rest is made in the data
@@ -167,14 +167,21 @@ async fn make(bench: &Bench<'_>, platform: Platform, data: &Path) -> Result<Made
     let offline = Offline::open(data).await?;
     let began = Instant::now();
     let count = rest.len();
-    for place in rest.map(Place) {
-        offline
-            .make(&place.tenant(), &place.instance(), &place.app())
-            .await?;
-        if place.0.is_multiple_of(INSTANCES_PER_TENANT) {
-            step.detail(&place.instance());
+    let made = stream::iter(rest.map(Place)).map(|place| {
+        let (offline, step) = (&offline, &step);
+        async move {
+            offline
+                .make(&place.tenant(), &place.instance(), &place.app())
+                .await?;
+            if place.0.is_multiple_of(INSTANCES_PER_TENANT) {
+                step.detail(&place.instance());
+            }
+            anyhow::Ok(())
         }
-    }
+    });
+    made.buffer_unordered(MADE_AT_ONCE)
+        .try_collect::<()>()
+        .await?;
     let offline_rate = count as f64 / began.elapsed().as_secs_f64();
     offline.close().await;
     Ok(Made {

@@ -28,9 +28,11 @@ pub(super) struct Offline {
 struct Nothing;
 
 impl Offline {
-    /// Opens a data folder. Its platform must have ended.
+    /// Opens a data folder. Its platform must have ended. What is made is not forced to disk: a bench that is
+    /// broken off begins anew.
     pub(super) async fn open(data: &Path) -> Result<Self> {
-        let store = Store::open(&data.join(DATABASE)).await.with_context(|| {
+        let opened = Store::open_unsynced(&data.join(DATABASE)).await;
+        let store = opened.with_context(|| {
             format!("the control database in {} can't be opened", data.display())
         })?;
         let control = Control::new(Config {

@@ -7,7 +7,7 @@ use cloudware_control::{
     hook::{Difference, Observation, StateChange},
 };
 use cloudware_engine::{HookChanged, HookFailed, ShadowCompared};
-use cloudware_types::{HookId, InstanceId, Trace};
+use cloudware_types::{HookId, HookOutcome, InstanceId, Trace};
 use parking_lot::Mutex;
 
 /// Hooks of which something is told between two flushes. Each costs some hundred bytes.
@@ -41,6 +41,10 @@ struct Traces {
 
 impl HookWatch {
     pub(super) fn failed(&self, failed: &HookFailed, at_ms: u64) {
+        // Why a hook that was not called was not is told by its state.
+        if failed.outcome == HookOutcome::NotCalled {
+            return;
+        }
         self.note(failed.hook, |seen| {
             seen.failures += 1;
             seen.last_failure = Some((moment(at_ms), failed.reason.clone()));

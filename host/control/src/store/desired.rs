@@ -62,21 +62,65 @@ pub(crate) struct HookRow {
     pub fields: HookFields,
 }
 
+/// A query for all instances and the same for one, as texts of their own: with a condition that may hold for
+/// all, the database would read all to find the one, at every change of it.
+macro_rules! both {
+    ($begin:literal, $one:literal, $end:literal) => {
+        [concat!($begin, $end), concat!($begin, $one, $end)]
+    };
+}
+
+const INSTANCES: [&str; 2] = both!(
+    "SELECT i.id, i.slug, i.tenant_id, i.is_default, i.state,
+            t.slug AS tenant, t.plan_id, t.state AS tenant_state
+     FROM instances i JOIN tenants t ON t.id = i.tenant_id",
+    " WHERE i.id = $1",
+    ""
+);
+
+const INSTALLS: [&str; 2] = both!(
+    "SELECT l.id, l.instance_id, l.release_id, l.mount, l.config, l.grants, a.slug AS app
+     FROM installs l JOIN apps a ON a.id = l.app_id
+     WHERE l.state = 'enabled'",
+    " AND l.instance_id = $1",
+    " ORDER BY a.slug"
+);
+
+const RELEASES: [&str; 2] = both!(
+    "SELECT id, version, component_digest, manifest, state, state_reason FROM releases
+     WHERE id IN (SELECT release_id FROM installs WHERE state = 'enabled'",
+    " AND instance_id = $1",
+    ")"
+);
+
+const HOOKS: [&str; 2] = both!(
+    "SELECT h.* FROM hooks h
+     JOIN installs l ON l.id = h.app_install_id
+     LEFT JOIN installs e ON e.id = h.extension_install_id
+     WHERE h.is_enabled AND l.state = 'enabled' AND COALESCE(e.state, 'enabled') = 'enabled'",
+    " AND h.instance_id = $1",
+    " ORDER BY h.app_install_id, h.point, h.position"
+);
+
+/// The rows of one of two queries, by whether one instance is meant.
+async fn rows(
+    db: &mut Connection,
+    [of_all, of_one]: [&'static str; 2],
+    only: Option<InstanceId>,
+) -> Result<Vec<Row>> {
+    let query = match only {
+        Some(instance) => sqlx::query(of_one).bind(instance.to_string()),
+        None => sqlx::query(of_all),
+    };
+    Ok(query.fetch_all(db).await?)
+}
+
 /// All instances, or one.
 pub(crate) async fn instances(
     db: &mut Connection,
     only: Option<InstanceId>,
 ) -> Result<Vec<InstanceRow>> {
-    let rows = sqlx::query(
-        "SELECT i.id, i.slug, i.tenant_id, i.is_default, i.state,
-                t.slug AS tenant, t.plan_id, t.state AS tenant_state
-         FROM instances i JOIN tenants t ON t.id = i.tenant_id
-         WHERE CAST($1 AS TEXT) IS NULL OR i.id = $1",
-    )
-    .bind(only.map(|id| id.to_string()))
-    .fetch_all(db)
-    .await?;
-    all(&rows, instance)
+    all(&rows(db, INSTANCES, only).await?, instance)
 }
 
 /// The enabled installs of all instances, or of one, those of yanked releases included.
@@ -84,16 +128,7 @@ pub(crate) async fn installs(
     db: &mut Connection,
     only: Option<InstanceId>,
 ) -> Result<Vec<InstallRow>> {
-    let rows = sqlx::query(
-        "SELECT l.id, l.instance_id, l.release_id, l.mount, l.config, l.grants, a.slug AS app
-         FROM installs l JOIN apps a ON a.id = l.app_id
-         WHERE l.state = 'enabled' AND (CAST($1 AS TEXT) IS NULL OR l.instance_id = $1)
-         ORDER BY a.slug",
-    )
-    .bind(only.map(|id| id.to_string()))
-    .fetch_all(db)
-    .await?;
-    all(&rows, install)
+    all(&rows(db, INSTALLS, only).await?, install)
 }
 
 /// The releases that are enabled in all instances, or in one.
@@ -101,15 +136,7 @@ pub(crate) async fn releases(
     db: &mut Connection,
     only: Option<InstanceId>,
 ) -> Result<Vec<ReleaseRow>> {
-    let rows = sqlx::query(
-        "SELECT id, version, component_digest, manifest, state, state_reason FROM releases
-         WHERE id IN (SELECT release_id FROM installs
-                      WHERE state = 'enabled' AND (CAST($1 AS TEXT) IS NULL OR instance_id = $1))",
-    )
-    .bind(only.map(|id| id.to_string()))
-    .fetch_all(db)
-    .await?;
-    all(&rows, |row| {
+    all(&rows(db, RELEASES, only).await?, |row| {
         Ok(ReleaseRow {
             id: parsed(row, "id")?,
             version: parsed(row, "version")?,
@@ -124,18 +151,7 @@ pub(crate) async fn releases(
 /// The hooks that are called in all instances, or in one, those of yanked releases included; in the order of their
 /// positions.
 pub(crate) async fn hooks(db: &mut Connection, only: Option<InstanceId>) -> Result<Vec<HookRow>> {
-    let rows = sqlx::query(
-        "SELECT h.* FROM hooks h
-         JOIN installs l ON l.id = h.app_install_id
-         LEFT JOIN installs e ON e.id = h.extension_install_id
-         WHERE h.is_enabled AND l.state = 'enabled' AND COALESCE(e.state, 'enabled') = 'enabled'
-           AND (CAST($1 AS TEXT) IS NULL OR h.instance_id = $1)
-         ORDER BY h.app_install_id, h.point, h.position",
-    )
-    .bind(only.map(|id| id.to_string()))
-    .fetch_all(db)
-    .await?;
-    all(&rows, hook)
+    all(&rows(db, HOOKS, only).await?, hook)
 }
 
 fn hook(row: &Row) -> Result<HookRow> {
@@ -191,4 +207,29 @@ fn install(row: &Row) -> Result<InstallRow> {
         config: json(row, "config")?,
         grants: json(row, "grants")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::*;
+    use crate::Store;
+
+    #[tokio::test]
+    async fn one_instance_is_read_without_reading_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("control.db"))
+            .await
+            .unwrap();
+        let mut db = store.read().await.unwrap();
+        for [_, of_one] in [INSTANCES, INSTALLS, RELEASES] {
+            let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {of_one}"));
+            let query = sqlx::query(explained).bind(InstanceId::generate().to_string());
+            for row in query.fetch_all(&mut *db).await.unwrap() {
+                let step: String = row.try_get("detail").unwrap();
+                assert!(!step.starts_with("SCAN"), "{step} in {of_one}");
+            }
+        }
+    }
 }

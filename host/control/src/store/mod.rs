@@ -85,11 +85,24 @@ impl Store {
     /// [`StoreError`] if the file cannot be used or was written by a newer release.
     pub async fn open(path: &Path) -> Result<Self> {
         // A commit returns when it is on disk: what is acknowledged outlives a power cut.
+        Self::open_with(path, SqliteSynchronous::Full).await
+    }
+
+    /// As [`Self::open`], where no commit waits for the disk: for making very much at once in a database that is
+    /// made anew if the machine fails meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_unsynced(path: &Path) -> Result<Self> {
+        Self::open_with(path, SqliteSynchronous::Off).await
+    }
+
+    async fn open_with(path: &Path, synchronous: SqliteSynchronous) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(synchronous)
             .foreign_keys(true)
             .busy_timeout(WAIT_MAX);
         let pool = |connections_max| {

@@ -18,7 +18,9 @@ use super::{
     composition::{CallContext, Ended},
     slices::{NestedBounds, Slices},
 };
-use crate::{BoundInstall, Sandbox, clock::thread_cpu, near, sandbox::Setup, stop, world::World};
+use crate::{
+    BoundInstall, Sandbox, clock::thread_moment, near, sandbox::Setup, stop, world::World,
+};
 
 /// What is called, and within which bounds.
 pub(crate) struct Nested<'a> {
@@ -182,7 +184,7 @@ impl Run {
         let Some(sandbox) = &self.sandbox else { return };
         let invocation = sandbox.store.data();
         let progress = invocation.progress();
-        progress.cpu_leave(thread_cpu());
+        progress.cpu_leave(thread_moment);
         let (wall, peak) = (self.started.elapsed(), invocation.memory.peak());
         let mut meters: Meters = *invocation.meters();
         let counted = match invocation.class() {

@@ -13,7 +13,7 @@ use cloudware_capability::Progress;
 use cloudware_types::{Class, Dimension, StopCause};
 use tokio::time::{Sleep, sleep_until};
 
-use crate::clock::thread_cpu;
+use crate::clock::thread_moment;
 
 /// What bounds a nested call.
 #[derive(Clone, Copy, Debug)]
@@ -69,12 +69,12 @@ impl<F: Future> Future for Slices<'_, F> {
     type Output = Result<F::Output, StopCause>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let entered = thread_cpu();
-        self.progress.cpu_enter(entered);
+        let entered = thread_moment();
+        self.progress.cpu_enter(&entered);
         let polled = self.call.as_mut().poll(cx);
-        let left = thread_cpu();
-        self.progress.cpu_leave(left);
-        self.caller.cpu_was_elsewhere(left.saturating_sub(entered));
+        let left = thread_moment();
+        self.progress.cpu_leave(|| left);
+        self.caller.cpu_was_elsewhere(left.cpu_since(&entered));
         if let Poll::Ready(output) = polled {
             return Poll::Ready(Ok(output));
         }

@@ -36,6 +36,18 @@ impl Mix {
         &self,
         connected: impl FnOnce(),
     ) -> Result<Vec<Outcome>, LoadError> {
+        self.run_since(|| {
+            connected();
+            Instant::now()
+        })
+    }
+
+    /// As [`Self::run`]; `connected` gives the moment at which the run began. Where that is long past, all that
+    /// was due since then is sent at once, and late.
+    pub(super) fn run_since(
+        &self,
+        connected: impl FnOnce() -> Instant,
+    ) -> Result<Vec<Outcome>, LoadError> {
         self.check()?;
         let system = |error: nix::Error| LoadError::System(error.into());
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(system)?;
@@ -43,20 +55,21 @@ impl Mix {
         for (number, traffic) in self.traffic.iter().enumerate() {
             kinds.push(Kind::open(number, traffic, self, &epoll)?);
         }
-        connected();
-        let clock = Clock::start(self);
+        let clock = Clock::start(self, connected());
         for kind in &mut kinds {
             kind.begin(&clock)?;
         }
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
         loop {
             let now = Instant::now();
+            // Before the look at the end: where this thread was kept from running until after it, what came due
+            // meanwhile counts as well.
+            for kind in &mut kinds {
+                kind.tick(now, &clock)?;
+            }
             let is_over = now >= clock.end && kinds.iter().all(Kind::is_drained);
             if is_over || now >= clock.end + DRAIN_MAX {
                 break;
-            }
-            for kind in &mut kinds {
-                kind.tick(now, &clock)?;
             }
             let ready = epoll
                 .wait(&mut events, EpollTimeout::ZERO)
@@ -79,8 +92,7 @@ struct Clock {
 }
 
 impl Clock {
-    fn start(mix: &Mix) -> Self {
-        let began = Instant::now();
+    fn start(mix: &Mix, began: Instant) -> Self {
         let counting = began + mix.warm_up;
         Self {
             began,

@@ -144,6 +144,26 @@ fn a_pace_is_kept_and_every_request_that_was_due_counts() {
 }
 
 #[test]
+fn what_comes_due_while_the_client_itself_does_not_run_counts_with_its_lateness() {
+    let address = serve(ANSWER);
+    let paced = mix(
+        address,
+        vec![traffic(address, Pace::Open(200.0), Failures::Fatal)],
+    );
+    // Nothing ran from the beginning until half a second after the end.
+    let late = Duration::from_millis(500);
+    let length = paced.warm_up + paced.duration;
+    let outcomes = paced.run_since(|| Instant::now() - length - late).unwrap();
+    let counted = outcomes[0].answers.counted + outcomes[0].unanswered;
+    assert!((99..=101).contains(&counted), "{outcomes:?}");
+    let least = outcomes[0].answers.quantile(0.0);
+    assert!(least >= 500_000.0, "{least} µs");
+    // The first one that counts was due half a second before the last.
+    let most = outcomes[0].answers.quantile(1.0);
+    assert!(most >= 990_000.0, "{most} µs");
+}
+
+#[test]
 fn requests_without_an_answer_count_with_the_time_that_they_waited() {
     // Takes connections and says nothing.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod endpoint;
 mod fixture;
 mod outbox;
 mod people;
 mod restart;
+mod webhook;
 mod worker;
