@@ -184,7 +184,11 @@ async fn a_release_whose_hook_is_tripped_is_left() {
     assert!(kept(fall_back().await.unwrap()).contains("not tripped"));
     world.hooks.record(&[failure(id, "trap")]).await.unwrap();
     let tripped = change(id, BreakerState::Tripped);
-    world.events.hook_changed(std::slice::from_ref(&tripped)).await.unwrap();
+    world
+        .events
+        .hook_changed(std::slice::from_ref(&tripped))
+        .await
+        .unwrap();
     let FallBack::Done(changed) = fall_back().await.unwrap() else {
         panic!("it was kept");
     };
