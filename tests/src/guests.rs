@@ -48,6 +48,17 @@ impl Source {
         manifest: "cloudware-1.1.toml",
         ..Self::STOCK
     };
+    /// Stock keeping, third release: with extension points.
+    pub const STOCK_1_2: Self = Self {
+        manifest: "cloudware-1.2.toml",
+        ..Self::STOCK
+    };
+    /// Picks what expires first, in Rust.
+    pub const EXT_FEFO: Self = Self::at("plugins/ext-fefo");
+    /// Reads GS1 barcodes, in JavaScript.
+    pub const EXT_GS1_BARCODE: Self = Self::at("plugins/ext-gs1-barcode");
+    /// Refuses goods in quarantine, in Python.
+    pub const EXT_QUARANTINE: Self = Self::at("plugins/ext-quarantine");
 
     const fn at(folder: &'static str) -> Self {
         Self {

@@ -179,3 +179,41 @@ fn guests_know_the_public_contract_only() {
         );
     }
 }
+
+#[test]
+fn copies_of_an_apps_interfaces_are_equal_to_them() {
+    let mut compared = 0;
+    for package in fs::read_dir(root().join("plugins")).expect("the tree can be read") {
+        let package = package.expect("the tree can be read").path();
+        let Ok(copies) = fs::read_dir(package.join("wit/deps")) else {
+            continue;
+        };
+        for copy in copies {
+            let copy = copy.expect("the tree can be read");
+            let owner = root().join("plugins").join(copy.file_name()).join("wit");
+            assert_eq!(
+                interfaces(&copy.path()),
+                interfaces(&owner),
+                "{} is not as in {}: copy it again",
+                copy.path().display(),
+                owner.display()
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared >= 3, "{compared} copies were found");
+}
+
+/// The texts in a folder of WIT, by file name.
+fn interfaces(folder: &Path) -> BTreeMap<String, String> {
+    let files = fs::read_dir(folder).expect("a package has the folder of its interfaces");
+    files
+        .map(|file| file.expect("the tree can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wit"))
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let text = fs::read_to_string(&path).expect("an interface can be read");
+            (name.into_owned(), text)
+        })
+        .collect()
+}

@@ -13,6 +13,7 @@
 mod app;
 mod audit;
 mod caller;
+mod delivery;
 mod event;
 mod health;
 mod hook;
@@ -127,6 +128,10 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(usage::usage_list))
         .routes(routes!(stop::stop_list))
         .routes(routes!(stop::stop_get))
+        .routes(routes!(delivery::delivery_list))
+        .routes(routes!(delivery::delivery_get))
+        .routes(routes!(delivery::delivery_replay))
+        .routes(routes!(delivery::delivery_replay_all))
         .routes(routes!(trace::trace_list))
         .routes(routes!(trace::trace_get))
         .routes(routes!(audit::audit_list))

@@ -82,6 +82,10 @@ GET    {I}/hooks              | {M}/hooks                            | -        
 GET    {H}                    | {M}/hooks/store.allocation.fefo      | -                              | 401 404 200 404 404 200
 PATCH  {H}                    | {M}/hooks/store.allocation.fefo      | {"enabled":false}              | 401 404 200 404 404 200
 DELETE {H}                    | {M}/hooks/store.allocation.fefo      | -                              | 401 404 200 404 404 200
+GET    {I}/deliveries         | {M}/deliveries                       | -                              | 401 404 200 404 404 200
+GET    {I}/deliveries/{delivery} | {M}/deliveries/dlv_0               | -                              | 401 404 404 404 404 404
+POST   {I}/deliveries/{delivery}/replay | {M}/deliveries/dlv_0/replay | -                              | 401 404 404 404 404 404
+POST   {I}/replay-dead        | {M}/replay-dead                      | {"hook":"erp"}                 | 401 404 200 404 404 200
 POST   {H}/rotate-key         | {M}/hooks/store.allocation.desk/rotate-key | -                        | 401 404 200 404 404 200
 GET    {I}/points             | {M}/points                           | -                              | 401 404 200 404 404 200
 GET    /apps                  | /apps                                | -                              | 401 200 200 200 200 200
@@ -94,6 +98,8 @@ POST   /releases              | /releases?provider=northwind         | -        
 GET    /usage                 | /usage                               | -                              | 401 200 200 403 403 200
 GET    /stops                 | /stops                               | -                              | 401 200 200 200 200 200
 GET    /stops/{stop}          | /stops/{S}                           | -                              | 401 404 200 404 200 200
+GET    /traces                | /traces                              | -                              | 401 200 200 403 403 200
+GET    /traces/{request}      | /traces/none                         | -                              | 401 404 404 403 403 404
 GET    /events                | /events                              | -                              | 401 200 200 200 200 200
 GET    /audit                 | /audit                               | -                              | 401 200 200 200 200 200
 POST   /tokens                | /tokens                              | {"name":"x","tenant":"acme"}   | 401 404 201 404 404 201

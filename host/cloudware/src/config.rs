@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration}
 
 use anyhow::{Result, bail};
 use cloudware_control::PlainWebhooks;
-use cloudware_deliveries::Config as DeliveriesConfig;
+use cloudware_deliveries::{Config as DeliveriesConfig, WebhookConfig};
 use cloudware_engine::EngineConfig;
 use cloudware_gateway::GatewayConfig;
 use cloudware_instance_db::Config as DatabaseConfig;
@@ -46,29 +46,10 @@ pub(crate) struct Config {
     pub(crate) database: DatabaseConfig,
     /// The gateway.
     pub(crate) gateway: GatewayConfig,
-    /// Hooks.
-    pub(crate) hooks: HooksConfig,
     /// Deliveries to observers.
     pub(crate) deliveries: DeliveriesConfig,
-}
-
-/// What an operator can set about hooks. Unknown keys are errors.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct HooksConfig {
-    /// Whether webhooks may be called by plain `http`, too. What is sent can be read, and what is answered
-    /// replaced, by anybody on the way.
-    pub(crate) plain_webhooks: bool,
-}
-
-impl HooksConfig {
-    /// As the control plane takes it.
-    pub(crate) fn webhooks(self) -> PlainWebhooks {
-        match self.plain_webhooks {
-            true => PlainWebhooks::Allowed,
-            false => PlainWebhooks::Refused,
-        }
-    }
+    /// Webhooks.
+    pub(crate) webhooks: WebhookConfig,
 }
 
 /// How log lines look.
@@ -92,8 +73,8 @@ impl Default for Config {
             engine: EngineConfig::default(),
             database: DatabaseConfig::default(),
             gateway: GatewayConfig::default(),
-            hooks: HooksConfig::default(),
             deliveries: DeliveriesConfig::default(),
+            webhooks: WebhookConfig::default(),
         }
     }
 }
@@ -143,6 +124,14 @@ impl Config {
         config.engine.cache_dir = config.data.join(&config.engine.cache_dir);
         config.database.dir = config.data.join(&config.database.dir);
         Ok(config)
+    }
+
+    /// Whether webhooks may be called by plain `http`, as the control plane takes it.
+    pub(crate) fn plain_webhooks(&self) -> PlainWebhooks {
+        match self.webhooks.allow_insecure {
+            true => PlainWebhooks::Allowed,
+            false => PlainWebhooks::Refused,
+        }
     }
 
     /// How long requests in flight may take at the end.

@@ -1,14 +1,20 @@
-//! Between the engine and the deliveries: what observers are to be told is kept in the outbox of its instance, and
-//! what is due is handed to the engine, which calls components and webhooks.
+//! Between the engine and the deliveries: what observers are to be told is kept in the outbox of its instance,
+//! what is due is handed to the engine, which calls components and, through the client of webhooks, endpoints.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use cloudware_deliveries::{
     Call, Caller, Deliver, Deliveries, Delivery, DeliveryEvent, DeliveryFailure, Happened,
-    Observer, Outlook,
+    Observer, Outlook, WebhookClient, WebhookFailure, WebhookMessage,
 };
-use cloudware_engine::{DeliveryError, Engine, Observed, Outbox};
+use cloudware_engine::{
+    DeliveryError, Engine, Observed, Outbox, WebhookCall, WebhookFailed, Webhooks,
+};
+use serde_json::Value;
+
+/// When a hook is looked for again that the engine does not serve: it is being changed at this moment.
+const NOT_SERVED: Duration = Duration::from_secs(5);
 
 /// Keeps what observers are to be told.
 pub(crate) struct Kept(pub(crate) Arc<Deliveries>);
@@ -53,17 +59,58 @@ impl Deliver for Handed {
             arguments: &delivery.call.arguments,
             id: &id,
             request_id: &delivery.call.request_id,
+            called_ms: delivery.called_ms,
         };
         let delivered = self.0.deliver(delivery.instance, told).await;
-        delivered.map_err(|error| match error {
-            DeliveryError::Later { reason, after } => DeliveryFailure {
-                reason,
-                outlook: Outlook::Retry { after: Some(after) },
+        delivered.map_err(|error| DeliveryFailure {
+            outlook: match &error {
+                DeliveryError::Later { after, .. } => Outlook::NotTried { after: *after },
+                DeliveryError::NotServed => Outlook::NotTried { after: NOT_SERVED },
+                DeliveryError::Webhook(failed) if failed.is_gone => Outlook::Gone,
+                DeliveryError::Webhook(failed) => Outlook::Retry {
+                    after: failed.after,
+                },
+                DeliveryError::Failed(_) => Outlook::Retry { after: None },
             },
-            DeliveryError::NotServed | DeliveryError::Failed(_) => {
-                DeliveryFailure::retryable(error.to_string())
-            }
+            reason: error.to_string(),
         })
+    }
+}
+
+/// Calls webhooks for the engine.
+pub(crate) struct Called(pub(crate) WebhookClient);
+
+#[async_trait]
+impl Webhooks for Called {
+    async fn ask(&self, call: WebhookCall) -> Result<Value, WebhookFailed> {
+        self.0.ask(&message(call)).await.map_err(failed)
+    }
+
+    async fn tell(&self, call: WebhookCall) -> Result<(), WebhookFailed> {
+        self.0.tell(&message(call)).await.map_err(failed)
+    }
+}
+
+fn message(call: WebhookCall) -> WebhookMessage {
+    WebhookMessage {
+        instance: call.instance,
+        webhook: call.webhook,
+        id: call.id,
+        event: call.event,
+        arguments: call.arguments,
+        called_ms: call.called_ms,
+        deadline: call.deadline,
+    }
+}
+
+fn failed(failure: WebhookFailure) -> WebhookFailed {
+    WebhookFailed {
+        reason: failure.to_string(),
+        after: match failure {
+            WebhookFailure::Status { retry_after, .. } => retry_after,
+            _ => None,
+        },
+        is_gone: failure == WebhookFailure::Gone,
     }
 }
 

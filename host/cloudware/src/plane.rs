@@ -6,19 +6,20 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
-    ApplyError, DataPlane, EventLog, HookLog, InstanceLoad, MigrateError, NearLimit, PackageStore,
-    PrepareError, ReleaseToPrepare, StopLog, Store, TraceLog,
+    ApplyError, DataPlane, DeliveriesError, DeliveryQuery, DeliveryReplay, EventLog, HookLog,
+    InstanceLoad, MigrateError, NearLimit, PackageStore, PrepareError, ReleaseToPrepare, StopLog,
+    Store, TraceLog,
     hook::{Observation, StateChange},
     usage::Ledger,
 };
-use cloudware_deliveries::Deliveries;
+use cloudware_deliveries::{Deliveries, DeliveryFilter, Replay};
 use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, Peers, UsageBatch};
 use cloudware_gateway::{Mount, NotServed, RouteTable, Site};
 use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrations};
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
-    BreakerState, DesiredInstall, DesiredInstance, Digest, Dimension, HookId, InstanceId, Limit,
-    Meter, Migration, StopRecord, Trace, YankedInstall,
+    BreakerState, DeliveryId, DeliveryRecord, DesiredInstall, DesiredInstance, Digest, Dimension,
+    HookId, InstanceId, Limit, Meter, Migration, StopRecord, Trace, YankedInstall,
 };
 use dashmap::DashMap;
 use tokio::sync::Mutex;
@@ -221,6 +222,13 @@ fn yanked(install: YankedInstall) -> Option<Mount> {
     })
 }
 
+fn deliveries_error(error: cloudware_instance_db::Error) -> DeliveriesError {
+    match error {
+        cloudware_instance_db::Error::Busy => DeliveriesError::Busy,
+        other => DeliveriesError::Failed(other.to_string()),
+    }
+}
+
 #[async_trait]
 impl DataPlane for Plane {
     async fn prepare(&self, release: ReleaseToPrepare) -> Result<(), PrepareError> {
@@ -286,6 +294,53 @@ impl DataPlane for Plane {
             storage_bytes: self.databases.size_bytes(instance).await,
             running: self.engine.running(instance),
         }
+    }
+
+    async fn deliveries(
+        &self,
+        instance: InstanceId,
+        query: &DeliveryQuery,
+    ) -> Result<Vec<DeliveryRecord>, DeliveriesError> {
+        let filter = DeliveryFilter {
+            state: query.state,
+            hook: query.hook.clone(),
+            before: query.before,
+            count_max: query.count_max,
+        };
+        let listed = self.deliveries.list(instance, filter).await;
+        listed.map_err(deliveries_error)
+    }
+
+    async fn delivery(
+        &self,
+        instance: InstanceId,
+        id: DeliveryId,
+    ) -> Result<Option<(DeliveryRecord, Option<String>)>, DeliveriesError> {
+        let found = self.deliveries.get(instance, id).await;
+        found.map_err(deliveries_error)
+    }
+
+    async fn replay(
+        &self,
+        instance: InstanceId,
+        which: DeliveryReplay,
+    ) -> Result<u64, DeliveriesError> {
+        let which = match which {
+            DeliveryReplay::One(id) => Replay::One(id),
+            DeliveryReplay::All { hook } => Replay::All { hook },
+        };
+        let replayed = self.deliveries.replay(instance, which).await;
+        replayed.map_err(deliveries_error)
+    }
+
+    async fn forget_hook(
+        &self,
+        instance: InstanceId,
+        hook: HookId,
+        name: &str,
+    ) -> Result<u64, DeliveriesError> {
+        let dropped = self.deliveries.forget_hook(instance, hook, name).await;
+        dropped.map_err(deliveries_error)
     }
 
     async fn flush_usage(&self) {

@@ -17,10 +17,8 @@ use cloudware_control::{
     token::{self, TokenNew},
     usage::Ledger,
 };
-use cloudware_deliveries::{Deliveries, SystemClock};
-use cloudware_engine::{
-    Compiler, Engine, Journal, NothingOutside, Observer, limits::WARM_IDLE_FOR,
-};
+use cloudware_deliveries::{Deliveries, SystemClock, WebhookClient};
+use cloudware_engine::{Compiler, Engine, Journal, Observer, limits::WARM_IDLE_FOR};
 use cloudware_gateway::{BodyError, Fallback, Gateway, RouteTable, Server};
 use cloudware_instance_db::InstanceDbs;
 use cloudware_packages::{Consent, HostInterfaces, ProvidedCapability};
@@ -33,7 +31,7 @@ use crate::{
     credentials::Credentials,
     demo,
     logs::GuestLogs,
-    observers::{Handed, Kept, Told},
+    observers::{Called, Handed, Kept, Told},
     plane::{Plane, PlaneParts},
     ready::Ready,
     watch::Watch,
@@ -151,8 +149,9 @@ impl Platform {
             clock: Arc::new(SystemClock),
             config: config.deliveries.clone(),
         }));
+        let webhooks = WebhookClient::new(config.webhooks.clone())?;
         let outbox = Arc::new(Kept(Arc::clone(&deliveries)));
-        let engine = engine.with_hooks(outbox, Arc::new(NothingOutside));
+        let engine = engine.with_hooks(outbox, Arc::new(Called(webhooks)));
         let engine = Arc::new(engine.with_compiler(Compiler::Process {
             program: own_program()?,
             arguments: vec![COMPILE_COMMAND.to_owned()],
@@ -173,7 +172,7 @@ impl Platform {
             packages,
             interfaces: host_interfaces(),
             data_plane: Arc::clone(&plane) as Arc<dyn DataPlane>,
-            webhooks: config.hooks.webhooks(),
+            webhooks: config.plain_webhooks(),
         }));
         let desired = control.start().await?;
         let burned = plane.ledger.fuel_since(today()).await?;

@@ -105,6 +105,59 @@ fn python_packages_build_and_unchanged_sources_are_not_compiled_again() {
     assert_from_cache("hello-python");
 }
 
+/// Makes and builds an extension, and looks at what it fills.
+#[track_caller]
+fn extension_builds(language: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let project = folder.path().join("my-discount");
+    let project = project.to_str().expect("the path is UTF-8");
+    let made = json(&[
+        "new",
+        project,
+        "--kind",
+        "extension",
+        "--language",
+        language,
+    ]);
+    assert_eq!(made["kind"], "extension");
+    json(&["build", project]);
+    let checked = json(&["check", project]);
+    assert_eq!(checked["warnings"], Value::Array(Vec::new()), "{checked}");
+    let interface = &checked["implements"][0];
+    assert_eq!(interface["interface"], "example:shop/discount@1.0.0");
+    assert_eq!(interface["functions"][0]["result"], "option<u64>");
+}
+
+#[test]
+fn rust_extensions_build() {
+    extension_builds("rust");
+}
+
+#[test]
+fn javascript_extensions_build() {
+    extension_builds("javascript");
+}
+
+#[test]
+fn python_extensions_build() {
+    extension_builds("python");
+}
+
+#[test]
+fn the_bundled_extensions_give_what_their_known_calls_say() {
+    for name in ["ext-fefo", "ext-gs1-barcode", "ext-quarantine"] {
+        let source = format!("{}/../../plugins/{name}", env!("CARGO_MANIFEST_DIR"));
+        let out = tempfile::tempdir().expect("a temporary folder can be made");
+        let folder = out.path().to_str().expect("the path is UTF-8");
+        let built = json(&["build", &source, "--out", folder]);
+        let archive = built["archive"].as_str().expect("the archive has a path");
+        let calls = format!("{source}/calls");
+        let tried = json(&["test", archive, "--calls", &calls]);
+        let passed = tried.as_array().is_some_and(|tried| !tried.is_empty());
+        assert!(passed, "{name} has no known calls");
+    }
+}
+
 /// Builds without any compiler in reach: only the cache can answer.
 #[track_caller]
 fn assert_from_cache(example_name: &str) {

@@ -4,7 +4,11 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_packages::Problems;
-use cloudware_types::{DesiredInstance, Digest, InstanceId, Migration};
+use cloudware_types::{
+    DeliveryId, DeliveryRecord, DesiredInstance, Digest, HookId, InstanceId, Migration,
+};
+
+use crate::delivery::{DeliveriesError, DeliveryQuery, DeliveryReplay};
 
 /// A release before it is published.
 #[derive(Clone, Debug)]
@@ -74,6 +78,43 @@ pub trait DataPlane: Send + Sync + 'static {
     /// What the instance takes at this moment; nothing for one that is not served. Called when somebody
     /// asks how near an instance is to its limits.
     async fn instance_load(&self, instance: InstanceId) -> InstanceLoad;
+
+    /// Deliveries of an instance to observers, newest first; none where it is owed none.
+    async fn deliveries(
+        &self,
+        _instance: InstanceId,
+        _query: &DeliveryQuery,
+    ) -> Result<Vec<DeliveryRecord>, DeliveriesError> {
+        Ok(Vec::new())
+    }
+
+    /// One delivery, with the arguments of its call as JSON text as long as they are kept.
+    async fn delivery(
+        &self,
+        _instance: InstanceId,
+        _id: DeliveryId,
+    ) -> Result<Option<(DeliveryRecord, Option<String>)>, DeliveriesError> {
+        Ok(None)
+    }
+
+    /// Has dead deliveries tried again. Gives how many.
+    async fn replay(
+        &self,
+        _instance: InstanceId,
+        _which: DeliveryReplay,
+    ) -> Result<u64, DeliveriesError> {
+        Ok(0)
+    }
+
+    /// Gives up what a hook is owed that was removed. Gives how many deliveries that were.
+    async fn forget_hook(
+        &self,
+        _instance: InstanceId,
+        _hook: HookId,
+        _name: &str,
+    ) -> Result<u64, DeliveriesError> {
+        Ok(0)
+    }
 
     /// Hands all metered usage that is not yet in the ledger to it. Called before usage is shown, so
     /// that a caller sees what was consumed a moment ago.

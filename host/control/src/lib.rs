@@ -12,6 +12,7 @@ mod caller;
 mod composition;
 mod control;
 mod data_plane;
+pub mod delivery;
 mod desired;
 mod error;
 pub mod event;
@@ -43,6 +44,7 @@ pub use control::{Config, Control, PlainWebhooks};
 pub use data_plane::{
     ApplyError, DataPlane, InstanceLoad, MigrateError, PrepareError, ReleaseToPrepare,
 };
+pub use delivery::{DeliveriesError, Delivery, DeliveryQuery, DeliveryReplay};
 pub use error::Error;
 pub use event::{Event, EventLog, EventQuery, NearLimit};
 pub use hook::{Hook, HookChange, HookFields, HookLog, HookNew, HookShown};

@@ -2,14 +2,15 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use cloudware_types::{DeliveryId, DesiredHook, OnFailure};
+use cloudware_types::{DeliveryId, DesiredHook, InstanceId, OnFailure};
 use futures_util::FutureExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     Deliver, Delivery, DeliveryEvent, DeliveryFailure, Happened, Outlook,
     backoff::next_due_ms,
-    limits::{ATTEMPT_GRACE, REASON_CHARS_MAX},
+    clock::millis,
+    limits::{ATTEMPT_GRACE, NOT_TRIED_PAUSE_MIN, REASON_CHARS_MAX, RETRY_AFTER_MAX},
     rows::{Ending, Settled},
 };
 
@@ -52,24 +53,32 @@ pub(crate) async fn attempt(
 impl Attempted {
     /// What is noted of it.
     pub(crate) fn settle(&self, now_ms: u64) -> Settled {
+        let (attempt, ending) = match &self.result {
+            Ok(()) => (self.attempt, Ending::Delivered),
+            Err(failure) => match failure.outlook {
+                Outlook::NotTried { after } => {
+                    let due_ms = now_ms + millis(after.clamp(NOT_TRIED_PAUSE_MIN, RETRY_AFTER_MAX));
+                    let reason = reason(failure);
+                    (self.attempt - 1, Ending::Retry { due_ms, reason })
+                }
+                _ => (self.attempt, self.failed(failure, now_ms)),
+            },
+        };
         Settled {
             id: self.id,
-            attempt: self.attempt,
-            ending: match &self.result {
-                Ok(()) => Ending::Delivered,
-                Err(failure) => self.failed(failure, now_ms),
-            },
+            attempt,
+            ending,
         }
     }
 
     fn failed(&self, failure: &DeliveryFailure, now_ms: u64) -> Ending {
-        let reason = failure.reason.chars().take(REASON_CHARS_MAX).collect();
+        let reason = reason(failure);
         if self.hook.on_failure == OnFailure::Skip {
             return Ending::Dropped { reason };
         }
         let again = match failure.outlook {
             Outlook::Retry { after } => next_due_ms(now_ms, self.attempt, after),
-            Outlook::Never | Outlook::Gone => None,
+            Outlook::NotTried { .. } | Outlook::Never | Outlook::Gone => None,
         };
         match again {
             Some(due_ms) => Ending::Retry { due_ms, reason },
@@ -102,11 +111,7 @@ impl Attempted {
     }
 
     /// An event of its hook.
-    pub(crate) fn event(
-        &self,
-        instance: cloudware_types::InstanceId,
-        happened: Happened,
-    ) -> DeliveryEvent {
+    pub(crate) fn event(&self, instance: InstanceId, happened: Happened) -> DeliveryEvent {
         DeliveryEvent {
             instance,
             hook: self.hook.id,
@@ -114,4 +119,9 @@ impl Attempted {
             happened,
         }
     }
+}
+
+/// The reason as it is kept.
+fn reason(failure: &DeliveryFailure) -> String {
+    failure.reason.chars().take(REASON_CHARS_MAX).collect()
 }

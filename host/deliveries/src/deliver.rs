@@ -69,6 +69,11 @@ pub enum Outlook {
         /// What the hook asked for.
         after: Option<Duration>,
     },
+    /// Nothing was tried, because the hook rests or the host is full: it does not count as an attempt.
+    NotTried {
+        /// When it may be tried.
+        after: Duration,
+    },
     /// None will: the delivery itself is not acceptable.
     Never,
     /// None will, because the hook says that it is gone for good.

@@ -31,4 +31,6 @@ pub use deliver::{Call, Deliver, Delivery, DeliveryFailure, Outlook};
 pub use deliveries::{Deliveries, DeliveryFilter, Parts, Replay};
 pub use observer::{DeliveryEvent, Happened, Observer};
 pub use outbox::{Caller, RecordError, Recorded};
-pub use webhook::{StartError, UrlError, WebhookClient, WebhookConfig, WebhookFailure, sign};
+pub use webhook::{
+    StartError, UrlError, WebhookClient, WebhookConfig, WebhookFailure, WebhookMessage, sign,
+};

@@ -45,6 +45,9 @@ pub const ATTEMPTS_MAX: u32 = PAUSES_MAX.len() as u32 + 1;
 /// The longest pause that a hook can ask for.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(DAY);
 
+/// The shortest pause after nothing was tried: a full host must not be asked without end.
+pub const NOT_TRIED_PAUSE_MIN: Duration = Duration::from_secs(1);
+
 /// Time that an attempt has beyond the deadline of its hook, which whoever delivers keeps to. This ends one
 /// that does not.
 pub const ATTEMPT_GRACE: Duration = Duration::from_secs(30);

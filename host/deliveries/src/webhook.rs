@@ -20,5 +20,6 @@ mod url;
 pub use client::{StartError, WebhookClient};
 pub use config::WebhookConfig;
 pub use failure::WebhookFailure;
+pub use message::WebhookMessage;
 pub use signature::sign;
 pub use url::UrlError;

@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 
 pub use deferred::{Delivery, DeliveryError};
 pub use direct::{DirectAnswer, DirectCall};
-pub use outside::{NothingOutside, Observed, Outbox, WebhookCall, Webhooks};
+pub use outside::{NothingOutside, Observed, Outbox, WebhookCall, WebhookFailed, Webhooks};
 pub use peers::Peers;
 pub use value::ValueError;
 

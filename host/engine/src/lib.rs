@@ -43,7 +43,7 @@ pub use engine::{CodeError, Engine, EngineError};
 pub use events::{NobodyObserves, Observer};
 pub use hook::{
     Delivery, DeliveryError, DirectAnswer, DirectCall, HookChanged, HookFailed, NothingOutside,
-    Observed, Outbox, Peers, ShadowCompared, ValueError, WebhookCall, Webhooks,
+    Observed, Outbox, Peers, ShadowCompared, ValueError, WebhookCall, WebhookFailed, Webhooks,
 };
 pub use install::BoundInstall;
 pub use journal::{Journal, Leftover};

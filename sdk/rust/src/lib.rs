@@ -2,6 +2,8 @@
 //! configuration, logs, clock and random numbers. One module per capability, named as the manifest
 //! names the capability.
 //!
+//! Extension points, of an app or filled by an extension, need nothing of this crate: see `sdk/README.md`.
+//!
 //! A component imports what it uses and no more: an app that never calls [`sql`] does not import
 //! the SQL interface, and need not ask for it in its manifest.
 //!

@@ -3,6 +3,7 @@
 
 mod apps;
 mod breaker;
+mod bundled;
 mod failures;
 mod kinds;
 mod live;

@@ -3,6 +3,7 @@
 
 mod app;
 mod audit;
+mod delivery;
 mod event;
 mod hook;
 mod install;
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     /// What fills the extension points of apps: extensions and webhooks.
     #[command(subcommand)]
     Hook(hook::Command),
+    /// What hooks on observe points are owed.
+    #[command(subcommand)]
+    Delivery(delivery::Command),
     /// Extension points: where apps ask others.
     #[command(subcommand)]
     Point(point::Command),
@@ -102,6 +106,7 @@ pub(crate) async fn run(command: Command, client: &Client) -> Result<()> {
         Command::Tenant(command) => tenant::run(command, client).await,
         Command::Instance(command) => instance::run(command, client).await,
         Command::Install(command) => install::run(command, client).await,
+        Command::Delivery(command) => delivery::run(command, client).await,
         Command::Hook(command) => hook::run(command, client).await,
         Command::Point(command) => point::run(command, client).await,
         Command::App(command) => app::run(command, client).await,

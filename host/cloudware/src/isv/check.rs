@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use cloudware_packages::{HttpHandler, Package, Verified, accept, limits::ARCHIVE_BYTES_MAX};
+use cloudware_packages::{
+    HttpHandler, InterfaceShape, Package, PointShape, Verified, accept, limits::ARCHIVE_BYTES_MAX,
+};
 use serde::Serialize;
 
 use super::{Context, context::refused, project::Project};
@@ -27,6 +29,10 @@ struct Checked<'a> {
     component: String,
     capabilities: &'a [String],
     http: Option<HttpHandler>,
+    points: &'a [PointShape],
+    implements: &'a [InterfaceShape],
+    calls: &'a [InterfaceShape],
+    services: &'a [InterfaceShape],
     migrations: usize,
     files: usize,
     warnings: &'a [cloudware_packages::Problem],
@@ -62,14 +68,32 @@ fn summary(package: &Package, verified: &Verified) -> String {
         Some(http) => format!("answers HTTP at {}", http.mount),
         None => "answers no HTTP".to_owned(),
     };
-    format!(
-        "{} {} is good: it {mount}, uses {capabilities}, has {} migrations and {} files.\n{}",
+    let mut lines = vec![format!(
+        "{} {} is good: it {mount}, uses {capabilities}, has {} migrations and {} files.",
         package.manifest.name,
         package.manifest.version,
         package.migrations.len(),
         package.files.len(),
-        package.digest,
-    )
+    )];
+    lines.extend(verified.points.iter().map(|point| {
+        format!(
+            "extension point {} ({}): {}",
+            point.name, point.kind, point.interface
+        )
+    }));
+    for (what, interfaces) in [
+        ("fills", &verified.implements),
+        ("calls", &verified.calls),
+        ("serves", &verified.services),
+    ] {
+        lines.extend(
+            interfaces
+                .iter()
+                .map(|shape| format!("{what} {}", shape.interface)),
+        );
+    }
+    lines.push(package.digest.to_string());
+    lines.join("\n")
 }
 
 fn as_json<'a>(package: &'a Package, verified: &'a Verified) -> Checked<'a> {
@@ -80,6 +104,10 @@ fn as_json<'a>(package: &'a Package, verified: &'a Verified) -> Checked<'a> {
         component: package.component_digest.to_string(),
         capabilities: &verified.capabilities,
         http: verified.http,
+        points: &verified.points,
+        implements: &verified.implements,
+        calls: &verified.calls,
+        services: &verified.services,
         migrations: package.migrations.len(),
         files: package.files.len(),
         warnings: &verified.warnings,

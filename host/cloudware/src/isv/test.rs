@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use cloudware_engine::{DirectAnswer, DirectCall, World};
 use cloudware_packages::Package;
 use cloudware_types::{Limits, Reuse};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -96,8 +96,12 @@ struct Known {
     /// The time of day, in milliseconds since the Unix epoch.
     #[serde(default)]
     at_ms: u64,
-    /// What it should give.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What it should give; null is a value too, `none`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     result: Option<Value>,
     /// Fuel that it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,6 +109,11 @@ struct Known {
     /// Memory that it took, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     memory_bytes: Option<u64>,
+}
+
+/// A member that is there, whatever it is.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// What became of one call.

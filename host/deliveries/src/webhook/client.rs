@@ -8,25 +8,22 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cloudware_types::{HookTarget, InstanceId, Webhook};
+use cloudware_types::HookTarget;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::{
-    UrlError, WebhookConfig, WebhookFailure, answer,
+    UrlError, WebhookConfig, WebhookFailure, WebhookMessage, answer,
     connect::{ConnectError, Reach},
     message,
     pool::{Clients, InstanceClient},
     signature::sign,
     tls, url,
 };
-use crate::{
-    Call, Clock as _, Deliver, Delivery, DeliveryFailure, SystemClock, limits::ANSWER_BYTES_MAX,
-};
+use crate::{Deliver, Delivery, DeliveryFailure, limits::ANSWER_BYTES_MAX};
 
 /// What calls say who they are from.
 const USER_AGENT: &str = concat!("cloudware/", env!("CARGO_PKG_VERSION"));
@@ -41,13 +38,6 @@ pub struct WebhookClient {
 #[derive(Debug, thiserror::Error)]
 #[error("the settings of webhooks are wrong: {0}")]
 pub struct StartError(String);
-
-/// A message on its way.
-struct Message<'m> {
-    webhook: &'m Webhook,
-    id: &'m str,
-    body: Vec<u8>,
-}
 
 impl WebhookClient {
     /// A client that has no connections yet.
@@ -75,84 +65,62 @@ impl WebhookClient {
         url::checked(url, &self.config).map(drop)
     }
 
-    /// Asks an endpoint that fills a guard, decision or transform, and gives the `result` of its answer. Once, and
-    /// within the deadline, everything included.
+    /// Asks an endpoint that fills a guard, decision or transform, and gives the `result` of its answer.
     ///
     /// # Errors
     /// [`WebhookFailure`] in words for the tenant.
-    pub async fn ask(
-        &self,
-        instance: InstanceId,
-        webhook: &Webhook,
-        call: &Call,
-        deadline: Duration,
-    ) -> Result<Value, WebhookFailure> {
-        let message = Message {
-            webhook,
-            id: &format!("msg_{}", Uuid::now_v7().simple()),
-            body: message::body(webhook, call, SystemClock.now_ms())?,
-        };
-        let asked = async {
-            let body = self.exchange(instance, message).await?;
-            answer::result(&body)
-        };
-        within(deadline, asked).await
+    pub async fn ask(&self, message: &WebhookMessage) -> Result<Value, WebhookFailure> {
+        let body = self.exchange(message).await?;
+        answer::result(&body)
     }
 
-    /// Tells an endpoint that observes. Whatever it answers with a status of success will do.
+    /// Tells an endpoint that observes. Whatever it answers with a status of success will do; it is read, so that
+    /// the connection can be used again.
     ///
     /// # Errors
     /// [`WebhookFailure`] in words for the tenant.
-    pub async fn tell(&self, webhook: &Webhook, delivery: &Delivery) -> Result<(), WebhookFailure> {
-        let message = Message {
-            webhook,
-            id: &delivery.id.to_string(),
-            body: message::body(webhook, &delivery.call, delivery.called_ms)?,
-        };
-        let told = async {
-            // Read to the end, so that the connection can be used again.
-            self.exchange(delivery.instance, message).await.map(drop)
-        };
-        within(Duration::from_millis(delivery.hook.deadline_ms), told).await
+    pub async fn tell(&self, message: &WebhookMessage) -> Result<(), WebhookFailure> {
+        self.exchange(message).await.map(drop)
     }
 
-    /// Sends a message, and gives the body of an answer with a status of success.
-    async fn exchange(
-        &self,
-        instance: InstanceId,
-        message: Message<'_>,
-    ) -> Result<Bytes, WebhookFailure> {
+    /// Sends a message once, and gives the body of an answer with a status of success.
+    async fn exchange(&self, message: &WebhookMessage) -> Result<Bytes, WebhookFailure> {
         let request = self.request(message)?;
-        let client = self.clients.get(instance);
-        let _place = client.calls.acquire().await;
-        let response = send(&client, request).await?;
-        answer::check_status(response.status(), response.headers())?;
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
-        match body.collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(WebhookFailure::TooLarge),
-            Err(error) => Err(WebhookFailure::Broken(last_cause(error.as_ref()))),
-        }
+        let client = self.clients.get(message.instance);
+        let exchange = async {
+            let _place = client.calls.acquire().await;
+            let response = send(&client, request).await?;
+            answer::check_status(response.status(), response.headers())?;
+            let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
+            match body.collect().await {
+                Ok(body) => Ok(body.to_bytes()),
+                Err(error) if error.is::<LengthLimitError>() => Err(WebhookFailure::TooLarge),
+                Err(error) => Err(WebhookFailure::Broken(last_cause(error.as_ref()))),
+            }
+        };
+        let ended = timeout(message.deadline, exchange).await;
+        ended.unwrap_or(Err(WebhookFailure::Deadline(message.deadline)))
     }
 
-    fn request(&self, message: Message<'_>) -> Result<Request<Full<Bytes>>, WebhookFailure> {
+    fn request(&self, message: &WebhookMessage) -> Result<Request<Full<Bytes>>, WebhookFailure> {
         let uri = url::checked(&message.webhook.url, &self.config)?;
         let keys = &message.webhook.keys;
         if keys.is_empty() {
             let reason = "the webhook has no key to sign with: give it one".to_owned();
             return Err(WebhookFailure::Message(reason));
         }
+        let body = message::body(message)?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let timestamp = since.map_or(0, |since| since.as_secs());
-        let signature = sign(keys, message.id, timestamp, &message.body);
+        let signature = sign(keys, &message.id, timestamp, &body);
         Request::post(uri)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
             .header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT))
-            .header("webhook-id", message.id)
+            .header("webhook-id", &message.id)
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signature)
-            .body(Full::from(message.body))
+            .body(Full::from(body))
             .map_err(|error| WebhookFailure::Message(error.to_string()))
     }
 }
@@ -160,12 +128,21 @@ impl WebhookClient {
 #[async_trait]
 impl Deliver for WebhookClient {
     async fn deliver(&self, delivery: &Delivery) -> Result<(), DeliveryFailure> {
-        match &delivery.hook.target {
-            HookTarget::Webhook(webhook) => Ok(self.tell(webhook, delivery).await?),
-            HookTarget::Install(_) => Err(DeliveryFailure::retryable(
-                "the hook is a component and was taken for a webhook",
-            )),
-        }
+        let HookTarget::Webhook(webhook) = &delivery.hook.target else {
+            let reason = "the hook is a component and was taken for a webhook";
+            return Err(DeliveryFailure::retryable(reason));
+        };
+        let call = &delivery.call;
+        let message = WebhookMessage {
+            instance: delivery.instance,
+            webhook: Arc::clone(webhook),
+            id: delivery.id.to_string(),
+            event: format!("{}/{}.{}", call.app, call.point, call.function),
+            arguments: call.arguments.clone(),
+            called_ms: delivery.called_ms,
+            deadline: Duration::from_millis(delivery.hook.deadline_ms),
+        };
+        Ok(self.tell(&message).await?)
     }
 }
 
@@ -186,14 +163,6 @@ async fn send(
         }
         WebhookFailure::Unreachable(last_cause(&error))
     })
-}
-
-async fn within<T>(
-    deadline: Duration,
-    call: impl Future<Output = Result<T, WebhookFailure>>,
-) -> Result<T, WebhookFailure> {
-    let ended = timeout(deadline, call).await;
-    ended.unwrap_or(Err(WebhookFailure::Deadline(deadline)))
 }
 
 /// What an error says that is behind all the others: those in front only name the layer.

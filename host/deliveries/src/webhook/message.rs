@@ -1,19 +1,39 @@
 //! What an endpoint is sent.
 
+use std::{sync::Arc, time::Duration};
+
 use chrono::{DateTime, SecondsFormat};
-use cloudware_types::Webhook;
+use cloudware_types::{InstanceId, Webhook};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::WebhookFailure;
-use crate::{Call, limits::MESSAGE_BYTES_MAX};
+use crate::limits::MESSAGE_BYTES_MAX;
+
+/// What an endpoint is sent, and how long it may take over it.
+#[derive(Clone, Debug)]
+pub struct WebhookMessage {
+    /// The instance whose endpoint it is.
+    pub instance: InstanceId,
+    /// The endpoint.
+    pub webhook: Arc<Webhook>,
+    /// Unique for what is told; the same when it is told again.
+    pub id: String,
+    /// What is called: `app/point.function`.
+    pub event: String,
+    /// The arguments by the parameters' names.
+    pub arguments: Value,
+    /// When the app called, in milliseconds since the Unix epoch.
+    pub called_ms: u64,
+    /// How long everything may take: look-up, connection, message and answer.
+    pub deadline: Duration,
+}
 
 /// The body of a message; `type` and `timestamp` are where Standard Webhooks recommends them.
 #[derive(Serialize)]
 struct Body<'a> {
-    /// `<app>/<point>.<function>`
     #[serde(rename = "type")]
-    kind: String,
+    event: &'a str,
     /// When the call was made.
     timestamp: String,
     /// The version of the payload that the endpoint was written for.
@@ -26,20 +46,16 @@ struct Body<'a> {
 ///
 /// # Errors
 /// [`WebhookFailure::Message`] where it is too large.
-pub(crate) fn body(
-    webhook: &Webhook,
-    call: &Call,
-    called_ms: u64,
-) -> Result<Vec<u8>, WebhookFailure> {
-    let called = i64::try_from(called_ms)
+pub(crate) fn body(message: &WebhookMessage) -> Result<Vec<u8>, WebhookFailure> {
+    let called = i64::try_from(message.called_ms)
         .ok()
         .and_then(DateTime::from_timestamp_millis)
         .unwrap_or_default();
     let body = Body {
-        kind: format!("{}/{}.{}", call.app, call.point, call.function),
+        event: &message.event,
         timestamp: called.to_rfc3339_opts(SecondsFormat::Millis, true),
-        version: webhook.payload_version,
-        data: &call.arguments,
+        version: message.webhook.payload_version,
+        data: &message.arguments,
     };
     let bytes = serde_json::to_vec(&body).expect("a message has text keys only");
     if bytes.len() > MESSAGE_BYTES_MAX {

@@ -14,7 +14,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
-use cloudware_deliveries::{WebhookClient, WebhookConfig, WebhookFailure};
+use cloudware_deliveries::{WebhookClient, WebhookConfig, WebhookFailure, WebhookMessage};
 use cloudware_types::{InstanceId, Webhook};
 use serde_json::{Value, json};
 use tokio::{
@@ -30,7 +30,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::fixture::{call, some};
+use crate::fixture::{BEGIN_MS, some};
 
 /// What an endpoint was sent.
 #[derive(Clone, Debug)]
@@ -204,16 +204,21 @@ pub fn webhook(url: impl Into<String>) -> Webhook {
     }
 }
 
-/// Asks an endpoint once, with time enough.
+/// What an endpoint is asked, with time enough.
+pub fn message(url: impl Into<String>) -> WebhookMessage {
+    WebhookMessage {
+        instance: InstanceId::generate(),
+        webhook: Arc::new(webhook(url)),
+        id: "msg_1".into(),
+        event: "stock/allocation.allocate".into(),
+        arguments: some(),
+        called_ms: BEGIN_MS,
+        deadline: Duration::from_secs(20),
+    }
+}
+
+/// Asks an endpoint once.
 pub async fn ask(config: WebhookConfig, url: &str) -> Result<Value, WebhookFailure> {
     let client = WebhookClient::new(config).unwrap();
-    let deadline = Duration::from_secs(20);
-    client
-        .ask(
-            InstanceId::generate(),
-            &webhook(url),
-            &call(some()),
-            deadline,
-        )
-        .await
+    client.ask(&message(url)).await
 }

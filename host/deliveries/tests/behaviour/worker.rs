@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloudware_deliveries::{
-    Config, DeliveryFailure, Happened, Outlook, Replay,
+    Clock as _, Config, DeliveryFailure, Happened, Outlook, Replay,
     limits::{ATTEMPTS_MAX, PAUSES_MAX, UNSERVED_KEPT},
 };
 use cloudware_instance_db::Error;
@@ -109,6 +109,40 @@ async fn a_hook_decides_what_a_failure_means() {
     assert!(matches!(&happened[1], (name, Happened::Dead { .. }) if name == "never"));
     assert!(matches!(&happened[2], (name, Happened::Dead { .. }) if name == "gone"));
     assert!(matches!(&happened[3], (name, Happened::Gone { .. }) if name == "gone"));
+}
+
+#[tokio::test]
+async fn what_was_not_tried_is_no_attempt_and_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut fixture = Fixture::at(dir.path()).await;
+    let may_fail = DesiredHook {
+        on_failure: OnFailure::Skip,
+        ..hook("may-fail")
+    };
+    fixture.serve(std::slice::from_ref(&may_fail));
+    fixture
+        .record(std::slice::from_ref(&may_fail), some())
+        .await;
+    let minute = Duration::from_secs(60);
+    for _ in 0..2 * ATTEMPTS_MAX {
+        let attempt = fixture.attempt().await;
+        assert_eq!(attempt.delivery.attempt, 1);
+        let rests = DeliveryFailure {
+            reason: "it rests".into(),
+            outlook: Outlook::NotTried { after: minute },
+        };
+        let now_ms = fixture.clock.now_ms();
+        let id = attempt.fail(rests);
+        let waits = |record: &DeliveryRecord| record.due_ms == Some(now_ms + 60_000);
+        let record = fixture.until_it(id, "waits", waits).await;
+        assert_eq!(
+            (record.state, record.attempts),
+            (DeliveryState::Retrying, 0)
+        );
+        fixture.clock.advance(minute);
+    }
+    let id = fixture.attempt().await.succeed();
+    fixture.until(id, DeliveryState::Delivered).await;
 }
 
 #[tokio::test]

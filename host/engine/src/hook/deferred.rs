@@ -16,7 +16,7 @@ use wasmtime::component::{Val, types::ComponentFunc};
 
 use super::{
     BoundHook, BoundPoint, CallContext, Composition, Failure, Peers, Step, TaskTotals, WebhookCall,
-    breaker::Admittance, nested::Nested, value,
+    WebhookFailed, breaker::Admittance, nested::Nested, value,
 };
 use crate::{
     BoundInstall,
@@ -41,6 +41,9 @@ pub enum DeliveryError {
     /// It was tried and failed.
     #[error("{0}")]
     Failed(String),
+    /// It is a webhook, which was called and failed.
+    #[error(transparent)]
+    Webhook(#[from] WebhookFailed),
 }
 
 /// Runs a call of `install` as a task of its own. `work` is given the progress that it counts as its caller's.
@@ -108,6 +111,8 @@ pub struct Delivery<'a> {
     pub id: &'a str,
     /// The request in which it happened; may be empty.
     pub request_id: &'a str,
+    /// When it happened, in milliseconds since the Unix epoch.
+    pub called_ms: u64,
 }
 
 impl Peers {
@@ -127,18 +132,25 @@ impl Peers {
             Admittance::Call(None) => {}
             Admittance::Call(Some(change)) => self.hooks.tell(owner, point, hook, change),
         }
+        let mut webhook_failed = None;
         let told = match &hook.desired.target {
             HookTarget::Install(_) => self.tell_install(point, hook, &delivery).await,
             HookTarget::Webhook(webhook) => {
                 let call = WebhookCall {
+                    instance: owner.identity.instance,
                     webhook: Arc::clone(webhook),
                     id: delivery.id.to_owned(),
                     event: format!("{}.{}", point.path(), delivery.function),
                     arguments: delivery.arguments.clone(),
+                    called_ms: delivery.called_ms,
                     deadline: Duration::from_millis(hook.desired.deadline_ms),
                 };
-                let called = self.hooks.webhooks.call(call).await;
-                called.map(|_| ()).map_err(Failure::Webhook)
+                let told = self.hooks.webhooks.tell(call).await;
+                told.map_err(|failed| {
+                    let reason = failed.reason.clone();
+                    webhook_failed = Some(failed);
+                    Failure::Webhook(reason)
+                })
             }
         };
         let failed = match &told {
@@ -155,7 +167,10 @@ impl Peers {
         if let Some(change) = hook.breaker.note(failed, Instant::now()) {
             self.hooks.tell(owner, point, hook, change);
         }
-        told.map_err(|failure| DeliveryError::Failed(failure.to_string()))
+        told.map_err(|failure| match webhook_failed {
+            Some(failed) => failed.into(),
+            None => DeliveryError::Failed(failure.to_string()),
+        })
     }
 
     async fn tell_install(

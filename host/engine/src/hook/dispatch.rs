@@ -25,7 +25,7 @@ use super::{
     peers::Callee,
     shadow, value,
 };
-use crate::BoundInstall;
+use crate::{BoundInstall, clock};
 
 /// A guest calls a function of another app's.
 pub(super) async fn call(
@@ -239,22 +239,26 @@ impl Ask<'_> {
         let span = self.span(point, hook, false);
         let started = Instant::now();
         let call = WebhookCall {
+            instance: self.context.install.identity.instance,
             webhook: Arc::clone(webhook),
             id: format!("msg_{}", uuid::Uuid::now_v7().as_simple()),
             event: format!("{}.{}", point.path(), self.import.function),
             arguments: value::arguments(self.ty.params(), arguments),
+            called_ms: u64::try_from(clock::unix_coarse().as_millis()).unwrap_or(u64::MAX),
             deadline,
         };
-        let answered = self.hooks().webhooks.call(call).await;
-        let result = answered.map_err(Failure::Webhook).and_then(|json| {
-            let ty = self.ty.results().next().unwrap_or(Type::Bool);
-            value::from_json(&ty, &json, "$.result").map_err(|error| {
-                Failure::Webhook(format!(
-                    "{} answered with an invalid value: {error}",
-                    hook.desired.name
-                ))
-            })
-        });
+        let answered = self.hooks().webhooks.ask(call).await;
+        let result = answered
+            .map_err(|failed| Failure::Webhook(failed.reason))
+            .and_then(|json| {
+                let ty = self.ty.results().next().unwrap_or(Type::Bool);
+                value::from_json(&ty, &json, "$.result").map_err(|error| {
+                    Failure::Webhook(format!(
+                        "{} answered with an invalid value: {error}",
+                        hook.desired.name
+                    ))
+                })
+            });
         let outcome: Cow<'static, str> = match &result {
             Ok(_) => "ok".into(),
             Err(failure) => failure.name().into(),

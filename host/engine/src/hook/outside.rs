@@ -51,6 +51,8 @@ pub trait Outbox: Send + Sync + 'static {
 /// One call of a webhook.
 #[derive(Clone, Debug)]
 pub struct WebhookCall {
+    /// The instance whose endpoint it is.
+    pub instance: InstanceId,
     /// The endpoint.
     pub webhook: Arc<Webhook>,
     /// Unique for what is told; the same when it is told again.
@@ -59,18 +61,32 @@ pub struct WebhookCall {
     pub event: String,
     /// The arguments by the names of the parameters.
     pub arguments: Value,
+    /// When the app called, in milliseconds since the Unix epoch.
+    pub called_ms: u64,
     /// How long it may take.
     pub deadline: Duration,
+}
+
+/// An endpoint did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct WebhookFailed {
+    /// In words for the tenant.
+    pub reason: String,
+    /// How long it wants to be left alone, where it said so.
+    pub after: Option<Duration>,
+    /// Whether it said that it is gone for good.
+    pub is_gone: bool,
 }
 
 /// Calls endpoints of tenants.
 #[async_trait]
 pub trait Webhooks: Send + Sync + 'static {
-    /// Calls an endpoint and returns its result; null where it gives none.
-    ///
-    /// # Errors
-    /// In words for the tenant.
-    async fn call(&self, call: WebhookCall) -> Result<Value, String>;
+    /// Asks an endpoint, and gives its result.
+    async fn ask(&self, call: WebhookCall) -> Result<Value, WebhookFailed>;
+
+    /// Tells an endpoint something of which no result is wanted.
+    async fn tell(&self, call: WebhookCall) -> Result<(), WebhookFailed>;
 }
 
 /// For hosts that keep no events and call no webhooks, such as benches: refuses both.
@@ -86,7 +102,15 @@ impl Outbox for NothingOutside {
 
 #[async_trait]
 impl Webhooks for NothingOutside {
-    async fn call(&self, _call: WebhookCall) -> Result<Value, String> {
-        Err("this host calls no webhooks".to_owned())
+    async fn ask(&self, _call: WebhookCall) -> Result<Value, WebhookFailed> {
+        Err(WebhookFailed {
+            reason: "this host calls no webhooks".to_owned(),
+            after: None,
+            is_gone: false,
+        })
+    }
+
+    async fn tell(&self, call: WebhookCall) -> Result<(), WebhookFailed> {
+        self.ask(call).await.map(drop)
     }
 }

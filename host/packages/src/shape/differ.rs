@@ -111,11 +111,8 @@ fn in_texts(place: String, app: &str, other: &str) -> Option<Difference> {
     Some(inner.unwrap_or_else(|| Difference::of(place, Some(app), Some(other))))
 }
 
-/// `place` is where the two types are, and stays so if they are equal.
+/// `place` is where the two types are, which differ.
 fn in_types(place: &mut Vec<String>, app: &Type<'_>, other: &Type<'_>) -> Option<Difference> {
-    if app.text == other.text {
-        return None;
-    }
     if app.head != other.head || app.parts.is_empty() || other.parts.is_empty() {
         let place = std::mem::take(place);
         return Some(Difference::of(place, Some(app.text), Some(other.text)));
@@ -162,10 +159,10 @@ mod tests {
     use super::mismatch;
     use crate::{FunctionShape, InterfaceShape};
 
-    fn interface(
-        name: &str,
-        functions: &[(&str, &[(&str, &str)], Option<&str>)],
-    ) -> InterfaceShape {
+    /// Name, parameters and result of a function.
+    type Function<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>);
+
+    fn interface(name: &str, functions: &[Function<'_>]) -> InterfaceShape {
         let owned = |&(name, ty): &(&str, &str)| (name.to_owned(), ty.to_owned());
         let functions = functions
             .iter()
