@@ -122,7 +122,7 @@ impl BoundInstall {
     ) -> Option<Arc<CallContext>> {
         // Whoever asks keeps the site alive, and the site the peers.
         let peers = self.peers.get()?.upgrade()?;
-        let budget = Duration::from_millis(self.limits.get(Dimension::HookBudget));
+        let budget = Duration::from_millis(self.limits.get(Dimension::ExtensionTime));
         let call = format!("{} {}", request.method(), request.uri().path());
         let composition = Composition::begin(self, request_id.clone(), call.into(), budget);
         Some(Arc::new(CallContext {

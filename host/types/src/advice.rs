@@ -66,7 +66,7 @@ fn cure(dimension: Dimension) -> &'static str {
         Dimension::SqlRowsWritten => "Write in several runs.",
         Dimension::SqlTime => "Give the statement an index, or let it touch fewer rows.",
         Dimension::KvOperations => "Keep together in one value what is read together.",
-        Dimension::HookBudget => {
+        Dimension::ExtensionTime => {
             "Look which hooks took how long (`trace show`), and make the slow ones quicker or observe instead."
         }
         Dimension::Recursion => "Look for apps and hooks that call each other in a circle.",

@@ -182,7 +182,7 @@ dimensions! {
         "Time that the database works for one run. Half of the default deadline.";
     KvOperations "kv-operations" Invocation Count 0..=10_000_000, default 10_000 / 100 / 1_000_000:
         "Key-value operations of one run.";
-    HookBudget "hook-budget" Invocation Milliseconds 1..=3_600_000, default 1_000 / 200 / 60_000:
+    ExtensionTime "extension-time" Invocation Milliseconds 1..=3_600_000, default 1_000 / 200 / 60_000:
         "Time that all hooks of one run may take together. A request that asks ten slow hooks is told which they were; pages should not wait longer.";
     Recursion "recursion" Invocation Count 0..=32, default 8 / 8 / 8:
         "How deep apps and hooks may call each other below one request. Sensible compositions have three or four levels; more is a circle.";

@@ -151,7 +151,7 @@ impl Stop {
     pub fn http_status(&self) -> u16 {
         match &self.cause {
             StopCause::Limit { limit, .. } => match limit.dimension() {
-                Dimension::Deadline | Dimension::SqlTime | Dimension::HookBudget => 504,
+                Dimension::Deadline | Dimension::SqlTime | Dimension::ExtensionTime => 504,
                 Dimension::Recursion => 508,
                 Dimension::RequestBytes => 413,
                 Dimension::Concurrency

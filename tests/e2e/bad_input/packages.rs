@@ -57,7 +57,7 @@ type Spoilt = (Package, &'static [&'static str]);
 fn spoilt_manifests(good: &Package) -> Vec<Spoilt> {
     let edit = |from: &str, to: &str| good.clone().edit(from, to);
     let kind = "kind = \"app\"";
-    let many = edit(kind, "kind = \"extension\"\ncolour = \"red\"")
+    let many = edit(kind, "kind = \"connector\"\ncolour = \"red\"")
         .edit("mount = \"/good\"", "mount = \"good\"\nsecure = true");
     let all = &[
         "invalid-value",

@@ -100,7 +100,10 @@ async fn a_budget_of_the_request_bounds_all_hooks_together() {
     let hooked = Hooked::start(&["ext-11", "ext-22"]).await;
     hooked
         .platform
-        .limit("acme", json!({ "hook-budget": 40, "hook-deadline": 1_000 }))
+        .limit(
+            "acme",
+            json!({ "extension-time": 40, "hook-deadline": 1_000 }),
+        )
         .await;
     for extension in ["ext-11", "ext-22"] {
         hooked
@@ -161,4 +164,18 @@ async fn a_hook_that_calls_back_finds_the_way_closed() {
         hooked.ask("/check?how=back").await,
         json!({ "allowed": true })
     );
+}
+
+#[tokio::test]
+async fn how_deep_apps_and_hooks_may_call_each_other_is_a_limit() {
+    let hooked = Hooked::start(&["ext"]).await;
+    assert!(hooked.ask("/price").await["price"].is_u64());
+    hooked
+        .platform
+        .limit("acme", json!({ "recursion": 0 }))
+        .await;
+    let answer = hooked.ask("/check").await;
+    let message = answer["message"].as_str().unwrap_or_default();
+    assert!(message.contains("limit recursion"), "{answer}");
+    assert_eq!(hooked.ask("/price").await, json!({ "price": null }));
 }

@@ -196,7 +196,7 @@ impl Peers {
         let most = limits.get(Dimension::Deadline.of(Class::Hook));
         let deadline = Duration::from_millis(hook.desired.deadline_ms.min(most));
         let fuel = hook.fuel(&install, value::items(&arguments));
-        let budget = Duration::from_millis(limits.get(Dimension::HookBudget.of(Class::Hook)));
+        let budget = Duration::from_millis(limits.get(Dimension::ExtensionTime.of(Class::Hook)));
         let call = format!("{}.{}", point.path(), delivery.function);
         let composition = Composition::begin(
             &install,

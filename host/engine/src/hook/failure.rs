@@ -36,7 +36,7 @@ impl Failure {
             Self::Unfit(_) => "unfit",
             Self::Webhook(_) => "webhook-failed",
             Self::Tripped(_) => "tripped",
-            Self::Budget(_) => "hook-budget",
+            Self::Budget(_) => "extension-time",
             Self::Circle(_) => "recursion",
             Self::Overloaded => "overloaded",
         }
