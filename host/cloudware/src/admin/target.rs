@@ -232,6 +232,21 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     }
 }
 
+/// The id of a request, as the platform takes it from callers; nothing that could be another path.
+pub(crate) fn request_id(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let valid = (1..=PART_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(is_plain)
+        && !text.bytes().all(|byte| byte == b'.');
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "`{text}` is not the id of a request: take the x-request-id of its answer"
+        ))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +308,16 @@ mod tests {
         }
         assert!("stock".parse::<PointName>().is_err());
         assert!("stock/a/b".parse::<PointName>().is_err());
+    }
+
+    #[test]
+    fn ids_of_requests_are_what_callers_may_choose() {
+        for text in ["0192f0c1a2b3", "Trace-1.b_2"] {
+            assert_eq!(request_id(text).as_deref(), Ok(text));
+        }
+        for text in ["", ".", "..", "a/b", "a b", "ä", &"x".repeat(65)] {
+            assert!(request_id(text).is_err(), "{text}");
+        }
     }
 
     #[test]

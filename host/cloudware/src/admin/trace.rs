@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     print::{self, Column, number, text, time},
-    target::{InstanceTarget, name},
+    target::{InstanceTarget, request_id},
 };
 use crate::{Output, client::Client};
 
@@ -29,7 +29,7 @@ pub(crate) enum Command {
   cloudware trace show 0192f0c1a2b37c4d8e9fa0b1c2d3e4f5    the x-request-id of an answer")]
     Show {
         /// The request's id.
-        #[arg(value_parser = name)]
+        #[arg(value_parser = request_id)]
         request: String,
     },
 }

@@ -15,7 +15,7 @@ use cloudware_control::{
     ApplyError, Call, Config, Control, DataPlane, EnableRequest, Error, EventLog, HookLog, Install,
     InstallChanged, InstanceLoad, InstanceNew, MigrateError, PackageStore, PlainWebhooks, PlanNew,
     PrepareError, ProviderNew, Pushed, ReleaseToPrepare, StopLog, Store, TenantNew, TokenNew,
-    install, instance, plan, provider, release, tenant, token, usage::Ledger,
+    TraceLog, install, instance, plan, provider, release, tenant, token, usage::Ledger,
 };
 use cloudware_packages::{Consent, HostInterfaces, Problem, ProvidedCapability, Source, pack};
 use cloudware_types::{DesiredInstance, InstanceId, Migration, StopRecord, UsageRecord};
@@ -234,6 +234,7 @@ pub struct World {
     pub ledger: Ledger,
     pub events: EventLog,
     pub hooks: HookLog,
+    pub traces: TraceLog,
     pub dir: TempDir,
     store: Store,
 }
@@ -263,6 +264,7 @@ impl World {
             ledger,
             events: EventLog::new(store.clone()),
             hooks: HookLog::new(store.clone()),
+            traces: TraceLog::new(store.clone()),
             dir,
             store,
         }
