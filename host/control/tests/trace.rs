@@ -59,7 +59,11 @@ async fn the_newest_of_an_instance_are_kept() {
     let main = world.id_of("acme", "main").await;
     let second = world.instance("acme", "second").await;
     let other = trace_of(id, second, "other", 0);
-    world.traces.record(std::slice::from_ref(&other)).await.unwrap();
+    world
+        .traces
+        .record(std::slice::from_ref(&other))
+        .await
+        .unwrap();
     let many: Vec<_> = (1..=TRACES_PER_INSTANCE_MAX + 10)
         .map(|number| trace_of(id, main, &format!("r-{number}"), number))
         .collect();

@@ -255,7 +255,7 @@ impl CallContext {
             peers: Arc::clone(&self.peers),
             composition: Arc::clone(&self.composition),
             totals: Arc::default(),
-            path: self.path.step(install.identity.install, None),
+            path: self.path.further(install.identity.install, None),
             span,
         }
     }
@@ -300,7 +300,7 @@ impl Step {
     }
 
     /// One step further.
-    pub(crate) fn step(
+    pub(crate) fn further(
         self: &Arc<Self>,
         install: InstallId,
         point: Option<&Arc<BoundPoint>>,

@@ -405,7 +405,7 @@ impl Ask<'_> {
             peers: Arc::clone(&self.context.peers),
             composition: Arc::clone(&self.context.composition),
             totals: Arc::clone(&self.context.totals),
-            path: self.context.path.step(install.identity.install, point),
+            path: self.context.path.further(install.identity.install, point),
             span,
         })
     }
