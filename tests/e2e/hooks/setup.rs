@@ -70,9 +70,9 @@ impl Hooked {
         self.api().patch(&path, &change).await.expect(200).json()
     }
 
-    /// Lets a hook that loops burn little fuel, and wait for its turns on a busy machine.
+    /// Lets a hook that loops burn little fuel, take little memory, and wait for its turns on a busy machine.
     pub async fn calm(&self, extension: &str, point: &str) {
-        let bounds = json!({ "deadline_ms": 800, "fuel": 50_000_000 });
+        let bounds = json!({ "deadline_ms": 800, "fuel": 50_000_000, "memory": 16 << 20 });
         self.set(extension, point, bounds).await;
     }
 
