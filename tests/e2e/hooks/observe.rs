@@ -45,7 +45,7 @@ async fn an_observer_that_fails_never_touches_the_caller_and_is_told_again() {
     })
     .await;
     assert!(
-        waiting["last_error"].to_string().contains("trapped"),
+        waiting["reason"].to_string().contains("trapped"),
         "{waiting}"
     );
     assert_eq!(waiting["attempts"], 1, "{waiting}");
