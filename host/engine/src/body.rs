@@ -21,6 +21,8 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use crate::{
     BoundInstall,
     admission::Permit,
+    limits::ANSWER_BURST_BYTES,
+    pace::Turn,
     serve::{Conversation, RequestId},
 };
 
@@ -132,6 +134,10 @@ pub struct GuestBody {
     permit: Option<Permit>,
     /// The instance has sent more than its rate allows: nothing leaves before then.
     pause: Option<Pin<Box<Sleep>>>,
+    /// Bytes that were given since the last turn.
+    burst: u64,
+    /// The turn that it waits for.
+    turn: Option<Arc<Turn>>,
     request_id: RequestId,
 }
 
@@ -166,6 +172,8 @@ impl GuestBody {
             install,
             permit,
             pause: wait.map(|wait| Box::pin(sleep(wait))),
+            burst: 0,
+            turn: None,
             request_id,
             metered: 0,
         }
@@ -232,6 +240,7 @@ impl GuestBody {
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Box<Stop>> {
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         self.sent += bytes;
+        self.burst += bytes;
         if self.sent <= self.max {
             // Metered before the client can have it, so that a crash loses nothing that was answered.
             if self.ready.is_empty() {
@@ -250,6 +259,19 @@ impl GuestBody {
         self.rest = None;
         self.ready.clear();
         Err(self.stopped(cause))
+    }
+
+    /// Waits for a turn where a burst has been given.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.burst < ANSWER_BURST_BYTES {
+            return Poll::Ready(());
+        }
+        let install = &self.install;
+        let ask = || install.queue.pace().ask(install.identity.instance);
+        ready!(self.turn.get_or_insert_with(ask).poll(cx));
+        self.turn = None;
+        self.burst = 0;
+        Poll::Ready(())
     }
 
     fn meter(&mut self) {
@@ -330,6 +352,7 @@ impl Body for GuestBody {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
         }
+        ready!(self.poll_turn(cx));
         if let Some(frame) = self.ready.pop_front() {
             return Poll::Ready(Some(self.count(frame)));
         }

@@ -23,6 +23,7 @@ mod journal;
 pub mod limits;
 mod near;
 mod outbound;
+mod pace;
 mod rate;
 mod run;
 mod sandbox;

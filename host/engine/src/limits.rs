@@ -25,6 +25,10 @@ pub const FUEL_YIELD_INTERVAL: u64 = 200_000;
 /// for a switch between threads, and others wait no longer for the socket thread.
 pub const FIRST_SLICE: Duration = Duration::from_micros(50);
 
+/// Bytes of an answer that are given before it waits for a turn behind everything else that is ready: pages and
+/// most of what apps answer are given at once, and nobody waits for more than this of each long answer.
+pub const ANSWER_BURST_BYTES: u64 = 32 << 10;
+
 /// How long a reading of a thread's processor time is carried on by the monotonic clock, in nanoseconds: asking the
 /// kernel costs as much as twenty host calls of a guest. A run that loses the processor meanwhile may be metered
 /// with as much more.

@@ -18,7 +18,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
-use crate::{limits::COMPUTE_NICENESS, task::Task};
+use crate::{limits::COMPUTE_NICENESS, pace::Pace, task::Task};
 
 /// The weight at which a nanosecond of processor time is a unit of virtual time.
 const WEIGHT_UNIT: u64 = 100;
@@ -41,6 +41,8 @@ pub(crate) struct Queue {
     waiting: AtomicUsize,
     /// The virtual time of the instance that was served last.
     now: AtomicU64,
+    /// Where long answers wait for a socket thread.
+    pace: Arc<Pace>,
 }
 
 #[derive(Default)]
@@ -124,13 +126,7 @@ impl Share {
 impl Scheduler {
     /// Starts the compute threads: as many as there are processors.
     pub(crate) fn start(runtime: &Handle) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue {
-            ready: Mutex::default(),
-            work: Condvar::new(),
-            waiting: AtomicUsize::new(0),
-            now: AtomicU64::new(0),
-        });
-        let scheduler = Self(queue);
+        let scheduler = Self(Arc::new(Queue::new()));
         let threads = thread::available_parallelism().map_or(1, usize::from);
         for number in 0..threads {
             let queue = Arc::clone(&scheduler.0);
@@ -159,6 +155,21 @@ impl Drop for Scheduler {
 }
 
 impl Queue {
+    fn new() -> Self {
+        Self {
+            ready: Mutex::default(),
+            work: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            now: AtomicU64::new(0),
+            pace: Arc::default(),
+        }
+    }
+
+    /// Where long answers wait for a socket thread.
+    pub(crate) fn pace(&self) -> &Arc<Pace> {
+        &self.pace
+    }
+
     /// Whether a run of the instance may have a slice on the thread of its connection: nobody waits for a
     /// processor, or the instance has not had more than its share.
     pub(crate) fn may_run_at_once(&self, share: &Share) -> bool {
@@ -280,12 +291,7 @@ mod tests {
     const SLICE: u64 = 100_000;
 
     fn queue() -> Arc<Queue> {
-        Arc::new(Queue {
-            ready: Mutex::default(),
-            work: Condvar::new(),
-            waiting: AtomicUsize::new(0),
-            now: AtomicU64::new(0),
-        })
+        Arc::new(Queue::new())
     }
 
     fn instance(weight: u64) -> Arc<Admission> {

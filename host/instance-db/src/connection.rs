@@ -21,7 +21,7 @@ use crate::{
     Durability, Error, OnCommit,
     access::{Access, Noticed, authorize},
     error::{Circumstances, TimedOut, classify},
-    functions, limits,
+    functions, limits, processors,
 };
 
 /// Tells a running call that nobody waits for it any more.
@@ -57,6 +57,13 @@ struct Clock {
 }
 
 impl Clock {
+    /// Time in which others computed does not count.
+    fn extend(&mut self, waited: Duration) {
+        if let Some(deadline) = self.deadline {
+            self.deadline = deadline.checked_add(waited);
+        }
+    }
+
     fn must_stop(&mut self) -> bool {
         if self
             .cancel
@@ -345,7 +352,12 @@ fn set_hooks(sqlite: &Connection, control: &Arc<Control>) -> rusqlite::Result<()
     let seen = Arc::clone(control);
     sqlite.progress_handler(
         limits::CLOCK_INTERVAL_OPS,
-        Some(move || seen.clock.lock().must_stop()),
+        Some(move || {
+            let waited = processors::pause();
+            let mut clock = seen.clock.lock();
+            clock.extend(waited);
+            clock.must_stop()
+        }),
     )?;
     let seen = Arc::clone(control);
     sqlite.update_hook(Some(move |action, _: &str, _: &str, _| {

@@ -23,7 +23,7 @@ use crate::{
     limits,
     open_transactions::OpenTransactions,
     pool::Pool,
-    schema,
+    processors, schema,
     scope::Bounds,
     statement,
     transaction::in_savepoint,
@@ -276,6 +276,7 @@ impl Database {
         conn.set_page_quota(pages)?;
         conn.forget_last_insert();
         if file_bytes(&wal_path(&self.path)) > limits::WAL_BYTES_MAX {
+            processors::leave();
             conn.platform()
                 .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
             if file_bytes(&wal_path(&self.path)) > limits::WAL_BYTES_MAX {

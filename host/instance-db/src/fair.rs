@@ -19,10 +19,20 @@ const REMEMBERED_MIN: usize = 64;
 /// found by looking at all.
 const REMEMBERED_MAX: usize = 1_024;
 
+/// How many places one key may have while nobody else waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Places {
+    /// All of them: who has one gives it up before long.
+    All,
+    /// All but one, so that whoever comes next finds a place.
+    AllButOne,
+}
+
 /// Waiting items by key, and how long each key's items have been working. Times are nanoseconds
 /// since any one moment.
 pub(crate) struct FairQueue<K, T> {
     places: usize,
+    of_one: Places,
     running: usize,
     waiting: usize,
     /// Where the latest item began in virtual time; nobody starts behind it.
@@ -50,6 +60,18 @@ pub(crate) enum Pushed<T> {
     Waits(u64),
 }
 
+impl Places {
+    /// Places that one key may have: half, rounded up, while others wait.
+    fn most(self, places: usize, others_wait: bool) -> usize {
+        let most = match self {
+            _ if others_wait => places.div_ceil(2),
+            Self::All => places,
+            Self::AllButOne => places - 1,
+        };
+        most.max(1)
+    }
+}
+
 impl<T> Flow<T> {
     fn virtual_time(&self, now: u64) -> u128 {
         let running = (self.running as u128 * u128::from(now)).saturating_sub(self.began_sum);
@@ -63,9 +85,10 @@ impl<T> Flow<T> {
 
 impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
     /// A queue before `places` places; at least one.
-    pub(crate) fn new(places: usize) -> Self {
+    pub(crate) fn new(places: usize, of_one: Places) -> Self {
         Self {
             places: places.max(1),
+            of_one,
             running: 0,
             waiting: 0,
             virtual_now: 0,
@@ -93,7 +116,7 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
             flow.charged += behind;
         }
         let others_wait = self.waiting > usize::from(!flow.queue.is_empty());
-        let running_max = running_max(self.places, others_wait);
+        let running_max = self.of_one.most(self.places, others_wait);
         if self.running < self.places && flow.queue.is_empty() && flow.running < running_max {
             self.start(key, now);
             return Pushed::Starts(item);
@@ -109,7 +132,7 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         if self.waiting == 0 || self.running >= self.places {
             return None;
         }
-        let running_max = running_max(self.places, self.waiting > 1);
+        let running_max = self.of_one.most(self.places, self.waiting > 1);
         let (&key, _) = self
             .flows
             .iter()
@@ -181,17 +204,6 @@ impl<K: Copy + Eq + Hash, T> FairQueue<K, T> {
         }
         self.forget_at = (self.flows.len() * 2).max(REMEMBERED_MIN);
     }
-}
-
-/// Places that one key may have: half, rounded up, while others wait. Otherwise all but one, so that
-/// whoever comes next finds a place.
-fn running_max(places: usize, others_wait: bool) -> usize {
-    let most = if others_wait {
-        places.div_ceil(2)
-    } else {
-        places - 1
-    };
-    most.max(1)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{FairQueue, Pushed};
+use super::{FairQueue, Places, Pushed};
 
 /// Keys whose items take a fixed time each and that always want more, served by `places` places until
 /// `until`. Gives the time that each key's items worked.
@@ -17,7 +17,7 @@ struct Flood {
 impl Flood {
     fn new(places: usize) -> Self {
         Self {
-            queue: FairQueue::new(places),
+            queue: FairQueue::new(places, Places::AllButOne),
             running: Vec::new(),
             worked: BTreeMap::new(),
             most_at_once: BTreeMap::new(),
@@ -152,7 +152,7 @@ fn nobody_has_more_than_half_while_others_wait_nor_ever_all() {
 
 #[test]
 fn what_was_taken_out_never_begins_and_leaves_no_gap() {
-    let mut queue = FairQueue::new(1);
+    let mut queue = FairQueue::new(1, Places::AllButOne);
     assert!(matches!(queue.push(1, 100, 'a', 0), Pushed::Starts('a')));
     let Pushed::Waits(second) = queue.push(1, 100, 'b', 0) else {
         panic!("one place only");
@@ -172,7 +172,7 @@ fn what_was_taken_out_never_begins_and_leaves_no_gap() {
 
 #[test]
 fn what_is_remembered_is_bounded() {
-    let mut queue = FairQueue::new(2);
+    let mut queue = FairQueue::new(2, Places::AllButOne);
     // One that never ends keeps the busy time from ending.
     assert!(matches!(queue.push(0, 1, (), 0), Pushed::Starts(())));
     for key in 1..10_000_u64 {

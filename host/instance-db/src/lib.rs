@@ -26,6 +26,7 @@ mod migrate;
 mod namespace;
 mod open_transactions;
 mod pool;
+mod processors;
 mod registry;
 mod schema;
 mod scope;

@@ -40,6 +40,10 @@ pub(crate) const CACHED_STATEMENTS_MAX: usize = 64;
 /// Instructions of SQLite's machine between two looks at the clock: some tens of microseconds.
 pub(crate) const CLOCK_INTERVAL_OPS: i32 = 1_000;
 
+/// How long a statement that computes keeps its processor while others wait for one. Short enough that many
+/// get on at once, and long enough that changing over costs nothing beside it.
+pub(crate) const PROCESSOR_SLICE: Duration = Duration::from_millis(1);
+
 /// Columns of a table, an index or a result.
 pub(crate) const COLUMNS_MAX: i32 = 256;
 

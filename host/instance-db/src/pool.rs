@@ -15,8 +15,9 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::process::{getpriority_process, setpriority_process};
 
 use crate::{
-    fair::{FairQueue, Pushed},
+    fair::{FairQueue, Places, Pushed},
     limits::WORKER_IDLE_MAX,
+    processors::Processors,
 };
 
 /// Work of an instance.
@@ -30,6 +31,7 @@ pub(crate) struct Pool {
 struct Inner {
     state: Mutex<State>,
     work: Condvar,
+    processors: Arc<Processors>,
     epoch: Instant,
     threads_max: usize,
     /// The priority that the threads have, as the system counts: more is less.
@@ -37,7 +39,7 @@ struct Inner {
 }
 
 struct State {
-    queue: FairQueue<InstanceId, Job>,
+    queue: FairQueue<InstanceId, Work>,
     /// What may begin and waits for a thread only: never more than there are places.
     ready: VecDeque<Begun>,
     threads: usize,
@@ -48,10 +50,15 @@ struct State {
     is_closed: bool,
 }
 
+struct Work {
+    weight: u32,
+    job: Job,
+}
+
 struct Begun {
     instance: InstanceId,
     at: u64,
-    job: Job,
+    work: Work,
 }
 
 thread_local! {
@@ -70,7 +77,7 @@ impl Pool {
         let priority = getpriority_process(None).map_or(0, |own| (own + i32::from(nice)).min(19));
         let inner = Arc::new(Inner {
             state: Mutex::new(State {
-                queue: FairQueue::new(workers),
+                queue: FairQueue::new(workers, Places::AllButOne),
                 ready: VecDeque::new(),
                 threads: 1,
                 idle: 0,
@@ -78,6 +85,7 @@ impl Pool {
                 is_closed: false,
             }),
             work: Condvar::new(),
+            processors: Processors::new(),
             epoch: Instant::now(),
             threads_max: workers,
             priority,
@@ -91,11 +99,12 @@ impl Pool {
     pub(crate) fn submit(&self, instance: InstanceId, weight: u32, job: Job) -> Option<u64> {
         let mut state = self.inner.state.lock();
         let now = self.inner.now();
-        match state.queue.push(instance, weight, job, now) {
+        let work = Work { weight, job };
+        match state.queue.push(instance, weight, work, now) {
             Pushed::Waits(ticket) => Some(ticket),
-            Pushed::Starts(job) => {
+            Pushed::Starts(work) => {
                 let at = now;
-                state.ready.push_back(Begun { instance, at, job });
+                state.ready.push_back(Begun { instance, at, work });
                 self.inner.wake_one(state);
                 None
             }
@@ -104,7 +113,8 @@ impl Pool {
 
     /// Takes back what has not begun. The caller drops it, on a thread where that is allowed.
     pub(crate) fn forget(&self, instance: InstanceId, ticket: u64) -> Option<Job> {
-        self.inner.state.lock().queue.remove(instance, ticket)
+        let waiting = self.inner.state.lock().queue.remove(instance, ticket);
+        waiting.map(|work| work.job)
     }
 }
 
@@ -179,15 +189,19 @@ impl Inner {
 
     /// Runs what was begun, and finds what begins in its place.
     fn run(&self, begun: Begun) -> MutexGuard<'_, State> {
-        let Begun { instance, at, job } = begun;
+        let Begun { instance, at, work } = begun;
+        let Work { weight, job } = work;
         // A panic was reported when it happened; the caller finds its answer missing.
-        let _ = catch_unwind(AssertUnwindSafe(job));
+        let job = || drop(catch_unwind(AssertUnwindSafe(job)));
+        let waited = self.processors.work_for(instance, weight, job);
+        let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
         let mut state = self.state.lock();
         let now = self.now();
-        state.queue.finish(instance, at, now);
-        while let Some((instance, job)) = state.queue.next(now) {
+        // Time for which others computed is not held against it.
+        state.queue.finish(instance, at, now.saturating_sub(waited));
+        while let Some((instance, work)) = state.queue.next(now) {
             let at = now;
-            state.ready.push_back(Begun { instance, at, job });
+            state.ready.push_back(Begun { instance, at, work });
         }
         state
     }

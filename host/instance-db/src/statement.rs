@@ -8,7 +8,7 @@ use crate::{
     access::Access,
     connection::Conn,
     lexer::{self, Verb},
-    limits, verify,
+    limits, processors, verify,
 };
 
 /// A compiled statement, kept for the next time or not.
@@ -318,6 +318,7 @@ pub(crate) fn in_transaction<R, E: From<Error>>(
 
 /// Commits. A constraint that is checked only now can refuse it.
 pub(crate) fn commit(conn: &Conn) -> Result<(), Error> {
+    processors::leave();
     let done = conn
         .platform()
         .prepare_cached("COMMIT")

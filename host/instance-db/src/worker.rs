@@ -14,7 +14,7 @@ use crate::{
     Database, Error,
     connection::{Cancel, Conn},
     lane::Lease,
-    memory,
+    memory, processors,
     scope::Bounds,
 };
 
@@ -93,7 +93,7 @@ where
             conn.start_clock(bounds.time_max, Some(cancelled));
             work(conn)
         });
-        let worked = begun.elapsed();
+        let worked = begun.elapsed().saturating_sub(processors::waited());
         // Nobody waits any more: the lease is dropped here, which undoes what it had begun.
         let _ = answer.send((lease, Worked { worked, result }));
     };
