@@ -44,7 +44,8 @@ pub(crate) struct EventView {
     /// Id of what it happened to.
     subject_id: String,
     /// More, by type. Actions have `actor`, `actor_kind`, `before`, `after`, `reason` and `request_id`;
-    /// `quota.near-limit` has `app`, `limit`, `used`, `max` and `unit`.
+    /// `quota.near-limit` has `app`, `limit`, `used`, `max` and `unit`; `delivery.dead`, `delivery.dropped` and
+    /// `hook.gone` have `app`, `point`, `name`, `delivery`, `count` and `reason`, at most one a minute for each hook.
     data: serde_json::Value,
 }
 

@@ -1,9 +1,11 @@
 //! Between the engine and the deliveries: what observers are to be told is kept in the outbox of its instance,
-//! what is due is handed to the engine, which calls components and, through the client of webhooks, endpoints.
+//! what is due is handed to the engine, which calls components and, through the client of webhooks, endpoints; what
+//! becomes of deliveries is told.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use cloudware_control::event::{DeliveryOutcome, DeliveryReport};
 use cloudware_deliveries::{
     Call, Caller, Deliver, Deliveries, Delivery, DeliveryEvent, DeliveryFailure, Happened,
     Observer, Outlook, WebhookClient, WebhookFailure, WebhookMessage,
@@ -12,6 +14,8 @@ use cloudware_engine::{
     DeliveryError, Engine, Observed, Outbox, WebhookCall, WebhookFailed, Webhooks,
 };
 use serde_json::Value;
+
+use crate::watch::{Watch, moment, now_ms};
 
 /// When a hook is looked for again that the engine does not serve: it is being changed at this moment.
 const NOT_SERVED: Duration = Duration::from_secs(5);
@@ -114,27 +118,45 @@ fn failed(failure: WebhookFailure) -> WebhookFailed {
     }
 }
 
-/// Says in the operator's log what becomes of deliveries. Tenants see them in their lists.
-pub(crate) struct Told;
+/// Says what becomes of deliveries: at once in the operator's log, gathered in the event feed of the tenant.
+pub(crate) struct Told(pub(crate) Arc<Watch>);
 
 impl Observer for Told {
     fn happened(&self, event: DeliveryEvent) {
         let DeliveryEvent {
             instance,
-            hook_name,
+            hook,
             happened,
-            ..
         } = event;
-        match happened {
+        let (outcome, count, delivery, reason) = match happened {
             Happened::Dead { delivery, reason } => {
-                tracing::warn!(%instance, hook = hook_name, %delivery, reason, "an observer could not be told and has a dead letter");
+                tracing::warn!(%instance, hook = hook.name, %delivery, reason, "an observer could not be told and has a dead letter");
+                (DeliveryOutcome::Dead, 1, Some(delivery), reason)
             }
-            Happened::Dropped { count, reason } => {
-                tracing::warn!(%instance, hook = hook_name, count, reason, "an observer is not told any more");
+            Happened::Dropped {
+                count,
+                delivery,
+                reason,
+            } => {
+                tracing::warn!(%instance, hook = hook.name, count, reason, "an observer is not told any more");
+                (DeliveryOutcome::Dropped, count, delivery, reason)
             }
-            Happened::Gone { reason } => {
-                tracing::warn!(%instance, hook = hook_name, reason, "a webhook says that it is gone; it is called until somebody disables it");
+            Happened::Gone { delivery, reason } => {
+                tracing::warn!(%instance, hook = hook.name, reason, "a webhook says that it is gone; it is called until somebody disables it");
+                (DeliveryOutcome::Gone, 1, Some(delivery), reason)
             }
-        }
+        };
+        self.0.deliveries.note(DeliveryReport {
+            at: moment(now_ms()),
+            instance,
+            hook: hook.id,
+            app: hook.app,
+            point: hook.point,
+            name: hook.name,
+            outcome,
+            count,
+            delivery,
+            reason,
+        });
     }
 }

@@ -6,13 +6,14 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
-    ApplyError, DataPlane, DeliveriesError, DeliveryQuery, DeliveryReplay, EventLog, HookLog,
+    ApplyError, DataPlane, DeliveriesError, DeliveryQuery, DeliveryReplay, EventLog, Hook, HookLog,
     InstanceLoad, MigrateError, NearLimit, PackageStore, PrepareError, ReleaseToPrepare, StopLog,
     Store, TraceLog,
+    event::DeliveryReport,
     hook::{Observation, StateChange},
     usage::Ledger,
 };
-use cloudware_deliveries::{Deliveries, DeliveryFilter, Replay};
+use cloudware_deliveries::{Deliveries, DeliveryFilter, HookPlace, Replay};
 use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, Peers, UsageBatch};
 use cloudware_gateway::{Mount, NotServed, RouteTable, Site};
 use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrations};
@@ -24,7 +25,7 @@ use cloudware_types::{
 use dashmap::DashMap;
 use tokio::sync::Mutex;
 
-use crate::watch::Watch;
+use crate::watch::{Watch, now_ms};
 
 /// The parts of the data plane.
 pub(crate) struct Plane {
@@ -65,6 +66,7 @@ struct Watched {
     traces: Vec<Trace>,
     hooks: Vec<Observation>,
     changes: Vec<StateChange>,
+    deliveries: Vec<DeliveryReport>,
 }
 
 /// What a [`Plane`] is composed of.
@@ -333,13 +335,14 @@ impl DataPlane for Plane {
         replayed.map_err(deliveries_error)
     }
 
-    async fn forget_hook(
-        &self,
-        instance: InstanceId,
-        hook: HookId,
-        name: &str,
-    ) -> Result<u64, DeliveriesError> {
-        let dropped = self.deliveries.forget_hook(instance, hook, name).await;
+    async fn forget_hook(&self, hook: &Hook) -> Result<u64, DeliveriesError> {
+        let removed = HookPlace {
+            id: hook.id,
+            app: hook.app.to_string(),
+            point: hook.point.to_string(),
+            name: hook.name.to_string(),
+        };
+        let dropped = self.deliveries.forget_hook(hook.instance_id, removed).await;
         dropped.map_err(deliveries_error)
     }
 
@@ -375,6 +378,7 @@ impl DataPlane for Plane {
             traces,
             hooks,
             changes,
+            deliveries,
         } = &mut *watched;
         if stops.is_empty() {
             *stops = self.watch.take_stops();
@@ -391,6 +395,9 @@ impl DataPlane for Plane {
         if changes.is_empty() {
             *changes = self.watch.hooks.take_changes();
         }
+        if deliveries.is_empty() {
+            *deliveries = self.watch.deliveries.take(now_ms());
+        }
         match self.hooks.record(hooks).await {
             Ok(()) => hooks.clear(),
             Err(error) => {
@@ -405,6 +412,12 @@ impl DataPlane for Plane {
             }
             Err(error) => {
                 tracing::error!(%error, "changes of hooks can't be recorded and are kept for later");
+            }
+        }
+        match self.events.deliveries(deliveries).await {
+            Ok(()) => deliveries.clear(),
+            Err(error) => {
+                tracing::error!(%error, "what became of deliveries can't be told and is kept for later");
             }
         }
         match self.traces.record(traces).await {
@@ -443,6 +456,14 @@ impl Plane {
                     self.databases.size_bytes(record.instance).await;
             }
         }
+    }
+
+    /// Hands everything that was seen to its log, also what would be gathered for longer: called when the host stops.
+    pub(crate) async fn flush_last(&self) {
+        // What could not be told before stands in the way of what is newer.
+        self.flush_stops().await;
+        self.watch.deliveries.hurry();
+        self.flush_stops().await;
     }
 
     /// Hooks that were tripped since the last call, and whose change is recorded.

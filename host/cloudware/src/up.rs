@@ -145,7 +145,7 @@ impl Platform {
         )?;
         let deliveries = Arc::new(Deliveries::new(cloudware_deliveries::Parts {
             databases: Arc::clone(&databases),
-            observer: Arc::new(Told),
+            observer: Arc::new(Told(Arc::clone(&watch))),
             clock: Arc::new(SystemClock),
             config: config.deliveries.clone(),
         }));
@@ -238,7 +238,7 @@ impl Platform {
         }
         self.plane.deliveries.stop(DELIVERIES_GRACE).await;
         self.plane.flush_usage().await;
-        self.plane.flush_stops().await;
+        self.plane.flush_last().await;
         self.store.close().await;
         tracing::info!(data = %config.data.display(), "stopped");
         Ok(())

@@ -1,6 +1,7 @@
 //! What the engine tells of while it serves, gathered in bounded memory until the control plane takes it: stops by
-//! install, kind and minute; warnings of limits once an hour.
+//! install, kind and minute; what became of deliveries by hook and minute; warnings of limits once an hour.
 
+mod deliveries;
 mod hooks;
 
 use std::{
@@ -9,12 +10,15 @@ use std::{
 };
 
 use cloudware_capability::Identity;
-use cloudware_control::{NearLimit, Timestamp};
+use cloudware_control::{
+    NearLimit, Timestamp,
+    event::{DeliveryOutcome, DeliveryReport},
+};
 use cloudware_engine::{HookChanged, HookFailed, Observer, ShadowCompared};
 use cloudware_types::{InstallId, Limit, Stop, StopRecord, Trace};
 use parking_lot::Mutex;
 
-use self::hooks::HookWatch;
+use self::{deliveries::DeliveryWatch, hooks::HookWatch};
 
 /// Kinds of stops of one install between two flushes. An app fails in a handful of ways at once; one that fails
 /// in more must not hide what others do.
@@ -39,6 +43,8 @@ pub(crate) struct Watch {
     warnings: Mutex<Warnings>,
     /// What is told of hooks and composed requests.
     pub(crate) hooks: HookWatch,
+    /// What became of deliveries.
+    pub(crate) deliveries: DeliveryWatch,
 }
 
 #[derive(Default)]
@@ -114,8 +120,24 @@ impl Observer for Watch {
         }
     }
 
-    fn hook_failed(&self, _identity: &Identity, failed: &HookFailed) {
-        self.hooks.failed(failed, now_ms());
+    fn hook_failed(&self, identity: &Identity, failed: &HookFailed) {
+        let now = now_ms();
+        self.hooks.failed(failed, now);
+        if failed.is_gone {
+            let (app, point) = failed.point.split_once('/').unwrap_or_default();
+            self.deliveries.note(DeliveryReport {
+                at: moment(now),
+                instance: identity.instance,
+                hook: failed.hook,
+                app: app.to_owned(),
+                point: point.to_owned(),
+                name: failed.name.to_string(),
+                outcome: DeliveryOutcome::Gone,
+                count: 1,
+                delivery: None,
+                reason: failed.reason.clone(),
+            });
+        }
     }
 
     fn hook_changed(&self, _identity: &Identity, changed: &HookChanged) {
@@ -146,7 +168,7 @@ impl Observer for Watch {
             warnings.warned.insert(key, hour);
         }
         warnings.new.push(NearLimit {
-            at: Timestamp::from_millis(i64::try_from(now).unwrap_or(i64::MAX)),
+            at: moment(now),
             tenant: identity.tenant,
             instance: identity.instance,
             instance_name: format!("{}/{}", identity.tenant_slug, identity.instance_slug),
@@ -159,12 +181,18 @@ impl Observer for Watch {
     }
 }
 
-fn now_ms() -> u64 {
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| {
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
         })
+}
+
+/// A time as the control plane writes it.
+pub(crate) fn moment(at_ms: u64) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(at_ms).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_packages::Problems;
-use cloudware_types::{
-    DeliveryId, DeliveryRecord, DesiredInstance, Digest, HookId, InstanceId, Migration,
-};
+use cloudware_types::{DeliveryId, DeliveryRecord, DesiredInstance, Digest, InstanceId, Migration};
 
-use crate::delivery::{DeliveriesError, DeliveryQuery, DeliveryReplay};
+use crate::{
+    Hook,
+    delivery::{DeliveriesError, DeliveryQuery, DeliveryReplay},
+};
 
 /// A release before it is published.
 #[derive(Clone, Debug)]
@@ -107,12 +108,7 @@ pub trait DataPlane: Send + Sync + 'static {
     }
 
     /// Gives up what a hook is owed that was removed. Gives how many deliveries that were.
-    async fn forget_hook(
-        &self,
-        _instance: InstanceId,
-        _hook: HookId,
-        _name: &str,
-    ) -> Result<u64, DeliveriesError> {
+    async fn forget_hook(&self, _hook: &Hook) -> Result<u64, DeliveriesError> {
         Ok(0)
     }
 

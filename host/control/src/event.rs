@@ -1,6 +1,10 @@
 //! Events: what happened on the platform, oldest first, so that others can follow. Every action of the audit
 //! trail is one, written in the same transaction; the data plane adds warnings to the [`EventLog`].
 
+mod delivery;
+
+pub use delivery::{DeliveryOutcome, DeliveryReport};
+
 use std::{fmt, str::FromStr};
 
 use cloudware_types::{InstallId, InstanceId, Limit, ProviderId, Slug, TenantId};

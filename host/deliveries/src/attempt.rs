@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    Deliver, Delivery, DeliveryEvent, DeliveryFailure, Happened, Outlook,
+    Deliver, Delivery, DeliveryEvent, DeliveryFailure, Happened, HookPlace, Outlook,
     backoff::next_due_ms,
     clock::millis,
     limits::{ATTEMPT_GRACE, NOT_TRIED_PAUSE_MIN, REASON_CHARS_MAX, RETRY_AFTER_MAX},
@@ -19,6 +19,8 @@ use crate::{
 pub(crate) struct Attempted {
     pub(crate) id: DeliveryId,
     pub(crate) hook: Arc<DesiredHook>,
+    /// The app that is told of, and its extension point.
+    pub(crate) point: (String, String),
     /// Which attempt it was.
     pub(crate) attempt: u32,
     pub(crate) result: Result<(), DeliveryFailure>,
@@ -45,6 +47,7 @@ pub(crate) async fn attempt(
     Attempted {
         id: delivery.id,
         hook: delivery.hook,
+        point: (delivery.call.app, delivery.call.point),
         attempt: delivery.attempt,
         result,
     }
@@ -96,6 +99,7 @@ impl Attempted {
             }),
             Ending::Dropped { reason } => happened.push(Happened::Dropped {
                 count: 1,
+                delivery: Some(self.id),
                 reason: reason.clone(),
             }),
             Ending::Delivered | Ending::Retry { .. } => {}
@@ -104,6 +108,7 @@ impl Attempted {
             && failure.outlook == Outlook::Gone
         {
             happened.push(Happened::Gone {
+                delivery: self.id,
                 reason: failure.reason.clone(),
             });
         }
@@ -114,8 +119,12 @@ impl Attempted {
     pub(crate) fn event(&self, instance: InstanceId, happened: Happened) -> DeliveryEvent {
         DeliveryEvent {
             instance,
-            hook: self.hook.id,
-            hook_name: self.hook.name.to_string(),
+            hook: HookPlace {
+                id: self.hook.id,
+                app: self.point.0.clone(),
+                point: self.point.1.clone(),
+                name: self.hook.name.to_string(),
+            },
             happened,
         }
     }

@@ -8,8 +8,8 @@ use std::{
 
 use cloudware_instance_db::{Error, Holder, InstanceDbs, OnCommit, PlatformScope};
 use cloudware_types::{
-    DeliveryId, DeliveryRecord, DeliveryState, DesiredHook, DesiredInstance, Dimension, HookId,
-    InstanceId, Limit, PointKind,
+    DeliveryId, DeliveryRecord, DeliveryState, DesiredHook, DesiredInstance, Dimension, InstanceId,
+    Limit, PointKind,
 };
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Clock, Config, Deliver, DeliveryEvent, Happened, Observer,
+    Clock, Config, Deliver, DeliveryEvent, Happened, HookPlace, Observer,
     limits::{BOOKKEEPING_BYTES, ROUND_TIME_MAX, ROUNDS_AT_ONCE_MAX},
     queue::{Queue, Served},
     rows,
@@ -205,10 +205,10 @@ impl Deliveries {
     pub async fn forget_hook(
         &self,
         instance: InstanceId,
-        hook: HookId,
-        hook_name: &str,
+        removed: HookPlace,
     ) -> Result<u64, Error> {
         const REASON: &str = "the hook was removed";
+        let hook = removed.id;
         let now_ms = self.inner.clock.now_ms();
         let dropped = self
             .write(instance, move |sqlite| {
@@ -219,10 +219,10 @@ impl Deliveries {
         if dropped > 0 {
             self.inner.observer.happened(DeliveryEvent {
                 instance,
-                hook,
-                hook_name: hook_name.to_owned(),
+                hook: removed,
                 happened: Happened::Dropped {
                     count: dropped,
+                    delivery: None,
                     reason: REASON.to_owned(),
                 },
             });

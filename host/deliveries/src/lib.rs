@@ -29,7 +29,7 @@ pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use deliver::{Call, Deliver, Delivery, DeliveryFailure, Outlook};
 pub use deliveries::{Deliveries, DeliveryFilter, Parts, Replay};
-pub use observer::{DeliveryEvent, Happened, Observer};
+pub use observer::{DeliveryEvent, Happened, HookPlace, Observer};
 pub use outbox::{Caller, RecordError, Recorded};
 pub use webhook::{
     StartError, UrlError, WebhookClient, WebhookConfig, WebhookFailure, WebhookMessage, sign,

@@ -8,11 +8,22 @@ pub struct DeliveryEvent {
     /// The instance.
     pub instance: InstanceId,
     /// The hook.
-    pub hook: HookId,
-    /// What people call it.
-    pub hook_name: String,
+    pub hook: HookPlace,
     /// What happened.
     pub happened: Happened,
+}
+
+/// A hook, which may have been removed meanwhile, and where it is or was.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HookPlace {
+    /// The hook.
+    pub id: HookId,
+    /// The app whose calls it is told.
+    pub app: String,
+    /// The app's extension point.
+    pub point: String,
+    /// What people call the hook.
+    pub name: String,
 }
 
 /// See [`DeliveryEvent`].
@@ -29,12 +40,16 @@ pub enum Happened {
     Dropped {
         /// How many.
         count: u64,
+        /// One of them, where it is known which they were.
+        delivery: Option<DeliveryId>,
         /// Why.
         reason: String,
     },
     /// The hook said that it is gone for good. It is still called: whether to disable it is for people to
     /// decide.
     Gone {
+        /// The delivery to which it said so.
+        delivery: DeliveryId,
         /// What it said.
         reason: String,
     },

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    Call, Deliver, Delivery, DeliveryEvent, DeliveryFailure, Happened,
+    Call, Deliver, Delivery, DeliveryEvent, DeliveryFailure, Happened, HookPlace,
     attempt::{Attempted, attempt},
     clock::millis,
     deliveries::{Inner, scope},
@@ -181,6 +181,7 @@ impl Worker {
                 self.ended.push(Attempted {
                     id,
                     hook,
+                    point: (claimed.app, claimed.point),
                     attempt: number,
                     result: Err(DeliveryFailure::never(reason)),
                 });
@@ -303,20 +304,21 @@ async fn at(inner: &Inner, moment_ms: Option<u64>) {
 
 /// One event for each hook and reason.
 fn dropped(instance: InstanceId, given_up: &[GivenUp]) -> Vec<DeliveryEvent> {
-    let mut counts: HashMap<(HookId, &str), (u64, &str)> = HashMap::new();
+    let mut counts: HashMap<(&HookPlace, &str), (u64, DeliveryId)> = HashMap::new();
     for one in given_up {
-        let count = counts.entry((one.hook, one.reason.as_str()));
-        count.or_insert((0, one.hook_name.as_str())).0 += 1;
+        let count = counts.entry((&one.hook, one.reason.as_str()));
+        count.or_insert((0, one.delivery)).0 += 1;
     }
-    let event =
-        |((hook, reason), (count, hook_name)): ((HookId, &str), (u64, &str))| DeliveryEvent {
+    let event = |((hook, reason), (count, delivery)): ((&HookPlace, &str), (u64, DeliveryId))| {
+        DeliveryEvent {
             instance,
-            hook,
-            hook_name: hook_name.to_owned(),
+            hook: hook.clone(),
             happened: Happened::Dropped {
                 count,
+                delivery: Some(delivery),
                 reason: reason.to_owned(),
             },
-        };
+        }
+    };
     counts.into_iter().map(event).collect()
 }

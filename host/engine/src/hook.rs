@@ -51,6 +51,8 @@ pub struct HookFailed {
     pub point: String,
     /// Whether it failed or was not called.
     pub outcome: HookOutcome,
+    /// Whether it is an endpoint that said that it is gone for good.
+    pub is_gone: bool,
     /// Why, for people.
     pub reason: String,
 }

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use cloudware_control::{
-    Timestamp,
-    hook::{Difference, Observation, StateChange},
-};
+use cloudware_control::hook::{Difference, Observation, StateChange};
 use cloudware_engine::{HookChanged, HookFailed, ShadowCompared};
 use cloudware_types::{HookId, HookOutcome, InstanceId, Trace};
 use parking_lot::Mutex;
+
+use super::moment;
 
 /// Hooks of which something is told between two flushes. Each costs some hundred bytes.
 const HOOKS_MAX: usize = 10_000;
@@ -127,8 +126,4 @@ impl HookWatch {
     pub(crate) fn take_traces(&self) -> Vec<Trace> {
         std::mem::take(&mut *self.traces.lock()).kept
     }
-}
-
-fn moment(at_ms: u64) -> Timestamp {
-    Timestamp::from_millis(i64::try_from(at_ms).unwrap_or(i64::MAX))
 }

@@ -121,10 +121,7 @@ pub async fn remove(
     let lock = control.lock(hook.instance_id).await;
     control.apply(&lock).await?;
     // What it is owed would be given up after a month anyway, so a failure here need not be the caller's.
-    let forgotten = control
-        .data_plane
-        .forget_hook(hook.instance_id, hook.id, hook.name.as_str())
-        .await;
+    let forgotten = control.data_plane.forget_hook(&hook).await;
     if let Err(error) = forgotten {
         tracing::warn!(hook = %hook.id, %error, "deliveries of a removed hook can't be given up yet");
     }

@@ -1,6 +1,6 @@
 //! Rows of instances.
 
-use cloudware_types::{InstanceId, PlanId, TenantId};
+use cloudware_types::{InstanceId, PlanId, Slug, TenantId};
 use sqlx::Row as _;
 
 use super::{Connection, Result, Row, all, integer, natural, parsed, parsed_option, time};
@@ -53,6 +53,32 @@ pub(crate) async fn find(
     .fetch_optional(db)
     .await?;
     row.as_ref().map(instance).transpose()
+}
+
+/// Whose an instance is, and what people call both.
+pub(crate) struct Owner {
+    pub tenant_id: TenantId,
+    pub tenant: Slug,
+    pub instance: Slug,
+}
+
+/// Whose an instance is.
+pub(crate) async fn owner(db: &mut Connection, id: InstanceId) -> Result<Option<Owner>> {
+    let row = sqlx::query(
+        "SELECT i.tenant_id, t.slug AS tenant, i.slug AS instance
+         FROM instances i JOIN tenants t ON t.id = i.tenant_id WHERE i.id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(db)
+    .await?;
+    let owner = |row: &Row| {
+        Ok(Owner {
+            tenant_id: parsed(row, "tenant_id")?,
+            tenant: parsed(row, "tenant")?,
+            instance: parsed(row, "instance")?,
+        })
+    };
+    row.as_ref().map(owner).transpose()
 }
 
 /// A tenant's, in order of slugs.

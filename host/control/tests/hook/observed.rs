@@ -1,13 +1,14 @@
 //! What was seen of hooks: states that are events, differences of those that practise, and extensions that fall back.
 
 use cloudware_control::{
-    AuditQuery, Call, EventQuery, HookChange, HookShown, PageRequest, Timestamp, audit, event,
+    AuditQuery, Call, EventQuery, HookChange, HookShown, PageRequest, Timestamp, audit,
+    event::{self, DeliveryOutcome, DeliveryReport},
     hook::{self, Difference, FallBack, Observation, StateChange},
     install,
-    limits::{DIFFERENCE_BYTES_MAX, DIFFERENCES_PER_HOOK_MAX},
+    limits::{DIFFERENCE_BYTES_MAX, DIFFERENCES_PER_HOOK_MAX, REASON_CHARS_MAX},
     release,
 };
-use cloudware_types::{BreakerState, HookId, HookMode};
+use cloudware_types::{BreakerState, DeliveryId, HookId, HookMode, InstanceId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -121,6 +122,61 @@ async fn states_are_kept_and_told() {
     );
     assert_eq!(told[0].subject, "acme/main/store/allocation/fefo");
     assert_eq!(told[0].data["failures"], 51);
+}
+
+#[tokio::test]
+async fn what_becomes_of_deliveries_is_told_to_the_tenant_also_of_a_hook_that_is_gone() {
+    let (world, acme) = hooked().await;
+    let hook = shown(&world).await.hook;
+    let report = |hook_id, instance, outcome, reason: &str| DeliveryReport {
+        at: Timestamp::from_millis(5_000),
+        instance,
+        hook: hook_id,
+        app: "store".to_owned(),
+        point: "allocation".to_owned(),
+        name: "erp".to_owned(),
+        outcome,
+        count: 57,
+        delivery: Some(DeliveryId::generate()),
+        reason: reason.to_owned(),
+    };
+    let long = "x".repeat(2 * REASON_CHARS_MAX);
+    let dead = report(hook.id, hook.instance_id, DeliveryOutcome::Dead, &long);
+    let removed = HookId::generate();
+    let told = [
+        dead.clone(),
+        report(removed, hook.instance_id, DeliveryOutcome::Dropped, "gone"),
+        report(hook.id, hook.instance_id, DeliveryOutcome::Gone, "410"),
+        report(hook.id, InstanceId::generate(), DeliveryOutcome::Dead, "no"),
+    ];
+    world.events.deliveries(&told).await.unwrap();
+    let birch = world.tenant("birch").await;
+    let seen = |call: Call| {
+        let control = world.control.clone();
+        async move {
+            let page = PageRequest::new(Some(500), None).unwrap();
+            let events = event::list(&control, &call, EventQuery::default(), &page).await;
+            let kinds = ["delivery.dead", "delivery.dropped", "hook.gone"];
+            let mut events = events.unwrap().items;
+            events.retain(|event| kinds.contains(&event.kind.as_str()));
+            events
+        }
+    };
+    let events = seen(acme).await;
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["delivery.dead", "delivery.dropped", "hook.gone"]);
+    assert_eq!(events[0].subject, "acme/main/store/allocation/erp");
+    assert_eq!(events[0].subject_id, hook.id.to_string());
+    assert_eq!(events[1].subject_id, removed.to_string());
+    let data = &events[0].data;
+    assert_eq!(data["delivery"], json!(dead.delivery));
+    assert_eq!(
+        (&data["count"], &data["point"]),
+        (&json!(57), &json!("allocation"))
+    );
+    assert_eq!(data["reason"].as_str().unwrap().len(), REASON_CHARS_MAX);
+    assert!(seen(birch).await.is_empty());
+    assert!(seen(provider(&world).await).await.is_empty());
 }
 
 #[tokio::test]

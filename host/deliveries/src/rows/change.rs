@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{changed, parsed, time};
 use crate::{
+    HookPlace,
     clock::millis,
     limits::{DEAD_KEPT, DEAD_PER_INSTANCE_MAX, ENDED_KEPT, ENDED_PER_INSTANCE_MAX, UNSERVED_KEPT},
 };
@@ -49,11 +50,11 @@ pub(crate) enum Ending {
     Dropped { reason: String },
 }
 
-/// Deliveries of one hook that were given up.
+/// A delivery that was given up.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct GivenUp {
-    pub(crate) hook: HookId,
-    pub(crate) hook_name: String,
+    pub(crate) delivery: DeliveryId,
+    pub(crate) hook: HookPlace,
     pub(crate) reason: String,
 }
 
@@ -177,21 +178,25 @@ pub(crate) fn drop_hook(
 pub(crate) fn trim(sqlite: &Connection, now_ms: u64) -> Result<Vec<GivenUp>, Error> {
     let before = |kept| time(now_ms.saturating_sub(millis(kept)));
     let mut given_up = Vec::new();
-    let mut remove = |statement: &str, age, count_max: u64, reason: Option<String>| {
-        let mut statement = sqlite.prepare_cached(statement)?;
-        let removed = statement.query_map(params![before(age), time(count_max)], hook)?;
+    let mut remove = |which: &str, age, count_max: u64, reason: Option<String>| {
+        let mut statement = sqlite.prepare_cached(&format!(
+            "DELETE FROM cw_delivery WHERE {which}
+             RETURNING id, hook, hook_name, (SELECT app FROM cw_outbox WHERE cw_outbox.id = outbox),
+                (SELECT point FROM cw_outbox WHERE cw_outbox.id = outbox)"
+        ))?;
+        let removed = statement.query_map(params![before(age), time(count_max)], removed)?;
         for removed in removed {
-            let (hook, hook_name) = removed?;
+            let (delivery, hook) = removed?;
             given_up.extend(reason.clone().map(|reason| GivenUp {
+                delivery,
                 hook,
-                hook_name,
                 reason,
             }));
         }
         Ok::<_, Error>(())
     };
     remove(
-        "DELETE FROM cw_delivery WHERE due_ms < ?1 AND ?2 >= 0 RETURNING hook, hook_name",
+        "due_ms < ?1 AND ?2 >= 0",
         UNSERVED_KEPT,
         0,
         Some(format!(
@@ -200,12 +205,11 @@ pub(crate) fn trim(sqlite: &Connection, now_ms: u64) -> Result<Vec<GivenUp>, Err
         )),
     )?;
     remove(
-        "DELETE FROM cw_delivery WHERE id IN (
+        "id IN (
             SELECT id FROM cw_delivery WHERE due_ms IS NULL AND state = 'dead' AND changed_ms < ?1
             UNION ALL
             SELECT id FROM (SELECT id FROM cw_delivery WHERE due_ms IS NULL AND state = 'dead'
-                ORDER BY changed_ms DESC LIMIT -1 OFFSET ?2))
-         RETURNING hook, hook_name",
+                ORDER BY changed_ms DESC LIMIT -1 OFFSET ?2))",
         DEAD_KEPT,
         DEAD_PER_INSTANCE_MAX,
         Some(format!(
@@ -214,13 +218,12 @@ pub(crate) fn trim(sqlite: &Connection, now_ms: u64) -> Result<Vec<GivenUp>, Err
         )),
     )?;
     remove(
-        "DELETE FROM cw_delivery WHERE id IN (
+        "id IN (
             SELECT id FROM cw_delivery
                 WHERE due_ms IS NULL AND state IN ('delivered', 'dropped') AND changed_ms < ?1
             UNION ALL
             SELECT id FROM (SELECT id FROM cw_delivery WHERE due_ms IS NULL AND state IN ('delivered', 'dropped')
-                ORDER BY changed_ms DESC LIMIT -1 OFFSET ?2))
-         RETURNING hook, hook_name",
+                ORDER BY changed_ms DESC LIMIT -1 OFFSET ?2))",
         ENDED_KEPT,
         ENDED_PER_INSTANCE_MAX,
         None,
@@ -249,6 +252,12 @@ fn days(duration: Duration) -> u64 {
     duration.as_secs() / 86_400
 }
 
-fn hook(row: &Row<'_>) -> rusqlite::Result<(HookId, String)> {
-    Ok((parsed(row, 0)?, row.get(1)?))
+fn removed(row: &Row<'_>) -> rusqlite::Result<(DeliveryId, HookPlace)> {
+    let hook = HookPlace {
+        id: parsed(row, 1)?,
+        name: row.get(2)?,
+        app: row.get(3)?,
+        point: row.get(4)?,
+    };
+    Ok((parsed(row, 0)?, hook))
 }

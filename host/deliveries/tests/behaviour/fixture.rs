@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use cloudware_deliveries::{
     Call, Caller, Clock, Config, Deliver, Deliveries, Delivery, DeliveryEvent, DeliveryFailure,
-    DeliveryFilter, Observer, Parts, Recorded,
+    DeliveryFilter, HookPlace, Observer, Parts, Recorded,
 };
 use cloudware_instance_db::{AppKey, AppScope, Holder, InstanceDbs, Mode, Request, Transaction};
 use cloudware_types::{
@@ -25,6 +25,9 @@ use tokio::{
 
 /// The run that calls, where it matters which.
 pub const RUN: u64 = 7;
+
+/// The extension point that is called.
+pub const POINT: &str = "after-stock-moved";
 
 /// Where the clock begins.
 pub const BEGIN_MS: u64 = 1_800_000_000_000;
@@ -297,7 +300,7 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 pub fn call(arguments: Value) -> Call {
     Call {
         app: "stock".into(),
-        point: "after-stock-moved".into(),
+        point: POINT.into(),
         interface: "inventory:stock/after-stock-moved@1.0.0".into(),
         function: "moved".into(),
         arguments,
@@ -382,5 +385,15 @@ pub fn desired(id: InstanceId, hooks: Vec<DesiredHook>, storage: u64) -> Desired
             other_plans: OtherPlans::default(),
         }],
         yanked: Vec::new(),
+    }
+}
+
+/// A hook on the point of [`call`], as others hear of it.
+pub fn place(hook: &DesiredHook) -> HookPlace {
+    HookPlace {
+        id: hook.id,
+        app: "stock".into(),
+        point: POINT.into(),
+        name: hook.name.to_string(),
     }
 }

@@ -8,7 +8,7 @@ use cloudware_instance_db::Error;
 use cloudware_types::DeliveryState;
 use serde_json::json;
 
-use crate::fixture::{BEGIN_MS, Fixture, RUN, hook, some, statement};
+use crate::fixture::{BEGIN_MS, Fixture, RUN, hook, place, some, statement};
 
 #[tokio::test]
 async fn a_call_in_no_transaction_is_told_at_once() {
@@ -130,7 +130,7 @@ async fn hooks_that_take_nothing_end_in_a_refusal_and_not_in_a_full_disk() {
     let gone = &hooks[0];
     let dropped = fixture
         .deliveries
-        .forget_hook(fixture.instance, gone.id, &gone.name)
+        .forget_hook(fixture.instance, place(gone))
         .await;
     assert_eq!(dropped.unwrap(), OPEN_PER_INSTANCE_MAX / 500);
     fixture.record(&hooks[1..2], some()).await;

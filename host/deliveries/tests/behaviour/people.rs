@@ -9,7 +9,7 @@ use cloudware_deliveries::{
 use cloudware_types::{DeliveryId, DeliveryState, DesiredHook};
 use serde_json::json;
 
-use crate::fixture::{Fixture, eventually, failure, hook, some};
+use crate::fixture::{Fixture, POINT, eventually, failure, hook, place, some};
 
 impl Fixture {
     /// A dead letter of this hook, which must be served.
@@ -164,11 +164,12 @@ async fn what_a_removed_hook_was_owed_is_given_up_and_told() {
     fixture.serve(std::slice::from_ref(&kept));
     let dropped = fixture
         .deliveries
-        .forget_hook(fixture.instance, removed.id, "removed")
+        .forget_hook(fixture.instance, place(&removed))
         .await;
     assert_eq!(dropped.unwrap(), 1);
     let event = fixture.events.all().pop().unwrap();
     assert!(matches!(event.happened, Happened::Dropped { count: 1, .. }));
+    assert_eq!(event.hook, place(&removed));
     // The attempt that was under way ends and changes nothing any more.
     for attempt in attempts {
         let is_removed = attempt.delivery.hook.id == removed.id;
@@ -221,8 +222,15 @@ async fn what_is_kept_is_bounded_in_number_and_time() {
             .events
             .all()
             .into_iter()
-            .map(|event| match event.happened {
-                Happened::Dropped { count, .. } => count,
+            .map(|event| match &event.happened {
+                Happened::Dropped {
+                    count,
+                    delivery: Some(_),
+                    ..
+                } => {
+                    assert_eq!(event.hook.point, POINT, "{event:?}");
+                    *count
+                }
                 _ => 0,
             });
         dropped.sum::<u64>() == calls as u64 * 50

@@ -43,7 +43,7 @@ async fn a_failing_delivery_is_tried_for_a_day_and_then_is_a_dead_letter() {
     eventually("it is told", || !fixture.events.all().is_empty()).await;
     let event = fixture.events.all().pop().unwrap();
     assert_eq!(
-        (event.hook, event.hook_name.as_str()),
+        (event.hook.id, event.hook.name.as_str()),
         (hooks[0].id, "printer")
     );
     assert_eq!(
@@ -101,7 +101,7 @@ async fn a_hook_decides_what_a_failure_means() {
         .events
         .all()
         .into_iter()
-        .map(|event| (event.hook_name, event.happened))
+        .map(|event| (event.hook.name, event.happened))
         .collect();
     assert!(
         matches!(&happened[0], (name, Happened::Dropped { count: 1, .. }) if name == "may-fail")
@@ -272,7 +272,7 @@ async fn what_is_never_served_again_is_given_up_and_told() {
     fixture.until(id, DeliveryState::Delivered).await;
     eventually("it is told", || fixture.events.all().len() == 1).await;
     let event = fixture.events.all().remove(0);
-    assert_eq!(event.hook_name, "lost");
+    assert_eq!(event.hook.name, "lost");
     assert!(matches!(event.happened, Happened::Dropped { count: 3, .. }));
     assert_eq!(fixture.records().await.len(), 1);
 }

@@ -147,9 +147,9 @@ impl Peers {
                 };
                 let told = self.hooks.webhooks.tell(call).await;
                 told.map_err(|failed| {
-                    let reason = failed.reason.clone();
+                    let failure = Failure::of_webhook(&failed);
                     webhook_failed = Some(failed);
-                    Failure::Webhook(reason)
+                    failure
                 })
             }
         };

@@ -249,7 +249,7 @@ impl Ask<'_> {
         };
         let answered = self.hooks().webhooks.ask(call).await;
         let result = answered
-            .map_err(|failed| Failure::Webhook(failed.reason))
+            .map_err(|failed| Failure::of_webhook(&failed))
             .and_then(|json| {
                 let ty = self.ty.results().next().unwrap_or(Type::Bool);
                 value::from_json(&ty, &json, "$.result").map_err(|error| {
@@ -300,6 +300,7 @@ impl Ask<'_> {
                 name: Arc::clone(&hook.desired.name),
                 point: point.path(),
                 outcome,
+                is_gone: matches!(failure, Failure::Gone(_)),
                 reason: failure.to_string(),
             },
         );

@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use cloudware_types::Stop;
 
+use super::WebhookFailed;
+
 /// Why a call of a hook, or of another app's interface, failed.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
@@ -13,6 +15,8 @@ pub(crate) enum Failure {
     Unfit(String),
     /// An endpoint did not answer as it should.
     Webhook(String),
+    /// An endpoint says that it is gone for good.
+    Gone(String),
     /// It is tripped.
     Tripped(Duration),
     /// The request's budget for hooks is used up.
@@ -26,7 +30,19 @@ pub(crate) enum Failure {
 impl Failure {
     /// Whether it counts for the breaker: what is the hook's own doing does.
     pub(crate) fn is_its_own(&self) -> bool {
-        matches!(self, Self::Stopped(_) | Self::Unfit(_) | Self::Webhook(_))
+        matches!(
+            self,
+            Self::Stopped(_) | Self::Unfit(_) | Self::Webhook(_) | Self::Gone(_)
+        )
+    }
+
+    /// The failure of a call of an endpoint.
+    pub(crate) fn of_webhook(failed: &WebhookFailed) -> Self {
+        let reason = failed.reason.clone();
+        match failed.is_gone {
+            true => Self::Gone(reason),
+            false => Self::Webhook(reason),
+        }
     }
 
     /// The name by which traces tell it.
@@ -35,6 +51,7 @@ impl Failure {
             Self::Stopped(stop) => stop.cause_name(),
             Self::Unfit(_) => "unfit",
             Self::Webhook(_) => "webhook-failed",
+            Self::Gone(_) => "webhook-gone",
             Self::Tripped(_) => "tripped",
             Self::Budget(_) => "extension-time",
             Self::Circle(_) => "recursion",
@@ -49,6 +66,7 @@ impl fmt::Display for Failure {
             Self::Stopped(stop) => f.write_str(&stop.explanation()),
             Self::Unfit(reason)
             | Self::Webhook(reason)
+            | Self::Gone(reason)
             | Self::Budget(reason)
             | Self::Circle(reason) => f.write_str(reason),
             Self::Tripped(rest) => write!(
