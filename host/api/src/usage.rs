@@ -6,7 +6,9 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use cloudware_control::{Error, Timestamp, UsageQuery, UsageRow, UsageStep, usage};
+use cloudware_control::{
+    Error, Timestamp, UsageBy, UsageHook, UsageQuery, UsageRow, UsageStep, usage,
+};
 use cloudware_types::{Meter, Meters, Slug};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -35,6 +37,18 @@ pub(crate) struct UsageParams {
     /// How finely over time; one row over all of it if absent.
     #[param(inline)]
     step: Option<StepParam>,
+    /// What has a row of its own beside each app.
+    #[param(inline)]
+    by: Option<ByParam>,
+}
+
+/// What has a row of its own beside each app.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ByParam {
+    /// Each hook as which an app was called, and each webhook that was called for it. The app's row is without them
+    /// then; all rows of an app together are its usage.
+    Hook,
 }
 
 /// How finely usage is added up over time.
@@ -67,11 +81,33 @@ pub(crate) struct UsageRowView {
     instance: String,
     /// The app.
     app: String,
+    /// The hook as which the app was called, or the webhook that was called for it; absent for everything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hook: Option<UsageHookView>,
     /// Begin of the step (RFC 3339); absent without steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     /// Readings by meter. `memory-peak-bytes` and `storage-bytes` are the largest, others are sums.
     meters: BTreeMap<String, u64>,
+}
+
+/// A hook in the ledger.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UsageHookView {
+    /// Its id.
+    id: String,
+    /// Its name, `app.point.name`; absent once it was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
+impl From<UsageHook> for UsageHookView {
+    fn from(hook: UsageHook) -> Self {
+        Self {
+            id: hook.id.to_string(),
+            name: hook.name,
+        }
+    }
 }
 
 impl UsageParams {
@@ -92,6 +128,10 @@ impl UsageParams {
                 Some(StepParam::Minute) => UsageStep::Minute,
                 Some(StepParam::Hour) => UsageStep::Hour,
                 Some(StepParam::Day) => UsageStep::Day,
+            },
+            by: match self.by {
+                None => UsageBy::App,
+                Some(ByParam::Hook) => UsageBy::Hook,
             },
         };
         let meter = self.meter.map(|name| meter(&name)).transpose()?;
@@ -116,6 +156,7 @@ impl Wanted {
             tenant: row.tenant.to_string(),
             instance: row.instance.to_string(),
             app: row.app.to_string(),
+            hook: row.hook.map(UsageHookView::from),
             from: row.from.map(|time| time.to_string()),
             meters: readings(&row.meters, self.meter),
         };

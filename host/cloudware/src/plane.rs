@@ -446,6 +446,10 @@ impl Plane {
         batch: &mut UsageBatch,
         (minute, measured): &mut (u64, HashSet<InstanceId>),
     ) {
+        // The size of a database is the app's own as long as it was used by itself too.
+        batch
+            .records
+            .sort_by_key(|record| (record.minute, record.hook.is_some()));
         for record in &mut batch.records {
             if record.minute > *minute {
                 *minute = record.minute;

@@ -64,4 +64,4 @@ pub use tenant::{Tenant, TenantNew};
 pub use timestamp::{Timestamp, TimestampError};
 pub use token::{Token, TokenMinted, TokenNew, TokenOwner};
 pub use trace::{TraceEntry, TraceLog, TraceQuery};
-pub use usage::{Ledger, UsageQuery, UsageRow, UsageStep};
+pub use usage::{Ledger, UsageBy, UsageHook, UsageQuery, UsageRow, UsageStep};

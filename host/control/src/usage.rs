@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cloudware_types::{InstanceId, Meters, Slug, UsageRecord};
+use cloudware_types::{HookId, InstanceId, Meters, Slug, UsageRecord};
 
 use crate::{
     Call, Caller, Control, Error, Store, Timestamp, instance,
@@ -76,6 +76,17 @@ impl UsageStep {
     }
 }
 
+/// What has a row of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum UsageBy {
+    /// Each app.
+    #[default]
+    App,
+    /// Each app without what it consumed as a hook, and each of the hooks that it was called as. All rows of an app
+    /// together are its usage.
+    Hook,
+}
+
 /// Which usage is wanted.
 #[derive(Clone, Debug, Default)]
 pub struct UsageQuery {
@@ -91,9 +102,20 @@ pub struct UsageQuery {
     pub to: Option<Timestamp>,
     /// How finely.
     pub step: UsageStep,
+    /// What has a row of its own.
+    pub by: UsageBy,
 }
 
-/// What one app consumed in one instance in one step of time.
+/// A hook in the ledger, which may have been removed meanwhile.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UsageHook {
+    /// Its id.
+    pub id: HookId,
+    /// Its name, `app.point.name`; `None` once it was removed.
+    pub name: Option<String>,
+}
+
+/// What one app consumed in one instance in one step of time, or a part of that ([`UsageBy`]).
 #[derive(Clone, Debug)]
 pub struct UsageRow {
     /// The tenant.
@@ -102,6 +124,9 @@ pub struct UsageRow {
     pub instance: Slug,
     /// The app.
     pub app: Slug,
+    /// The hook as which it was called, or the webhook that was called for it; `None` for everything else, and where
+    /// hooks have no rows of their own.
+    pub hook: Option<UsageHook>,
     /// Begin of the step; `None` for a total.
     pub from: Option<Timestamp>,
     /// The readings: sums, and the largest for peaks.
@@ -134,6 +159,10 @@ pub async fn query(
         tenant: sum.tenant,
         instance: sum.instance,
         app: sum.app,
+        hook: sum.hook.map(|id| UsageHook {
+            id,
+            name: sum.hook_name,
+        }),
         from: filter.step.map(|_| Timestamp::from_minutes(sum.minute)),
         meters: sum.meters,
     };
@@ -148,6 +177,7 @@ async fn filter(control: &Control, call: &Call, query: &UsageQuery) -> Result<Us
         from: query.from.map_or(0, Timestamp::minutes),
         to: query.to.map_or(i64::MAX, Timestamp::minutes),
         step: query.step.minutes(),
+        by: query.by,
         ..UsageFilter::default()
     };
     match (call.caller, &query.tenant) {

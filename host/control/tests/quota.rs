@@ -261,6 +261,7 @@ async fn a_present_value_is_known_of_single_instances() {
             instance: id,
             install: install.id,
             app: install.app.clone(),
+            hook: None,
             minute,
             meters,
         });

@@ -4,8 +4,8 @@
 
 mod support;
 
-use cloudware_control::{Error, Timestamp, UsageQuery, UsageStep, usage};
-use cloudware_types::{InstanceId, Meter, Meters, UsageRecord};
+use cloudware_control::{Error, Timestamp, UsageBy, UsageHook, UsageQuery, UsageStep, usage};
+use cloudware_types::{HookId, InstanceId, Meter, Meters, UsageRecord};
 use support::{HELLO, World};
 
 async fn world() -> (World, UsageRecord) {
@@ -23,6 +23,7 @@ async fn world() -> (World, UsageRecord) {
         instance: install.instance_id,
         install: install.id,
         app: install.app,
+        hook: None,
         minute: 1_000,
         meters,
     };
@@ -112,6 +113,55 @@ async fn usage_is_asked_for_by_time_and_place() {
         ..UsageQuery::default()
     };
     assert_eq!(requests(other_app).await, []);
+}
+
+/// Rows with a hook are a part of their app's: together they are what a question without hooks gives.
+#[tokio::test]
+async fn usage_by_hook_adds_up_to_the_apps_own() {
+    let (world, record) = world().await;
+    let removed = HookId::generate();
+    let as_hook = UsageRecord {
+        source: "host-1/2".to_owned(),
+        hook: Some(removed),
+        ..record.clone()
+    };
+    let again = UsageRecord {
+        source: "host-1/3".to_owned(),
+        minute: record.minute + 1,
+        ..as_hook.clone()
+    };
+    let records = [record.clone(), as_hook, again];
+    for _ in 0..2 {
+        world.ledger.record(&records).await.unwrap();
+    }
+    let operator = world.operator().await;
+    let ask = async |by| {
+        let query = UsageQuery {
+            by,
+            ..UsageQuery::default()
+        };
+        usage::query(&world.control, &operator, query)
+            .await
+            .unwrap()
+    };
+    let rows = ask(UsageBy::Hook).await;
+    let hooks: Vec<_> = rows.iter().map(|row| row.hook.clone()).collect();
+    let of_removed = UsageHook {
+        id: removed,
+        name: None,
+    };
+    assert_eq!(hooks, [None, Some(of_removed)]);
+    assert_eq!(rows[0].meters, record.meters);
+    assert_eq!(
+        rows[1].meters[Meter::HookCalls],
+        2 * record.meters[Meter::HookCalls]
+    );
+    let [whole] = &ask(UsageBy::App).await[..] else {
+        panic!("one app has one row");
+    };
+    let mut sum = rows[0].meters;
+    sum.join(&rows[1].meters);
+    assert_eq!((&whole.meters, &whole.hook), (&sum, &None));
 }
 
 #[tokio::test]

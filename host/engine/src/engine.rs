@@ -30,7 +30,7 @@ use crate::{
     install::BindParts,
     limits,
     schedule::Scheduler,
-    usage::UsageMeters,
+    usage::{Consumer, UsageMeters},
 };
 
 /// The data plane of one host process; created once.
@@ -324,7 +324,12 @@ impl Engine {
             fuel_yield_interval: self.fuel_yield_interval,
             sandboxes: Arc::clone(&self.sandboxes),
             warm_places: Arc::clone(&self.warm_places),
-            usage: self.usage.of(instance.id, install.id, &install.app),
+            usage: self.usage.of(Consumer {
+                instance: instance.id,
+                install: install.id,
+                app: install.app.clone(),
+                hook: None,
+            }),
             log: Arc::clone(&self.log),
             observer: Arc::clone(&self.observer),
         }));
@@ -340,7 +345,7 @@ impl Engine {
         instance: &DesiredInstance,
         installs: &[Arc<BoundInstall>],
     ) -> Option<Arc<Peers>> {
-        let peers = Peers::join(instance, installs, &self.hooks);
+        let peers = Peers::join(instance, installs, &self.hooks, &self.usage);
         match &peers {
             Some(peers) => {
                 self.peers.insert(instance.id, Arc::downgrade(peers));

@@ -215,14 +215,6 @@ impl BoundInstall {
         self.usage.add(&meters);
     }
 
-    /// Counts the stop of a call of one of its functions.
-    pub(crate) fn count_failure(&self, class: Class) {
-        let mut meters = Meters::default();
-        meters[Meter::Stops] = 1;
-        meters[Meter::HookFailures] = u64::from(class == Class::Hook);
-        self.usage.add(&meters);
-    }
-
     /// Keeps a sandbox for the next request, where the app wants that and it has served few enough.
     pub(crate) fn give_back(&self, sandbox: Sandbox, place: OwnedSemaphorePermit) {
         self.keep_warm(&self.warm, sandbox, place);

@@ -21,13 +21,16 @@ use std::{
     },
 };
 
-use cloudware_types::{InstallId, InstanceId, Meters, Slug};
+use cloudware_types::Meters;
 use memmap2::{MmapOptions, MmapRaw};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::limits::{JOURNAL_SLOTS_MAX, JOURNAL_SLOTS_PER_CHUNK};
-use layout::{HEAD_WORDS, HEADER_BYTES, Header, LEASE, Layout, Place, check};
+use crate::{
+    limits::{JOURNAL_SLOTS_MAX, JOURNAL_SLOTS_PER_CHUNK},
+    usage::Consumer,
+};
+use layout::{HEADER_BYTES, Header, LEASE, Layout, Place, check};
 
 pub use leftover::Leftover;
 
@@ -121,20 +124,13 @@ impl Journal {
         Ok((Arc::new(journal), leftover))
     }
 
-    /// A lease for the usage of an install in a minute. Where the journal is full, or the disk, it has no
+    /// A lease for the usage of a consumer in a minute. Where the journal is full, or the disk, it has no
     /// slot: its readings are in memory alone.
-    pub(crate) fn take(
-        &self,
-        (instance, install): (InstanceId, InstallId),
-        app: &Slug,
-        minute: u64,
-    ) -> Lease {
+    pub(crate) fn take(&self, consumer: &Consumer, minute: u64) -> Lease {
         let number = self.leases.fetch_add(1, Ordering::Relaxed);
         let place = Place {
             minute,
-            install,
-            instance,
-            app: app.clone(),
+            consumer: consumer.clone(),
         };
         let slot = place
             .encode()
@@ -244,7 +240,7 @@ impl Slot {
             word.store(*value, Ordering::Relaxed);
         }
         let sum = check(lease, head.iter().copied());
-        words[HEAD_WORDS - 1].store(sum, Ordering::Relaxed);
+        words[Layout::OWN.head - 1].store(sum, Ordering::Relaxed);
         // From here on the slot counts: a kill between two stores leaves it free, or whole.
         words[LEASE].store(lease, Ordering::Release);
         slot

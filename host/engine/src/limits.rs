@@ -98,10 +98,10 @@ pub const COMPILATIONS_MAX: usize = 1;
 /// How long a request without a free sandbox should wait before it comes again, in seconds.
 pub const OVERLOAD_RETRY_SECONDS: u32 = 1;
 
-/// Slots by which the usage journal grows: 400 kB. Enough for the installs that most hosts serve in a minute.
+/// Slots by which the usage journal grows: 500 kB. Enough for the installs and hooks that most hosts serve in a minute.
 pub const JOURNAL_SLOTS_PER_CHUNK: usize = 1_024;
 
-/// Slots of the usage journal: 100 MB. Twice a hundred thousand installs that are used in the same minute.
+/// Slots of the usage journal: 130 MB. Twice a hundred thousand installs and hooks that are used in the same minute.
 pub const JOURNAL_SLOTS_MAX: usize = 256 * JOURNAL_SLOTS_PER_CHUNK;
 
 /// Wall time that a compiling process may take for each second of processor time that it may take: a busy

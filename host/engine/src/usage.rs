@@ -1,9 +1,10 @@
 //! Usage of installs as the engine saw it, added up by minute until the ledger takes it, and kept in the
-//! journal meanwhile.
+//! journal meanwhile. What an install consumes as a hook is added up for that hook alone, so that a run is one addition,
+//! and all meters of an install together are its usage.
 
 use std::sync::Arc;
 
-use cloudware_types::{InstallId, InstanceId, Meters, Slug, UsageRecord};
+use cloudware_types::{HookId, InstallId, InstanceId, Meter, Meters, Slug, UsageRecord};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
@@ -12,13 +13,21 @@ use crate::{
     journal::{Journal, Lease},
 };
 
-/// The usage of one install that the ledger has not taken yet.
+/// Whose usage it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Consumer {
+    pub(crate) instance: InstanceId,
+    pub(crate) install: InstallId,
+    pub(crate) app: Slug,
+    /// The hook as which the install is called, or the webhook that is called for it.
+    pub(crate) hook: Option<HookId>,
+}
+
+/// The usage of one consumer that the ledger has not taken yet.
 #[derive(Debug)]
 pub struct UsageMeter {
     journal: Arc<Journal>,
-    instance: InstanceId,
-    install: InstallId,
-    app: Slug,
+    consumer: Consumer,
     /// In the order in which they were begun; only the last is added to.
     readings: Mutex<Vec<Reading>>,
 }
@@ -42,9 +51,7 @@ impl UsageMeter {
                 let mut reading = Reading {
                     minute,
                     meters: Meters::default(),
-                    lease: self
-                        .journal
-                        .take((self.instance, self.install), &self.app, minute),
+                    lease: self.journal.take(&self.consumer, minute),
                 };
                 reading.add(meters);
                 readings.push(reading);
@@ -60,10 +67,40 @@ impl Reading {
     }
 }
 
-/// The meters of all installs of this host.
+/// One call of a webhook, metered when it ends, however it ends.
+pub(crate) struct WebhookReading<'a> {
+    usage: &'a UsageMeter,
+    failed: bool,
+}
+
+impl<'a> WebhookReading<'a> {
+    /// A call that begins.
+    pub(crate) fn begin(usage: &'a UsageMeter) -> Self {
+        Self {
+            usage,
+            failed: true,
+        }
+    }
+
+    /// It ended well.
+    pub(crate) fn succeeded(mut self) {
+        self.failed = false;
+    }
+}
+
+impl Drop for WebhookReading<'_> {
+    fn drop(&mut self) {
+        let mut meters = Meters::default();
+        meters[Meter::WebhookCalls] = 1;
+        meters[Meter::WebhookFailures] = u64::from(self.failed);
+        self.usage.add(&meters);
+    }
+}
+
+/// The meters of all installs of this host, and of their hooks.
 #[derive(Debug)]
 pub(crate) struct UsageMeters {
-    meters: DashMap<InstallId, Arc<UsageMeter>>,
+    meters: DashMap<(InstallId, Option<HookId>), Arc<UsageMeter>>,
     journal: Arc<Journal>,
 }
 
@@ -93,19 +130,13 @@ impl UsageMeters {
         }
     }
 
-    /// The meter of an install; the same one for as long as the host runs.
-    pub(crate) fn of(
-        &self,
-        instance: InstanceId,
-        install: InstallId,
-        app: &Slug,
-    ) -> Arc<UsageMeter> {
-        let meter = self.meters.entry(install).or_insert_with(|| {
+    /// The meter of a consumer; the same one for as long as somebody holds it or it has readings.
+    pub(crate) fn of(&self, consumer: Consumer) -> Arc<UsageMeter> {
+        let key = (consumer.install, consumer.hook);
+        let meter = self.meters.entry(key).or_insert_with(|| {
             Arc::new(UsageMeter {
                 journal: Arc::clone(&self.journal),
-                instance,
-                install,
-                app: app.clone(),
+                consumer,
                 readings: Mutex::default(),
             })
         });
@@ -125,15 +156,19 @@ impl UsageMeters {
             for reading in readings {
                 batch.records.push(UsageRecord {
                     source: self.journal.source(&reading.lease),
-                    instance: meter.instance,
-                    install: meter.install,
-                    app: meter.app.clone(),
+                    instance: meter.consumer.instance,
+                    install: meter.consumer.install,
+                    app: meter.consumer.app.clone(),
+                    hook: meter.consumer.hook,
                     minute: reading.minute,
                     meters: reading.meters,
                 });
                 batch.leases.push(reading.lease);
             }
         }
+        // Nobody can add to a meter that only the map holds, and nobody gets it while the map looks.
+        self.meters
+            .retain(|_, meter| Arc::strong_count(meter) > 1 || !meter.readings.lock().is_empty());
         self.journal.make_room();
         batch
     }

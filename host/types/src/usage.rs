@@ -4,7 +4,7 @@ use std::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{InstallId, InstanceId, Slug};
+use crate::{HookId, InstallId, InstanceId, Slug};
 
 macro_rules! meters {
     ($($variant:ident $name:literal $how:ident: $doc:literal;)*) => {
@@ -62,6 +62,8 @@ meters! {
     KvOperations "kv-operations" sum: "Key-value operations.";
     HookCalls "hook-calls" sum: "Calls of an install's functions as a hook.";
     HookFailures "hook-failures" sum: "Calls of an install's functions as a hook that failed.";
+    WebhookCalls "webhook-calls" sum: "Calls of endpoints that fill an install's extension points.";
+    WebhookFailures "webhook-failures" sum: "Calls of endpoints that fill an install's extension points that failed.";
 }
 
 /// A reading of every meter.
@@ -96,7 +98,8 @@ impl IndexMut<Meter> for Meters {
     }
 }
 
-/// What one install consumed in one minute, as the engine hands it to the ledger.
+/// What one install consumed in one minute, by itself or as one hook, as the engine hands it to the ledger. All
+/// records of an install together are its usage: what it consumed as a hook is in the record of the hook alone.
 ///
 /// The ledger is idempotent on (`source`, install, minute): handing a record on twice counts once.
 #[derive(Clone, Debug)]
@@ -109,6 +112,9 @@ pub struct UsageRecord {
     pub install: InstallId,
     /// The app's name.
     pub app: Slug,
+    /// The hook as which it was called; for a webhook, which is no install, the hook that was called for it. `None`
+    /// for everything else.
+    pub hook: Option<HookId>,
     /// Minutes since the Unix epoch.
     pub minute: u64,
     /// The readings.

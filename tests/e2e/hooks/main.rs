@@ -6,6 +6,7 @@ mod breaker;
 mod bundled;
 mod failures;
 mod kinds;
+mod ledger;
 mod live;
 mod observe;
 mod refused;

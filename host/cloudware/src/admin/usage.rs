@@ -17,7 +17,8 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   cloudware usage show                                    everything, for operators
   cloudware usage show acme/main                          one instance
-  cloudware usage show acme --step day --from 2026-01-01T00:00:00Z")]
+  cloudware usage show acme --step day --from 2026-01-01T00:00:00Z
+  cloudware usage show acme/main --by hook                what each hook of it used")]
     Show(Show),
 }
 
@@ -35,6 +36,9 @@ pub(crate) struct Show {
     /// One row for each step of time instead of totals.
     #[arg(long)]
     step: Option<Step>,
+    /// One row for each hook as well, and the app's own without them.
+    #[arg(long)]
+    by: Option<By>,
     /// Only this meter, with JSON output.
     #[arg(long)]
     meter: Option<String>,
@@ -54,6 +58,20 @@ impl Step {
             Self::Minute => "minute",
             Self::Hour => "hour",
             Self::Day => "day",
+        }
+    }
+}
+
+/// What has a row of its own beside each app.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum By {
+    Hook,
+}
+
+impl By {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Hook => "hook",
         }
     }
 }
@@ -81,6 +99,21 @@ const COLUMNS: [Column; 18] = [
     Column::right("FAILED", |v| number(meter(v, "hook-failures"))),
 ];
 
+const COLUMNS_BY_HOOK: [Column; 12] = [
+    Column::left("TENANT", |v| text(&v["tenant"])),
+    Column::left("INSTANCE", |v| text(&v["instance"])),
+    Column::left("APP", |v| text(&v["app"])),
+    Column::left("AS HOOK", |v| hook(&v["hook"])),
+    Column::right("CALLS", |v| number(meter(v, "hook-calls"))),
+    Column::right("FAILED", |v| number(meter(v, "hook-failures"))),
+    Column::right("WEBHOOK CALLS", |v| number(meter(v, "webhook-calls"))),
+    Column::right("FAILED", |v| number(meter(v, "webhook-failures"))),
+    Column::right("REQUESTS", |v| number(meter(v, "requests"))),
+    Column::right("FUEL", |v| number(meter(v, "fuel"))),
+    Column::right("CPU", |v| nanoseconds(meter(v, "cpu-ns"))),
+    Column::right("PEAK MEMORY", |v| bytes(meter(v, "memory-peak-bytes"))),
+];
+
 pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
     let Command::Show(show) = command;
     let place = show.target.as_ref().map(Target::split);
@@ -93,6 +126,7 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
         ("from", show.from.as_deref()),
         ("to", show.to.as_deref()),
         ("step", show.step.map(Step::word)),
+        ("by", show.by.map(By::word)),
         ("meter", show.meter.as_deref()),
     ];
     let usage = client.get_query(&path, &query).await?;
@@ -101,8 +135,20 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
     }
     let items = usage["items"].as_array().map_or(&[][..], Vec::as_slice);
     let step = show.step.map(|_| FROM);
-    let columns: Vec<Column> = step.into_iter().chain(COLUMNS).collect();
+    let step = step.into_iter();
+    let columns: Vec<Column> = match show.by {
+        None => step.chain(COLUMNS).collect(),
+        Some(By::Hook) => step.chain(COLUMNS_BY_HOOK).collect(),
+    };
     print::list(client, items, &columns)
+}
+
+/// The name of a hook, or its id once it was removed.
+fn hook(value: &Value) -> String {
+    match &value["name"] {
+        Value::Null => text(&value["id"]),
+        name => text(name),
+    }
 }
 
 fn meter<'a>(row: &'a Value, name: &str) -> &'a Value {

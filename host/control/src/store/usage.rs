@@ -2,11 +2,14 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use cloudware_types::{InstanceId, Meter, Meters, TenantId, UsageRecord};
+use cloudware_types::{HookId, InstanceId, Meter, Meters, TenantId, UsageRecord};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Connection, Result, Row, all, integer, natural, parsed};
-use crate::limits::{USAGE_READING_MAX, USAGE_ROWS_MAX};
+use super::{Connection, Result, Row, all, integer, natural, parsed, parsed_option};
+use crate::{
+    limits::{USAGE_READING_MAX, USAGE_ROWS_MAX},
+    usage::UsageBy,
+};
 
 /// Which rows to add up, and how finely.
 #[derive(Clone, Debug, Default)]
@@ -20,14 +23,19 @@ pub(crate) struct UsageFilter {
     pub to: i64,
     /// Minutes of one row; `None` for one row over the whole time.
     pub step: Option<i64>,
+    /// What has a row of its own.
+    pub by: UsageBy,
 }
 
-/// The sum of one app in one instance over one step.
+/// The sum of one app in one instance over one step, or of a part of it.
 #[derive(Clone, Debug)]
 pub(crate) struct UsageSum {
     pub tenant: cloudware_types::Slug,
     pub instance: cloudware_types::Slug,
     pub app: cloudware_types::Slug,
+    pub hook: Option<HookId>,
+    /// What people call the hook; `None` for one that is gone.
+    pub hook_name: Option<String>,
     /// First minute of the step; 0 without steps.
     pub minute: u64,
     pub meters: Meters,
@@ -36,10 +44,10 @@ pub(crate) struct UsageSum {
 /// Column names come from the table of meters and from nowhere else.
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     let columns: Vec<_> = Meter::ALL.iter().map(|&meter| column(meter)).collect();
-    let places: Vec<_> = (0..columns.len()).map(|n| format!("${}", n + 6)).collect();
+    let places: Vec<_> = (0..columns.len()).map(|n| format!("${}", n + 7)).collect();
     format!(
-        "INSERT INTO usage (source, install_id, minute, instance_id, app, {})
-         VALUES ($1, $2, $3, $4, $5, {}) ON CONFLICT DO NOTHING",
+        "INSERT INTO usage (source, install_id, minute, instance_id, app, hook_id, {})
+         VALUES ($1, $2, $3, $4, $5, $6, {}) ON CONFLICT DO NOTHING",
         columns.join(", "),
         places.join(", ")
     )
@@ -52,7 +60,8 @@ pub(crate) async fn insert(db: &mut Connection, record: &UsageRecord) -> Result<
         .bind(record.install.to_string())
         .bind(integer(record.minute))
         .bind(record.instance.to_string())
-        .bind(record.app.as_str());
+        .bind(record.app.as_str())
+        .bind(record.hook.map(|hook| hook.to_string()));
     for (_, reading) in record.meters.iter() {
         query = query.bind(integer(reading.min(USAGE_READING_MAX)));
     }
@@ -75,7 +84,7 @@ pub(crate) async fn fuel_since(
     Ok(all(&rows, fuel)?.into_iter().collect())
 }
 
-/// Sums by tenant, instance, app and step, at most [`USAGE_ROWS_MAX`] and one more.
+/// Sums by tenant, instance, app, perhaps hook, and step, at most [`USAGE_ROWS_MAX`] and one more.
 pub(crate) async fn sums(db: &mut Connection, filter: &UsageFilter) -> Result<Vec<UsageSum>> {
     let sums: Vec<_> = Meter::ALL
         .iter()
@@ -84,15 +93,22 @@ pub(crate) async fn sums(db: &mut Connection, filter: &UsageFilter) -> Result<Ve
             format!("{how}(u.{0}) AS {0}", column(meter))
         })
         .collect();
+    let hook = match filter.by {
+        UsageBy::App => "CAST(NULL AS TEXT)",
+        UsageBy::Hook => "u.hook_id",
+    };
     let sql = format!(
-        "SELECT t.slug AS tenant, i.slug AS instance, u.app, u.minute / $6 * $6 AS step, {}
+        "SELECT t.slug AS tenant, i.slug AS instance, u.app, u.minute / $6 * $6 AS step, {hook} AS hook_id,
+           MAX(a.slug || '.' || h.point || '.' || h.name) AS hook_name, {}
          FROM usage u JOIN instances i ON i.id = u.instance_id JOIN tenants t ON t.id = i.tenant_id
+         LEFT JOIN hooks h ON h.id = {hook} LEFT JOIN installs l ON l.id = h.app_install_id
+         LEFT JOIN apps a ON a.id = l.app_id
          WHERE (CAST($1 AS TEXT) IS NULL OR i.tenant_id = $1)
            AND (CAST($2 AS TEXT) IS NULL OR u.instance_id = $2)
            AND (CAST($3 AS TEXT) IS NULL OR u.app = $3)
            AND u.minute >= $4 AND u.minute < $5
-         GROUP BY t.slug, i.slug, u.app, u.minute / $6
-         ORDER BY t.slug, i.slug, u.app, u.minute / $6 LIMIT $7",
+         GROUP BY t.slug, i.slug, u.app, {hook}, u.minute / $6
+         ORDER BY t.slug, i.slug, u.app, {hook} IS NOT NULL, hook_name, {hook}, u.minute / $6 LIMIT $7",
         sums.join(", ")
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
@@ -138,6 +154,8 @@ fn sum(row: &Row) -> Result<UsageSum> {
         tenant: parsed(row, "tenant")?,
         instance: parsed(row, "instance")?,
         app: parsed(row, "app")?,
+        hook: parsed_option(row, "hook_id")?,
+        hook_name: row.try_get("hook_name")?,
         minute: natural(row, "step")?,
         meters,
     })

@@ -22,6 +22,7 @@ use crate::{
     BoundInstall,
     serve::RequestId,
     task::{Bounds, Task},
+    usage::WebhookReading,
 };
 
 /// Why an observer could not be told.
@@ -145,7 +146,11 @@ impl Peers {
                     called_ms: delivery.called_ms,
                     deadline: Duration::from_millis(hook.desired.deadline_ms),
                 };
+                let reading = WebhookReading::begin(&hook.usage);
                 let told = self.hooks.webhooks.tell(call).await;
+                if told.is_ok() {
+                    reading.succeeded();
+                }
                 told.map_err(|failed| {
                     let failure = Failure::of_webhook(&failed);
                     webhook_failed = Some(failed);
@@ -215,6 +220,7 @@ impl Peers {
             span: Some(0),
         });
         let (interface, function) = (interface.to_owned(), delivery.function.to_owned());
+        let usage = Arc::clone(&hook.usage);
         apart(
             &install,
             Arc::clone(&context),
@@ -230,6 +236,7 @@ impl Peers {
                     limits: &limits,
                     fuel,
                     deadline,
+                    usage: &usage,
                     world: None,
                 };
                 nested.call(&arguments).await

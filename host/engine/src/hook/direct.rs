@@ -76,6 +76,7 @@ impl BoundInstall {
         let limits = Arc::clone(&self.limits);
         let fuel = limits.get(Dimension::Fuel.of(Class::Hook));
         let (interface, function) = (interface.to_owned(), function.to_owned());
+        let usage = Arc::clone(&self.usage);
         let called = apart(
             self,
             Arc::clone(&context),
@@ -91,6 +92,7 @@ impl BoundInstall {
                     limits: &limits,
                     fuel,
                     deadline,
+                    usage: &usage,
                     world: Some(world),
                 };
                 nested.call(&arguments).await

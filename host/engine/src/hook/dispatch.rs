@@ -25,7 +25,7 @@ use super::{
     peers::Callee,
     shadow, value,
 };
-use crate::{BoundInstall, clock};
+use crate::{BoundInstall, clock, usage::WebhookReading};
 
 /// A guest calls a function of another app's.
 pub(super) async fn call(
@@ -214,6 +214,7 @@ impl Ask<'_> {
                     limits,
                     fuel: hook.fuel(install, value::items(arguments)),
                     deadline: deadline.min(Duration::from_millis(most)),
+                    usage: &hook.usage,
                     world: None,
                 };
                 nested.call(arguments).await?.pop()
@@ -247,6 +248,7 @@ impl Ask<'_> {
             called_ms: u64::try_from(clock::unix_coarse().as_millis()).unwrap_or(u64::MAX),
             deadline,
         };
+        let reading = WebhookReading::begin(&hook.usage);
         let answered = self.hooks().webhooks.ask(call).await;
         let result = answered
             .map_err(|failed| Failure::of_webhook(&failed))
@@ -260,7 +262,10 @@ impl Ask<'_> {
                 })
             });
         let outcome: Cow<'static, str> = match &result {
-            Ok(_) => "ok".into(),
+            Ok(_) => {
+                reading.succeeded();
+                "ok".into()
+            }
             Err(failure) => failure.name().into(),
         };
         let ended = Ended {
@@ -380,6 +385,7 @@ impl Ask<'_> {
                 limits,
                 fuel: limits.get(Dimension::Fuel),
                 deadline: Duration::from_millis(limits.get(Dimension::Deadline)),
+                usage: &callee.usage,
                 world: None,
             };
             nested.call(arguments).await

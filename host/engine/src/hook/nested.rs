@@ -19,7 +19,8 @@ use super::{
     slices::{NestedBounds, Slices},
 };
 use crate::{
-    BoundInstall, Sandbox, clock::thread_moment, near, sandbox::Setup, stop, world::World,
+    BoundInstall, Sandbox, UsageMeter, clock::thread_moment, near, sandbox::Setup, stop,
+    world::World,
 };
 
 /// What is called, and within which bounds.
@@ -36,6 +37,8 @@ pub(crate) struct Nested<'a> {
     pub(crate) limits: &'a Arc<Limits>,
     pub(crate) fuel: u64,
     pub(crate) deadline: Duration,
+    /// What it is metered with.
+    pub(crate) usage: &'a Arc<UsageMeter>,
     /// Time and chance, where they are not the host's.
     pub(crate) world: Option<World>,
 }
@@ -58,6 +61,7 @@ impl Nested<'_> {
         let (sandbox, place) = install.nested_sandbox(setup)?;
         let mut run = Run {
             install,
+            usage: Arc::clone(self.usage),
             context: Arc::clone(&self.context),
             sandbox: Some(sandbox),
             place: Some(place),
@@ -151,6 +155,7 @@ fn is_same(exported: &ComponentFunc, imported: &ComponentFunc) -> bool {
 /// A run that has not ended.
 struct Run {
     install: Arc<BoundInstall>,
+    usage: Arc<UsageMeter>,
     context: Arc<CallContext>,
     sandbox: Option<Sandbox>,
     place: Option<OwnedSemaphorePermit>,
@@ -168,7 +173,10 @@ impl Run {
         stop.class = class;
         let request_id = self.context.composition.request_id();
         self.install.observe(&mut stop, request_id);
-        self.install.count_failure(class);
+        let mut meters = Meters::default();
+        meters[Meter::Stops] = 1;
+        meters[Meter::HookFailures] = u64::from(class == Class::Hook);
+        self.usage.add(&meters);
         stop
     }
 
@@ -197,7 +205,7 @@ impl Run {
         meters[Meter::MemoryPeakBytes] = peak;
         meters[Meter::MemoryByteMilliseconds] = crate::run::byte_milliseconds(peak, wall);
         meters[Meter::LogBytes] = invocation.log().bytes();
-        self.install.usage.add(&meters);
+        self.usage.add(&meters);
         for near in near::of_run(&meters, invocation.limits(), invocation.class()) {
             self.install.observe_near(&near);
         }

@@ -12,7 +12,10 @@ use cloudware_types::{
 };
 
 use super::{Hooks, NothingOutside, breaker::Breaker};
-use crate::BoundInstall;
+use crate::{
+    BoundInstall, UsageMeter,
+    usage::{Consumer, UsageMeters},
+};
 
 /// The installs of an instance that were bound together. Whoever serves requests keeps it alive; the installs
 /// themselves only know where it is, because they may call each other in circles.
@@ -42,6 +45,8 @@ pub(crate) struct BoundPoint {
 pub(crate) struct BoundHook {
     pub(crate) desired: DesiredHook,
     pub(crate) breaker: Arc<Breaker>,
+    /// What its calls are metered with.
+    pub(crate) usage: Arc<UsageMeter>,
     /// The limits of one call, made when it is first called.
     limits: OnceLock<Arc<Limits>>,
 }
@@ -65,6 +70,7 @@ impl Peers {
         instance: &DesiredInstance,
         installs: &[Arc<BoundInstall>],
         hooks: &Arc<Hooks>,
+        usage: &UsageMeters,
     ) -> Option<Arc<Self>> {
         let calls_others = |install: &DesiredInstall| {
             !(install.points.is_empty()
@@ -79,7 +85,8 @@ impl Peers {
             .iter()
             .filter_map(|install| {
                 let desired = desired(install.identity.install)?;
-                Some((desired.id, Peer::new(install, desired, instance, hooks)))
+                let peer = Peer::new(install, desired, instance, (hooks, usage));
+                Some((desired.id, peer))
             })
             .collect();
         let peers = Arc::new(Self {
@@ -134,13 +141,14 @@ impl Peer {
         install: &Arc<BoundInstall>,
         desired: &DesiredInstall,
         instance: &DesiredInstance,
-        hooks: &Hooks,
+        (hooks, usage): (&Hooks, &UsageMeters),
     ) -> Self {
         let points = desired.points.iter().map(|point| {
             let bound = point.hooks.iter().map(|hook| {
                 let target = target(hook, instance);
                 BoundHook {
                     breaker: hooks.breaker(hook.id, target),
+                    usage: usage.of(consumer(hook, desired, instance)),
                     desired: hook.clone(),
                     limits: OnceLock::new(),
                 }
@@ -186,6 +194,21 @@ impl Peer {
     /// Whether it may call the app by HTTP.
     pub(crate) fn depends_on(&self, app: &str) -> bool {
         self.dependencies.iter().any(|known| known.as_str() == app)
+    }
+}
+
+/// Whose usage the calls of a hook are: the install's that is called; for a webhook the install's that has the point.
+fn consumer(hook: &DesiredHook, owner: &DesiredInstall, instance: &DesiredInstance) -> Consumer {
+    let called = match &hook.target {
+        HookTarget::Install(id) => instance.installs.iter().find(|install| install.id == *id),
+        HookTarget::Webhook(_) => None,
+    };
+    let install = called.unwrap_or(owner);
+    Consumer {
+        instance: instance.id,
+        install: install.id,
+        app: install.app.clone(),
+        hook: Some(hook.id),
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) fn run(
     let context = Arc::new(ask.context.apart(&install, ask.span(point, hook, true)));
     let (import, ty) = (ask.import.clone(), ask.ty.clone());
     let (arguments, expected) = (arguments.to_vec(), expected.clone());
+    let usage = Arc::clone(&hook.usage);
     let owner = Arc::clone(&ask.context.install);
     let compared = ShadowCompared {
         hook: hook.desired.id,
@@ -61,6 +62,7 @@ pub(super) fn run(
                     limits: &limits,
                     fuel,
                     deadline,
+                    usage: &usage,
                     world: None,
                 };
                 nested.call(&arguments).await

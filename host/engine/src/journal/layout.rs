@@ -1,12 +1,15 @@
 //! The layout of a usage journal, in words of 64 bits in the machine's own byte order: a header that says
 //! who wrote it and names the meters, then slots of one size.
 //!
-//! A slot is a head (lease, minute, install, instance, app, check) and two copies of the readings, each with
+//! A slot is a head (lease, minute, install, instance, app, hook, check) and two copies of the readings, each with
 //! a sequence number and a check. A writer fills the older copy and numbers it last, so that at every
-//! instant one copy is whole.
+//! instant one copy is whole. Slots of version 1 have no hook in their heads; they are read, so that a host that was
+//! killed and replaced by this one loses nothing.
 
-use cloudware_types::{InstallId, InstanceId, Meter, Slug};
+use cloudware_types::{HookId, InstallId, InstanceId, Meter};
 use uuid::Uuid;
+
+use crate::usage::Consumer;
 
 /// Bytes of the header; slots begin behind it. A page, so that slots of a chunk begin on one.
 pub(super) const HEADER_BYTES: usize = 4_096;
@@ -18,10 +21,13 @@ const HEADER_WORDS: usize = 6;
 const MAGIC: u64 = u64::from_be_bytes(*b"cwusage\n");
 
 /// Version of everything described here.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+
+/// The version whose slots have no hook.
+const VERSION_WITHOUT_HOOKS: u64 = 1;
 
 /// Words of the head of a slot.
-pub(super) const HEAD_WORDS: usize = 11;
+const HEAD_WORDS: usize = 13;
 
 /// Where the lease is in a slot: a number that is never given twice, or 0 for a free slot.
 pub(super) const LEASE: usize = 0;
@@ -32,15 +38,21 @@ const PLACE_WORDS: usize = HEAD_WORDS - 2;
 /// Words of an app's name, its length in the first byte.
 const APP_WORDS: usize = 4;
 
-/// The sizes of slots for a number of meters.
+/// Words of a hook's id, both zero where there is none.
+const HOOK_WORDS: usize = 2;
+
+/// The sizes of slots for a version and a number of meters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Layout {
+    /// Words of the head.
+    pub(super) head: usize,
     pub(super) meters: usize,
 }
 
 impl Layout {
     /// What this host writes.
     pub(super) const OWN: Self = Self {
+        head: HEAD_WORDS,
         meters: Meter::ALL.len(),
     };
 
@@ -51,12 +63,12 @@ impl Layout {
 
     /// Words of a slot, in whole cache lines.
     pub(super) const fn slot_words(self) -> usize {
-        (HEAD_WORDS + 2 * self.copy_words()).next_multiple_of(8)
+        (self.head + 2 * self.copy_words()).next_multiple_of(8)
     }
 
     /// Where the copy begins that has, or gets, this sequence number.
     pub(super) const fn copy(self, sequence: u64) -> usize {
-        HEAD_WORDS + (sequence % 2) as usize * self.copy_words()
+        self.head + (sequence % 2) as usize * self.copy_words()
     }
 }
 
@@ -65,6 +77,8 @@ impl Layout {
 pub(super) struct Header {
     /// The start of the host that wrote it.
     pub(super) start: Uuid,
+    /// Words of the head of each slot.
+    head: usize,
     /// The meters in the order of the readings; `None` for one that this host does not know.
     pub(super) meters: Vec<Option<Meter>>,
 }
@@ -95,9 +109,11 @@ impl Header {
         if words[0] != MAGIC {
             return Err("it is no usage journal of this kind of machine");
         }
-        if words[1] != VERSION {
-            return Err("another version of the host wrote it");
-        }
+        let head = match words[1] {
+            VERSION => HEAD_WORDS,
+            VERSION_WITHOUT_HOOKS => HEAD_WORDS - HOOK_WORDS,
+            _ => return Err("another version of the host wrote it"),
+        };
         let names = usize::try_from(words[4]).ok();
         let names = names.and_then(|length| rest.get(..length));
         let names = names.ok_or("its header is damaged")?;
@@ -108,8 +124,17 @@ impl Header {
         let meter = |name| Meter::ALL.iter().copied().find(|m| m.name() == name);
         Ok(Self {
             start: Uuid::from_bytes(bytes_of(words[2], words[3])),
+            head,
             meters: names.split('\n').map(meter).collect(),
         })
+    }
+
+    /// The sizes of the slots behind it.
+    pub(super) fn layout(&self) -> Layout {
+        Layout {
+            head: self.head,
+            meters: self.meters.len(),
+        }
     }
 }
 
@@ -117,9 +142,7 @@ impl Header {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Place {
     pub(super) minute: u64,
-    pub(super) install: InstallId,
-    pub(super) instance: InstanceId,
-    pub(super) app: Slug,
+    pub(super) consumer: Consumer,
 }
 
 impl Place {
@@ -127,15 +150,23 @@ impl Place {
     /// is none as long as a [`Slug`] has at most 31 bytes.
     pub(super) fn encode(&self) -> Option<[u64; PLACE_WORDS]> {
         let mut app = [0; APP_WORDS * 8];
-        let name = self.app.as_str().as_bytes();
+        let Consumer {
+            instance,
+            install,
+            app: name,
+            hook,
+        } = &self.consumer;
+        let name = name.as_str().as_bytes();
         app[0] = u8::try_from(name.len()).ok()?;
         app.get_mut(1..=name.len())?.copy_from_slice(name);
         let mut words = [0; PLACE_WORDS];
-        let (install, instance) = (self.install.to_bytes(), self.instance.to_bytes());
+        let (install, instance) = (install.to_bytes(), instance.to_bytes());
+        let hook = hook.map_or([0; HOOK_WORDS * 8], |hook| hook.to_bytes());
         let all = std::iter::once(self.minute)
             .chain(words_of(&install))
             .chain(words_of(&instance))
-            .chain(words_of(&app));
+            .chain(words_of(&app))
+            .chain(words_of(&hook));
         words
             .iter_mut()
             .zip(all)
@@ -143,8 +174,9 @@ impl Place {
         Some(words)
     }
 
-    /// Reads what [`Self::encode`] made; `None` if it is damaged.
+    /// Reads what [`Self::encode`] made, or did in the version without hooks; `None` if it is damaged.
     pub(super) fn decode(words: &[u64]) -> Option<Self> {
+        let (words, hook) = words.split_at_checked(PLACE_WORDS - HOOK_WORDS)?;
         let app: Vec<u8> = words[5..]
             .iter()
             .flat_map(|word| word.to_ne_bytes())
@@ -152,9 +184,15 @@ impl Place {
         let name = app.get(1..=usize::from(app[0]))?;
         Some(Self {
             minute: words[0],
-            install: InstallId::from_bytes(bytes_of(words[1], words[2])),
-            instance: InstanceId::from_bytes(bytes_of(words[3], words[4])),
-            app: str::from_utf8(name).ok()?.parse().ok()?,
+            consumer: Consumer {
+                install: InstallId::from_bytes(bytes_of(words[1], words[2])),
+                instance: InstanceId::from_bytes(bytes_of(words[3], words[4])),
+                app: str::from_utf8(name).ok()?.parse().ok()?,
+                hook: match hook {
+                    [] | [0, 0] => None,
+                    hook => Some(HookId::from_bytes(bytes_of(*hook.first()?, *hook.get(1)?))),
+                },
+            },
         })
     }
 }

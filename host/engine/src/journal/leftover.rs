@@ -10,7 +10,7 @@ use cloudware_types::{Meter, Meters, UsageRecord};
 
 use super::{
     EXTENSION, UNFINISHED, is_named,
-    layout::{HEAD_WORDS, HEADER_BYTES, Header, LEASE, Layout, Place, check, words_of},
+    layout::{HEADER_BYTES, Header, LEASE, Layout, Place, check, words_of},
     source,
 };
 
@@ -64,9 +64,7 @@ impl Leftover {
 
     /// Adds what the slots hold, and returns how many are damaged.
     fn add_slots(&mut self, header: &Header, slots: &[u8]) -> usize {
-        let layout = Layout {
-            meters: header.meters.len(),
-        };
+        let layout = header.layout();
         let mut damaged = 0;
         for (index, bytes) in slots.chunks(layout.slot_words() * 8).enumerate() {
             let words: Vec<u64> = words_of(bytes).collect();
@@ -79,9 +77,10 @@ impl Leftover {
                 Found::Damage => damaged += 1,
                 Found::Usage(place, meters) => self.records.push(UsageRecord {
                     source: source(header.start, Some(index), words[LEASE]),
-                    instance: place.instance,
-                    install: place.install,
-                    app: place.app,
+                    instance: place.consumer.instance,
+                    install: place.consumer.install,
+                    app: place.consumer.app,
+                    hook: place.consumer.hook,
                     minute: place.minute,
                     meters,
                 }),
@@ -127,7 +126,7 @@ fn read_slot(layout: Layout, header: &Header, words: &[u64]) -> Found {
     if lease == 0 {
         return Found::Nothing;
     }
-    let (place, sum) = (&words[1..HEAD_WORDS - 1], words[HEAD_WORDS - 1]);
+    let (place, sum) = (&words[1..layout.head - 1], words[layout.head - 1]);
     if sum != check(lease, place.iter().copied()) {
         return Found::Damage;
     }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use cloudware_types::{Meter, UsageRecord};
+use cloudware_types::{HookId, InstallId, InstanceId, Meter, UsageRecord};
 use tempfile::TempDir;
 
 use super::*;
@@ -25,12 +25,22 @@ fn file_of(folder: &TempDir) -> PathBuf {
     entries.next().unwrap().unwrap().path()
 }
 
-fn ids() -> (InstanceId, InstallId) {
-    (InstanceId::generate(), InstallId::generate())
+fn consumer() -> Consumer {
+    Consumer {
+        instance: InstanceId::generate(),
+        install: InstallId::generate(),
+        app: "inventory-stock".parse().unwrap(),
+        hook: None,
+    }
 }
 
-fn slug() -> Slug {
-    "inventory-stock".parse().unwrap()
+fn of(record: &UsageRecord) -> Consumer {
+    Consumer {
+        instance: record.instance,
+        install: record.install,
+        app: record.app.clone(),
+        hook: record.hook,
+    }
 }
 
 /// A reading with this number in every meter.
@@ -57,8 +67,8 @@ fn what_a_killed_process_metered_is_found_under_its_own_names() {
     let (journal, leftover) = open(&folder);
     assert!(leftover.records().is_empty());
     let meters = UsageMeters::new(journal);
-    let (instance, install) = ids();
-    let meter = meters.of(instance, install, &slug());
+    let consumer = consumer();
+    let meter = meters.of(consumer.clone());
     for number in 1..=9 {
         meter.add(&reading(number));
     }
@@ -72,11 +82,8 @@ fn what_a_killed_process_metered_is_found_under_its_own_names() {
         let (_, leftover) = open(left);
         assert_eq!(sources(leftover.records()), wanted);
         let record = &leftover.records()[0];
-        assert_eq!((record.instance, record.install), (instance, install));
-        assert_eq!(
-            (&record.app, record.minute),
-            (&slug(), batch.records[0].minute)
-        );
+        assert_eq!(of(record), consumer);
+        assert_eq!(record.minute, batch.records[0].minute);
         assert_eq!(record.meters, batch.records[0].meters);
     }
     // Recorded by a process that was killed before it could say so: the same again.
@@ -92,12 +99,97 @@ fn what_a_killed_process_metered_is_found_under_its_own_names() {
 }
 
 #[test]
+fn what_an_install_used_as_a_hook_is_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&folder);
+    let meters = UsageMeters::new(journal);
+    let own = consumer();
+    let hooks = [1, 2].map(|_| Consumer {
+        hook: Some(HookId::generate()),
+        ..own.clone()
+    });
+    meters.of(own.clone()).add(&reading(100));
+    for (number, hook) in (1..).zip(&hooks) {
+        meters.of(hook.clone()).add(&reading(number));
+    }
+    let (_, leftover) = open(&killed(&folder));
+    let batch = meters.drain();
+    for records in [leftover.records(), &batch.records] {
+        let fuel = |consumer: &Consumer| {
+            let of_consumer = records.iter().filter(|record| of(record) == *consumer);
+            of_consumer
+                .map(|record| record.meters[Meter::Fuel])
+                .sum::<u64>()
+        };
+        assert_eq!([&own, &hooks[0], &hooks[1]].map(fuel), [100, 1, 2]);
+        assert_eq!(records.len(), 3);
+    }
+    batch.recorded();
+}
+
+/// A journal as the host wrote it before it knew of hooks.
+#[test]
+fn a_journal_without_hooks_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&folder);
+    let consumer = consumer();
+    let mut lease = journal.take(&consumer, 7);
+    lease.write(&reading(5));
+    let words: Vec<u64> = layout::words_of(&fs::read(file_of(&folder)).unwrap()).collect();
+    let (header, slots) = words.split_at(HEADER_BYTES / 8);
+    let names = header[4] as usize;
+    let names: Vec<u64> = layout::words_of(&bytes(&header[6..])[..names]).collect();
+    let mut old = header.to_vec();
+    old[1] = 1;
+    old[5] = check(0, names.into_iter().chain(old[..5].iter().copied()));
+    // The lease, and the place without its hook; the check; both copies.
+    let head = &slots[..Layout::OWN.head - 3];
+    old.extend(head);
+    old.push(check(head[LEASE], head[1..].iter().copied()));
+    old.extend(&slots[Layout::OWN.head..][..2 * Layout::OWN.copy_words()]);
+    old.resize(HEADER_BYTES / 8 + 2 * SLOT_WORDS, 0);
+    let copy = tempfile::tempdir().unwrap();
+    fs::write(copy.path().join("old.journal"), bytes(&old)).unwrap();
+    let (_, leftover) = open(&copy);
+    let [record] = leftover.records() else {
+        panic!("{:?}", leftover.records());
+    };
+    assert_eq!((of(record), record.minute), (consumer, 7));
+    assert_eq!(record.meters, reading(5));
+    leftover.discard().unwrap();
+    assert!(!copy.path().join("old.damaged").exists());
+}
+
+fn bytes(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+#[test]
+fn a_meter_that_nobody_holds_goes_when_its_readings_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = open(&folder);
+    let meters = UsageMeters::new(journal);
+    let consumer = consumer();
+    let held = meters.of(consumer.clone());
+    let first = Arc::downgrade(&held);
+    held.add(&reading(1));
+    meters.drain().recorded();
+    assert!(first.upgrade().is_some(), "it is held");
+    held.add(&reading(2));
+    drop(held);
+    let batch = meters.drain();
+    assert_eq!(batch.records[0].meters, reading(2));
+    assert!(first.upgrade().is_none());
+    batch.recorded();
+}
+
+#[test]
 fn a_slot_that_is_used_again_has_a_new_name() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = open(&folder);
     let meters = UsageMeters::new(journal);
-    let (instance, install) = ids();
-    let meter = meters.of(instance, install, &slug());
+    let consumer = consumer();
+    let meter = meters.of(consumer.clone());
     let mut names = BTreeMap::new();
     for round in 1..=3 {
         meter.add(&reading(round));
@@ -123,7 +215,7 @@ fn a_slot_that_is_used_again_has_a_new_name() {
 fn at_every_store_one_copy_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = open(&folder);
-    let mut lease = journal.take(ids(), &slug(), 7);
+    let mut lease = journal.take(&consumer(), 7);
     lease.write(&reading(1));
     let before = fs::read(file_of(&folder)).unwrap();
     lease.write(&reading(2));
@@ -155,7 +247,7 @@ fn the_file_grows_when_its_slots_are_taken() {
     let count = JOURNAL_SLOTS_PER_CHUNK as u64 + 10;
     let leases: Vec<_> = (0..count)
         .map(|number| {
-            let mut lease = journal.take(ids(), &slug(), number);
+            let mut lease = journal.take(&consumer(), number);
             lease.write(&reading(number));
             lease
         })
@@ -181,10 +273,10 @@ fn without_room_usage_is_metered_all_the_same() {
         space.chunks = JOURNAL_SLOTS_MAX / JOURNAL_SLOTS_PER_CHUNK;
     }
     let meters = UsageMeters::new(Arc::clone(&journal));
-    let (instance, install) = ids();
-    meters.of(instance, install, &slug()).add(&reading(3));
+    let consumer = consumer();
+    meters.of(consumer.clone()).add(&reading(3));
     let first = meters.drain();
-    meters.of(instance, install, &slug()).add(&reading(4));
+    meters.of(consumer).add(&reading(4));
     let second = meters.drain();
     assert_eq!(first.records[0].meters, reading(3));
     assert_ne!(first.records[0].source, second.records[0].source);
@@ -196,7 +288,7 @@ fn without_room_usage_is_metered_all_the_same() {
 fn files_that_are_none_of_ours_are_moved_aside() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = open(&folder);
-    let mut lease = journal.take(ids(), &slug(), 7);
+    let mut lease = journal.take(&consumer(), 7);
     lease.write(&reading(1));
     let good = fs::read(file_of(&folder)).unwrap();
     let damage = |at: usize| {
