@@ -22,7 +22,7 @@ use crate::{
     problem::{ApiError, Refusal},
     revision::Revised,
 };
-pub(crate) use view::{HookKeyedView, HookView};
+pub(crate) use view::{HookKeyedView, HookView, LastFailureView};
 
 /// A hook to be added: an extension or a webhook.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -120,6 +120,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(point::point_list))
         .routes(routes!(app::app_list))
         .routes(routes!(app::app_get))
+        .routes(routes!(app::app_hooks))
         .routes(routes!(release::release_list))
         .routes(routes!(release::release_get))
         .routes(routes!(release::release_deprecate))

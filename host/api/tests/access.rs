@@ -90,6 +90,7 @@ POST   {H}/rotate-key         | {M}/hooks/store.allocation.desk/rotate-key | -  
 GET    {I}/points             | {M}/points                           | -                              | 401 404 200 404 404 200
 GET    /apps                  | /apps                                | -                              | 401 200 200 200 200 200
 GET    /apps/{app}            | /apps/stock                          | -                              | 401 200 200 404 200 200
+GET    /apps/{app}/hooks      | /apps/fefo/hooks                     | -                              | 401 403 403 404 200 200
 GET    /apps/{app}/releases   | /apps/stock/releases                 | -                              | 401 200 200 404 200 200
 GET    {R}                    | /apps/stock/releases/1.0.0           | -                              | 401 200 200 404 200 200
 POST   {R}/deprecate          | /apps/stock/releases/1.0.0/deprecate | {"reason":"a test"}            | 401 403 403 404 200 200

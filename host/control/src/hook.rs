@@ -11,6 +11,7 @@ mod fall_back;
 mod fields;
 mod key;
 mod observed;
+mod of_app;
 mod register;
 mod shown;
 
@@ -19,6 +20,7 @@ pub use change::{HookChange, PreviousKey, remove, rotate_key, set};
 pub use fall_back::{FallBack, fall_back};
 pub use fields::HookFields;
 pub use observed::{Difference, HookLog, Observation, Observed, StateChange};
+pub use of_app::{AppHook, of_app};
 pub use shown::{Effect, HookShown, get, list};
 
 pub(crate) use key::SigningKey;

@@ -1,7 +1,7 @@
 //! Hooks as callers see them. Keys of webhooks are not among what is shown.
 
 use cloudware_control::{
-    Hook, HookShown,
+    Hook, HookShown, Timestamp,
     hook::{Effect, Target},
 };
 use serde::Serialize;
@@ -62,11 +62,20 @@ pub(crate) struct HookView {
 
 /// The last call that failed.
 #[derive(Debug, Serialize, ToSchema)]
-struct LastFailureView {
+pub(crate) struct LastFailureView {
     /// When (RFC 3339).
     at: String,
     /// Why.
     reason: String,
+}
+
+impl From<(Timestamp, String)> for LastFailureView {
+    fn from((at, reason): (Timestamp, String)) -> Self {
+        Self {
+            at: at.to_string(),
+            reason,
+        }
+    }
 }
 
 /// How the results of a hook compare with what was used.
@@ -204,10 +213,7 @@ impl From<HookShown> for HookView {
             state: observed.state.name(),
             state_since: observed.changed_at.map(|time| time.to_string()),
             failures: observed.failures,
-            last_failure: observed.last_failure.map(|(at, reason)| LastFailureView {
-                at: at.to_string(),
-                reason,
-            }),
+            last_failure: observed.last_failure.map(LastFailureView::from),
             shadow: (observed.compared > 0).then(|| ShadowView {
                 compared: observed.compared,
                 different: observed.different,

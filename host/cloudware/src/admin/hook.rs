@@ -17,11 +17,18 @@ use chosen::{Chosen, Unset};
 /// A verb on hooks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List an instance's hooks, by extension point and in the order in which they are asked.
-    #[command(after_help = "Example:\n  cloudware hook list acme/main")]
+    /// List an instance's hooks, by extension point and in the order in which they are asked; or the hooks that call an
+    /// app in all instances, for its provider.
+    #[command(after_help = "Examples:
+  cloudware hook list acme/main
+  cloudware hook list --app ext-fefo")]
     List {
         /// Tenant and instance, such as acme/main.
-        instance: InstanceTarget,
+        #[arg(required_unless_present = "app")]
+        instance: Option<InstanceTarget>,
+        /// The app that is called.
+        #[arg(long, value_parser = name, conflicts_with = "instance")]
+        app: Option<String>,
     },
     /// Show a hook and how it is called.
     #[command(after_help = "Example:
@@ -146,6 +153,17 @@ const COLUMNS: &[Column] = &[
     Column::left("ID", |v| text(&v["id"])),
 ];
 
+const COLUMNS_OF_APP: &[Column] = &[
+    Column::left("POINT", point),
+    Column::left("VERSION", |v| text(&v["version"])),
+    Column::left("STATE", state_of_app),
+    Column::left("SINCE", |v| time(&v["state_since"])),
+    Column::right("FAILURES", |v| number(&v["failures"])),
+    Column::left("LAST FAILURE", |v| text(&v["last_failure"]["reason"])),
+    Column::left("INSTALL", |v| text(&v["install"])),
+    Column::left("ID", |v| text(&v["id"])),
+];
+
 const DETAILS: &[Column] = &[
     Column::left("HOOK", |v| format!("{}/{}", point(v), text(&v["name"]))),
     Column::left("INSTANCE", |v| {
@@ -180,11 +198,16 @@ const DETAILS: &[Column] = &[
 
 pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
     let hook = match command {
-        Command::List { instance } => {
-            let items = client
-                .get_all(&format!("{}/hooks", instance.path()))
-                .await?;
-            return print::list(client, &items, COLUMNS);
+        Command::List { instance, app } => {
+            let (path, columns) = match (instance, app) {
+                (Some(instance), _) => (format!("{}/hooks", instance.path()), COLUMNS),
+                (None, app) => {
+                    let app = app.unwrap_or_default();
+                    (format!("/apps/{app}/hooks"), COLUMNS_OF_APP)
+                }
+            };
+            let items = client.get_all(&path).await?;
+            return print::list(client, &items, columns);
         }
         Command::Add(add) => return added(client, add).await,
         Command::RotateKey {
@@ -273,6 +296,15 @@ impl Set {
             body.insert("payload_version".to_owned(), version.into());
         }
         body
+    }
+}
+
+/// The state of a hook of which it is not told how it is called at present.
+fn state_of_app(hook: &Value) -> String {
+    match (&hook["enabled"], hook["mode"].as_str()) {
+        (Value::Bool(false), _) => "disabled".to_owned(),
+        (_, Some("shadow")) => "shadow".to_owned(),
+        _ => text(&hook["state"]),
     }
 }
 

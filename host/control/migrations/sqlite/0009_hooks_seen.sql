@@ -3,3 +3,6 @@
 ALTER TABLE usage ADD COLUMN hook_id TEXT;
 ALTER TABLE usage ADD COLUMN webhook_calls BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE usage ADD COLUMN webhook_failures BIGINT NOT NULL DEFAULT 0;
+
+-- Providers look at the hooks that call an app of theirs, wherever it is installed.
+CREATE INDEX installs_app ON installs (app_id);

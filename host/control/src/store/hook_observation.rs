@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use cloudware_types::{BreakerState, HookId, InstallId, InstanceId};
+use cloudware_types::{AppId, BreakerState, HookId, InstallId, InstanceId};
 use sqlx::Row as _;
 
 use super::{Connection, Result, Row, all, integer, json, natural, parsed, time, time_option};
 use crate::{
-    Timestamp,
-    hook::{Difference, Observation, Observed, StateChange},
+    PageRequest, Timestamp,
+    hook::{AppHook, Difference, Observation, Observed, StateChange},
     limits::DIFFERENCES_PER_HOOK_MAX,
 };
 
@@ -145,6 +145,45 @@ pub(crate) async fn of_instance(
     .await?;
     let row = |row: &Row| Ok((parsed(row, "hook_id")?, observed(row)?));
     Ok(all(&rows, row)?.into_iter().collect())
+}
+
+/// The hooks that call an app, wherever it is installed, with what was seen of them; in order of their ids.
+pub(crate) async fn of_app(
+    db: &mut Connection,
+    app: AppId,
+    page: &PageRequest,
+) -> Result<Vec<AppHook>> {
+    let rows = sqlx::query(
+        "SELECT h.id, h.extension_install_id, h.point, h.is_enabled, h.mode, r.version, a.slug AS app, o.*
+         FROM hooks h
+         JOIN installs e ON e.id = h.extension_install_id
+         JOIN releases r ON r.id = e.release_id
+         JOIN installs l ON l.id = h.app_install_id
+         JOIN apps a ON a.id = l.app_id
+         LEFT JOIN hook_observations o ON o.hook_id = h.id
+         WHERE e.app_id = $1 AND h.id > $2 ORDER BY h.id LIMIT $3",
+    )
+    .bind(app.to_string())
+    .bind(page.after())
+    .bind(page.rows())
+    .fetch_all(db)
+    .await?;
+    all(&rows, |row| {
+        let seen: Option<String> = row.try_get("state")?;
+        Ok(AppHook {
+            id: parsed(row, "id")?,
+            install: parsed(row, "extension_install_id")?,
+            version: parsed(row, "version")?,
+            app: parsed(row, "app")?,
+            point: parsed(row, "point")?,
+            is_enabled: row.try_get("is_enabled")?,
+            mode: parsed(row, "mode")?,
+            observed: match seen {
+                Some(_) => observed(row)?,
+                None => Observed::default(),
+            },
+        })
+    })
 }
 
 /// What was seen of a hook.

@@ -1,7 +1,7 @@
 //! What was seen of hooks: states that are events, differences of those that practise, and extensions that fall back.
 
 use cloudware_control::{
-    AuditQuery, Call, EventQuery, HookChange, HookShown, PageRequest, Timestamp, audit,
+    AuditQuery, Call, Error, EventQuery, HookChange, HookShown, PageRequest, Timestamp, audit,
     event::{self, DeliveryOutcome, DeliveryReport},
     hook::{self, Difference, FallBack, Observation, StateChange},
     install,
@@ -177,6 +177,46 @@ async fn what_becomes_of_deliveries_is_told_to_the_tenant_also_of_a_hook_that_is
     assert_eq!(data["reason"].as_str().unwrap().len(), REASON_CHARS_MAX);
     assert!(seen(birch).await.is_empty());
     assert!(seen(provider(&world).await).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_provider_sees_how_the_hooks_of_its_extension_do_and_not_whose_they_are() {
+    let (world, acme) = hooked().await;
+    let id = shown(&world).await.hook.id;
+    hook::add(&world.control, &acme, MAIN, webhook("erp"))
+        .await
+        .unwrap();
+    let seen = async |call: &Call| {
+        let page = PageRequest::default();
+        hook::of_app(&world.control, call, "fefo", &page).await
+    };
+    let northwind = provider(&world).await;
+    let hooks = seen(&northwind).await.unwrap().items;
+    let [before] = hooks.as_slice() else {
+        panic!("{hooks:?}");
+    };
+    assert_eq!((before.id, before.observed.failures), (id, 0));
+    assert_eq!(before.version.to_string(), "1.0.0");
+    assert_eq!(
+        (before.app.as_str(), before.point.as_str()),
+        ("store", "allocation")
+    );
+    world.hooks.record(&[failure(id, "trap")]).await.unwrap();
+    world
+        .events
+        .hook_changed(&[change(id, BreakerState::Tripped)])
+        .await
+        .unwrap();
+    let after = seen(&northwind).await.unwrap().items.remove(0).observed;
+    assert_eq!((after.state, after.failures), (BreakerState::Tripped, 3));
+    let contoso = world.provider("contoso").await;
+    let refused = seen(&contoso).await;
+    assert!(
+        matches!(refused, Err(Error::NotFound { .. })),
+        "{refused:?}"
+    );
+    let refused = seen(&acme).await;
+    assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
 }
 
 #[tokio::test]
