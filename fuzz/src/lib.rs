@@ -10,6 +10,7 @@ pub mod migration;
 pub mod package;
 pub mod routing;
 pub mod statement;
+pub mod webhook;
 
 /// One place where bytes of strangers are parsed.
 #[derive(Clone, Copy, Debug)]
@@ -53,5 +54,10 @@ pub const TARGETS: &[Target] = &[
         name: "migration",
         run: migration::run,
         words: migration::WORDS,
+    },
+    Target {
+        name: "webhook",
+        run: webhook::run,
+        words: webhook::WORDS,
     },
 ];

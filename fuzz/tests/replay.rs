@@ -90,7 +90,8 @@ fn every_target_is_replayed() {
             "component",
             "routing",
             "statement",
-            "migration"
+            "migration",
+            "webhook"
         ]
     );
 }
@@ -123,4 +124,9 @@ fn statement() {
 #[test]
 fn migration() {
     replay("migration");
+}
+
+#[test]
+fn webhook() {
+    replay("webhook");
 }
