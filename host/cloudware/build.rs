@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 /// What is packed, from the root of the repository. Relative paths between them stay as they are.
 const SOURCES: &[&str] = &[
@@ -47,16 +47,11 @@ fn profile() -> String {
 }
 
 fn pack(archive: &mut tar::Builder<File>, root: &Path, source: &str) {
-    let files = WalkDir::new(root.join(source))
-        .follow_links(true)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(|entry| {
-            let name = entry.file_name().to_string_lossy();
-            !LEFT_BEHIND.contains(&&*name) && !name.starts_with('.')
-        })
-        .filter_map(Result::ok);
-    for file in files {
+    for file in packed(&root.join(source)) {
+        // Files that are added or removed change their folder.
+        if file.file_type().is_dir() && !was_built_in(file.path()) {
+            println!("cargo::rerun-if-changed={}", file.path().display());
+        }
         if file.file_type().is_file() {
             println!("cargo::rerun-if-changed={}", file.path().display());
             let name = file
@@ -68,4 +63,30 @@ fn pack(archive: &mut tar::Builder<File>, root: &Path, source: &str) {
                 .expect("a source can be packed");
         }
     }
+}
+
+/// A folder and everything in it that is packed.
+fn packed(folder: &Path) -> impl Iterator<Item = DirEntry> {
+    WalkDir::new(folder)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| !is_left_behind(entry) && !is_hidden(entry))
+        .filter_map(Result::ok)
+}
+
+/// Whether a build has left something in a folder or below it. Cargo looks at everything below a folder that it is told
+/// to watch, and would run this again after every build in there. So what is added beside a `target` folder, or as a
+/// package of its own beside others that were built in place, is packed when something else that is packed changes.
+fn was_built_in(folder: &Path) -> bool {
+    let mut below = WalkDir::new(folder).into_iter().filter_map(Result::ok);
+    below.any(|entry| is_left_behind(&entry))
+}
+
+fn is_left_behind(entry: &DirEntry) -> bool {
+    LEFT_BEHIND.contains(&&*entry.file_name().to_string_lossy())
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with('.')
 }
