@@ -35,6 +35,8 @@ impl Source {
     pub const HOOKS_OTHER: Self = Self::at("tests/guests/hooks-other");
     /// Calls [`Self::HOOKS_APP`] by its typed interface and by HTTP.
     pub const HOOKS_CALLER: Self = Self::at("tests/guests/hooks-caller");
+    /// Is told what [`Self::STOCK_1_2`] booked, and asks it how much there is.
+    pub const STOCK_FOLLOWER: Self = Self::at("tests/guests/stock-follower");
     /// The smallest package in Rust.
     pub const HELLO_RUST: Self = Self::at("examples/hello-rust");
     /// The smallest package in JavaScript.

@@ -6,6 +6,7 @@
 
 mod binary;
 mod cli;
+mod endpoint;
 mod guests;
 mod http;
 mod in_flight;
@@ -18,6 +19,7 @@ mod wait;
 
 pub use binary::Binary;
 pub use cli::{Cli, Ran};
+pub use endpoint::{Endpoint, Message};
 pub use guests::Source;
 pub use http::{Answer, Http, Pending, content_digest};
 pub use in_flight::InFlight;

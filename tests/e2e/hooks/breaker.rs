@@ -1,25 +1,15 @@
 //! A hook that fails again and again is not called any more, says so, and is tried again by itself; a new release
 //! of an extension that does so gives way to the last good one.
 
-use cloudware_tests::eventually;
-use serde_json::{Value, json};
+use std::time::Duration;
+
+use cloudware_tests::{Cli, eventually, within};
+use serde_json::json;
 
 use crate::setup::{Hooked, extension};
 
-async fn events(hooked: &Hooked, kind: &str) -> Vec<Value> {
-    let listed = hooked
-        .platform
-        .api()
-        .get("/events?limit=200")
-        .await
-        .expect(200)
-        .json();
-    let items = listed["items"].as_array().cloned().unwrap_or_default();
-    items
-        .into_iter()
-        .filter(|event| event["type"] == kind)
-        .collect()
-}
+/// How long a tripped hook rests, and as much again for a busy machine.
+const HEALED_WITHIN: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn a_hook_that_fails_too_often_is_tripped() {
@@ -33,7 +23,10 @@ async fn a_hook_that_fails_too_often_is_tripped() {
     // It is not called: what would work is not asked either.
     assert_eq!(hooked.ask("/price").await, json!({ "price": null }));
     let tripped = eventually("the event hook.tripped", async || {
-        events(&hooked, "hook.tripped").await.pop()
+        hooked
+            .events(&hooked.platform.operator(), "hook.tripped")
+            .await
+            .pop()
     })
     .await;
     assert!(tripped.to_string().contains("hooks-app/price"), "{tripped}");
@@ -45,8 +38,45 @@ async fn a_hook_that_fails_too_often_is_tripped() {
         shown["last_failure"].to_string().contains("trapped"),
         "{shown}"
     );
+    // Its provider sees as much, and not whose it is.
+    let cli = Cli::of(&hooked.platform);
+    let of_app = cli.run("hook list --app ext").await.ok().stdout;
+    assert!(
+        of_app.contains("hooks-app/price") && of_app.contains("tripped"),
+        "{of_app}"
+    );
+    assert!(!of_app.contains("acme"), "{of_app}");
     // Other points of the same extension are asked.
     assert_eq!(hooked.ask("/check").await, json!({ "allowed": true }));
+}
+
+/// A tripped hook rests for a minute, which is the same for everybody: this test takes as long.
+#[tokio::test]
+async fn a_hook_that_works_again_heals_by_itself() {
+    let hooked = Hooked::start(&["ext"]).await;
+    let acme = hooked.platform.tenant_token("acme").await;
+    for _ in 0..51 {
+        hooked.ask("/price?how=trap").await;
+    }
+    // What it would answer now it is not asked for, until it is tried.
+    assert_eq!(hooked.ask("/price").await, json!({ "price": null }));
+    within(HEALED_WITHIN, "the hook is tried again", async || {
+        hooked.ask("/price").await["price"].is_u64().then_some(())
+    })
+    .await;
+    // The first of ten tries has answered.
+    for _ in 0..9 {
+        assert_eq!(hooked.ask("/price").await, json!({ "price": 3 }));
+    }
+    for kind in ["hook.tripped", "hook.probing", "hook.healed"] {
+        let told = hooked.events(&acme, kind).await;
+        let [event] = told.as_slice() else {
+            panic!("{kind}: {told:?}");
+        };
+        assert_eq!(event["subject"], "acme/main/hooks-app/price/ext", "{event}");
+    }
+    let hook = hooked.hook("ext", "price").await;
+    assert_eq!(hook["state"], "active", "{hook}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The bundled packages: one release of stock keeping, and tenants whose extensions make it another app each.
 
-use cloudware_tests::{Cli, Http, Platform, Source};
+use cloudware_tests::{Cli, Http, Platform, Source, eventually};
 use serde_json::{Value, json};
 
 /// A platform with stock keeping enabled for some tenants, and the extension published.
@@ -190,4 +190,49 @@ async fn goods_in_quarantine_are_refused_and_nothing_of_them_is_booked() {
     );
     let acme = site(&platform, "acme", "MILK").await;
     let _ = acme.post("/receipts", &in_quarantine).await.expect(201);
+}
+
+#[tokio::test]
+async fn another_app_follows_what_was_booked_and_asks_what_there_is() {
+    let platform = stock(&["acme"], Source::STOCK_FOLLOWER).await;
+    let _ = platform.enable("acme", "stock-follower", json!({})).await;
+    let stock = site(&platform, "acme", "MILK").await;
+    let follower = platform.site("acme", "/follower");
+    let levels = async |sku: &str| {
+        let path = format!("/levels?sku={sku}");
+        follower.get(&path).await.expect(200).json()
+    };
+    assert_eq!(levels("MILK").await, json!([]));
+    let goods = receipt("MILK", "B-1", "2099-01-31");
+    let _ = stock.post("/receipts", &goods).await.expect(201);
+    let pick = json!({ "sku": "MILK", "quantity": 4 });
+    let _ = stock.post("/picks", &pick).await.expect(201);
+    assert_eq!(levels("MILK").await, json!([["MAIN-A-01", "B-1", 6]]));
+    assert_eq!(levels("TEA").await, json!([]));
+    // What is refused is told nobody.
+    let refused = json!({ "sku": "MILK", "quantity": 7 });
+    let _ = stock
+        .post("/picks", &refused)
+        .await
+        .problem(409, "insufficient-stock");
+    let told = eventually("both bookings are told", async || {
+        let told = follower.get("/told").await.expect(200).json();
+        (told.as_array()?.len() == 2).then_some(told)
+    })
+    .await;
+    let seen =
+        |told: &Value| ["kind", "sku", "quantity", "from", "to"].map(|field| told[field].clone());
+    // By reference: picks sort before receipts.
+    assert_eq!(
+        json!([seen(&told[0]), seen(&told[1])]),
+        json!([
+            ["pick", "MILK", 4, "MAIN-A-01", null],
+            ["receive", "MILK", 10, null, "MAIN-A-01"],
+        ]),
+        "{told}"
+    );
+    // The observer asked stock keeping itself what was left.
+    assert_eq!(told[0]["left"], json!([["MAIN-A-01", "B-1", 6]]), "{told}");
+    let traces = platform.usage("acme", "stock-follower").await;
+    assert_eq!(traces["hook-calls"], 2, "{traces}");
 }

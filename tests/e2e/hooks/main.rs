@@ -13,3 +13,4 @@ mod refused;
 mod setup;
 mod shadow;
 mod traces;
+mod webhooks;

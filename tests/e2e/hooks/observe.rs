@@ -1,15 +1,9 @@
 //! Observers are told what was committed, later, at least once, and nothing else.
 
 use cloudware_tests::eventually;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::setup::Hooked;
-
-async fn deliveries(hooked: &Hooked, query: &str) -> Vec<Value> {
-    let path = format!("/deliveries{query}");
-    let listed = hooked.instance().get(&path).await.expect(200).json();
-    listed["items"].as_array().cloned().unwrap_or_default()
-}
 
 #[tokio::test]
 async fn what_is_committed_is_told_and_what_is_undone_is_not() {
@@ -24,11 +18,11 @@ async fn what_is_committed_is_told_and_what_is_undone_is_not() {
         json!({ "told": 9 })
     );
     eventually("both observers are told of both numbers", async || {
-        let delivered = deliveries(&hooked, "?state=delivered").await;
+        let delivered = hooked.deliveries("?state=delivered").await;
         (delivered.len() == 4).then_some(())
     })
     .await;
-    let all = deliveries(&hooked, "").await;
+    let all = hooked.deliveries("").await;
     assert_eq!(all.len(), 4, "{all:?}");
     assert!(!json!(all).to_string().contains("\"number\":7"), "{all:?}");
 }
@@ -41,7 +35,7 @@ async fn an_observer_that_fails_never_touches_the_caller_and_is_told_again() {
         json!({ "told": 8 })
     );
     let waiting = eventually("the delivery waits for its next try", async || {
-        deliveries(&hooked, "?state=retrying").await.pop()
+        hooked.deliveries("?state=retrying").await.pop()
     })
     .await;
     assert!(
@@ -67,4 +61,33 @@ async fn nothing_committed_is_forgotten_by_a_kill() {
         (listed["items"].as_array()?.len() == 20).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_a_removed_hook_is_not_told_is_an_event() {
+    let hooked = Hooked::start(&["ext"]).await;
+    for number in 0..3 {
+        hooked.ask(&format!("/tell?number={number}&how=trap")).await;
+    }
+    eventually("all three wait for their next try", async || {
+        (hooked.deliveries("?state=retrying").await.len() == 3).then_some(())
+    })
+    .await;
+    let hook = hooked.hook("ext", "told").await;
+    let path = format!("/{}", hook["id"].as_str().unwrap_or_default());
+    let _ = hooked.api().delete(&path).await.expect(200);
+    let acme = hooked.platform.tenant_token("acme").await;
+    let dropped = hooked.events(&acme, "delivery.dropped").await;
+    let [event] = dropped.as_slice() else {
+        panic!("{dropped:?}");
+    };
+    assert_eq!(event["subject"], "acme/main/hooks-app/told/ext", "{event}");
+    assert_eq!(event["subject_id"], hook["id"], "{event}");
+    let data = &event["data"];
+    assert_eq!(
+        (&data["app"], &data["point"], &data["count"]),
+        (&json!("hooks-app"), &json!("told"), &json!(3)),
+        "{event}"
+    );
+    assert!(data["reason"].to_string().contains("removed"), "{event}");
 }

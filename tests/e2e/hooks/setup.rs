@@ -1,6 +1,6 @@
 //! A platform with the app that asks and extensions that answer as they are told.
 
-use cloudware_tests::{Http, Package, Platform, Source};
+use cloudware_tests::{Http, Options, Package, Platform, Source};
 use serde_json::{Value, json};
 
 /// An instance with the app and some extensions, all of the same component, told apart by their labels: that of
@@ -8,6 +8,20 @@ use serde_json::{Value, json};
 pub struct Hooked {
     pub platform: Platform,
     pub site: Http,
+}
+
+/// A platform whose tenants may have webhooks on this machine.
+pub fn with_local_webhooks() -> Options {
+    let variables = [
+        ("CLOUDWARE_WEBHOOKS__ALLOW_INSECURE", "true"),
+        ("CLOUDWARE_WEBHOOKS__ALLOW_PRIVATE_ADDRESSES", "true"),
+        ("CLOUDWARE_WEBHOOKS__PORTS", "[]"),
+    ];
+    let text = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    Options {
+        variables: variables.map(text).to_vec(),
+        ..Options::default()
+    }
 }
 
 /// The extension under another name.
@@ -19,7 +33,12 @@ pub async fn extension(platform: &Platform, name: &str) -> Package {
 impl Hooked {
     /// A platform where `acme` has the app and these extensions enabled in this order.
     pub async fn start(extensions: &[&str]) -> Self {
-        let platform = Platform::start(cloudware_tests::binary!()).await;
+        Self::start_with(Options::default(), extensions).await
+    }
+
+    /// As [`Self::start`], on a platform that is started in another way.
+    pub async fn start_with(options: Options, extensions: &[&str]) -> Self {
+        let platform = Platform::start_with(cloudware_tests::binary!(), options).await;
         platform.publish(Source::HOOKS_APP).await;
         platform.tenants(&["acme"], &["hooks-app"]).await;
         // What a test chooses may be more than the defaults.
@@ -68,6 +87,32 @@ impl Hooked {
         let hook = self.hook(extension, point).await;
         let path = format!("/{}", hook["id"].as_str().unwrap_or_default());
         self.api().patch(&path, &change).await.expect(200).json()
+    }
+
+    /// Adds a webhook to a point of the app, and gives its key.
+    pub async fn add_webhook(&self, point: &str, name: &str, url: &str) -> String {
+        let hook = json!({
+            "app": "hooks-app",
+            "point": point,
+            "webhook": { "name": name, "url": url },
+        });
+        let added = self.api().post("", &hook).await.expect(201).json();
+        added["secret"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Events of a type that a tenant sees.
+    pub async fn events(&self, token: &str, kind: &str) -> Vec<Value> {
+        let api = self.platform.api().with_token(token);
+        let path = format!("/events?limit=500&type={kind}");
+        let listed = api.get(&path).await.expect(200).json();
+        listed["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Deliveries of the instance.
+    pub async fn deliveries(&self, query: &str) -> Vec<Value> {
+        let path = format!("/deliveries{query}");
+        let listed = self.instance().get(&path).await.expect(200).json();
+        listed["items"].as_array().cloned().unwrap_or_default()
     }
 
     /// Lets a hook that loops burn little fuel, take little memory, and wait for its turns on a busy machine.
