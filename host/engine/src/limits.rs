@@ -17,9 +17,9 @@ pub const ASYNC_STACK_BYTES: usize = 2 << 20;
 /// giving it back to the kernel up to about this size.
 pub const KEEP_RESIDENT_BYTES: usize = 512 << 10;
 
-/// Fuel between two points where a guest lets others run: about 0.1 ms of work, so that who is next waits
-/// little; the switch costs well under a microsecond.
-pub const FUEL_YIELD_INTERVAL: u64 = 200_000;
+/// Fuel between two points where a guest lets others run: about 0.2 ms of work, so that who is next waits
+/// little; letting others run costs about a microsecond.
+pub const FUEL_YIELD_INTERVAL: u64 = 500_000;
 
 /// Processor time after which a run leaves the thread of its connection. Pages that are made quickly never pay
 /// for a switch between threads, and others wait no longer for the socket thread.

@@ -51,7 +51,10 @@ thread_local! {
 impl Processors {
     /// One place for each processor that this process may use.
     pub(crate) fn new() -> Arc<Self> {
-        let places = thread::available_parallelism().map_or(1, usize::from);
+        Self::with(thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    fn with(places: usize) -> Arc<Self> {
         Arc::new(Self {
             queue: Mutex::new(FairQueue::new(places, Places::All)),
             epoch: Instant::now(),
@@ -165,4 +168,68 @@ pub(crate) fn leave() {
 /// How long this thread has waited for places in the work that it does now.
 pub(crate) fn waited() -> Duration {
     AT_WORK.with_borrow(|at_work| at_work.as_ref().map_or(Duration::ZERO, |w| w.waited))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    };
+
+    use super::*;
+
+    #[test]
+    fn who_waits_gets_a_turn_before_who_computes_has_ended() {
+        let processors = Processors::with(1);
+        let is_done = AtomicBool::new(false);
+        let (computing, begun) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                processors.work_for(InstanceId::generate(), 100, || {
+                    pause();
+                    computing.send(()).unwrap();
+                    // Ends only because the other one is let in.
+                    while !is_done.load(Ordering::Acquire) {
+                        pause();
+                    }
+                });
+            });
+            begun.recv().unwrap();
+            let mut reported = Duration::ZERO;
+            let waited = processors.work_for(InstanceId::generate(), 100, || {
+                reported = pause();
+                assert_eq!(super::waited(), reported);
+                is_done.store(true, Ordering::Release);
+            });
+            assert_eq!(waited, reported);
+            assert!(waited > Duration::ZERO, "the place was taken");
+        });
+    }
+
+    #[test]
+    fn who_waits_for_the_disk_has_no_place() {
+        let processors = Processors::with(1);
+        let both = Barrier::new(2);
+        let work = || {
+            processors.work_for(InstanceId::generate(), 100, || {
+                pause();
+                leave();
+                // Neither of them would get here while the other one keeps its place.
+                both.wait();
+            });
+        };
+        thread::scope(|scope| {
+            scope.spawn(work);
+            work();
+        });
+    }
+
+    #[test]
+    fn threads_that_work_for_nobody_wait_for_nothing() {
+        assert_eq!(pause(), Duration::ZERO);
+        leave();
+        assert_eq!(waited(), Duration::ZERO);
+    }
 }
