@@ -37,6 +37,8 @@ impl Source {
     pub const HOOKS_CALLER: Self = Self::at("tests/guests/hooks-caller");
     /// Is told what [`Self::STOCK_1_2`] booked, and asks it how much there is.
     pub const STOCK_FOLLOWER: Self = Self::at("tests/guests/stock-follower");
+    /// Decides about the data of other apps, as it is configured.
+    pub const ACCESS_EXT: Self = Self::at("tests/guests/access-ext");
     /// The smallest package in Rust.
     pub const HELLO_RUST: Self = Self::at("examples/hello-rust");
     /// The smallest package in JavaScript.

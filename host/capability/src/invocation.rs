@@ -15,7 +15,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
-use crate::{Binding, GuestLog, MemoryMeter, Progress};
+use crate::{Binding, DataAccess, GuestLog, MemoryMeter, Progress};
 
 /// Who runs. It comes from the route, never from the guest, and no guest-facing function takes it.
 #[derive(Debug)]
@@ -56,7 +56,13 @@ pub struct InvocationParts {
     pub progress: Arc<Progress>,
     /// What the engine itself must find again when the guest calls other apps; capabilities don't look at it.
     pub context: Option<Arc<dyn Any + Send + Sync>>,
+    /// Finds whoever decides about the use of the app's tables in the run; asked once, where the app uses tables at all.
+    pub access: FindAccess,
 }
+
+/// Finds whoever decides about the use of an app's tables in a run; none where nobody does, and an error where somebody
+/// does who can't be found.
+pub type FindAccess = fn(&Invocation) -> wasmtime::Result<Option<Arc<dyn DataAccess>>>;
 
 /// What is new when a warm sandbox serves again.
 pub struct Renewal {
@@ -87,6 +93,7 @@ pub struct Invocation {
     log: Arc<GuestLog>,
     progress: Arc<Progress>,
     context: Option<Arc<dyn Any + Send + Sync>>,
+    access: FindAccess,
     meters: Meters,
     began: Instant,
     stop: Option<StopCause>,
@@ -127,6 +134,7 @@ impl Invocation {
             log: parts.log,
             progress: parts.progress,
             context: parts.context,
+            access: parts.access,
             meters: Meters::default(),
             began: Instant::now(),
             stop: None,
@@ -180,6 +188,14 @@ impl Invocation {
     pub fn context<C: Send + Sync + 'static>(&self) -> Option<Arc<C>> {
         let context = Arc::clone(self.context.as_ref()?);
         context.downcast().ok()
+    }
+
+    /// Whoever decides about the use of the app's tables in this run; `None` where nobody does.
+    ///
+    /// # Errors
+    /// Where somebody does who can't be found: nothing may be used then.
+    pub fn access(&self) -> wasmtime::Result<Option<Arc<dyn DataAccess>>> {
+        (self.access)(self)
     }
 
     /// Number of the invocation, unique on this host while it runs. Capabilities that share something, such

@@ -80,6 +80,7 @@ impl Sandbox {
             log,
             progress: Arc::new(Progress::default()),
             context: context.map(|context| context as _),
+            access: install.find_access,
         });
         let mut store = Store::new(install.code.engine(), invocation);
         if let Some(world) = world {
