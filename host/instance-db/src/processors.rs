@@ -200,7 +200,7 @@ mod tests {
             let mut reported = Duration::ZERO;
             let waited = processors.work_for(InstanceId::generate(), 100, || {
                 reported = pause();
-                assert_eq!(super::waited(), reported);
+                assert_eq!(waited(), reported);
                 is_done.store(true, Ordering::Release);
             });
             assert_eq!(waited, reported);
