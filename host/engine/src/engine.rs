@@ -18,8 +18,7 @@ use tokio::{
 };
 use wasmtime::component::{Component, HasData, Linker, ResourceTable};
 use wasmtime::{
-    Config, Enabled, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig,
-    WasmBacktraceDetails,
+    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
 use crate::{
@@ -554,8 +553,6 @@ impl HasData for Resources {
 fn settings(config: &EngineConfig, wasi: Wasi, pagemap_scan: Enabled) -> Config {
     let mut settings = Config::new();
     settings.consume_fuel(true);
-    // Fuel is written back before each call and read again after it: fewer calls, cheaper limits.
-    settings.compiler_inlining(Inlining::Yes);
     settings.wasm_component_model(true);
     settings.wasm_component_model_async(wasi == Wasi::P3);
     settings.concurrency_support(wasi == Wasi::P3);

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Empty};
 use tokio::sync::oneshot;
 use wasmtime::{
-    Config, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
     component::{Component, Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -138,7 +138,6 @@ fn settings() -> Config {
     pool.table_keep_resident(limits::KEEP_RESIDENT_BYTES);
     let mut settings = Config::new();
     settings.wasm_component_model(true);
-    settings.compiler_inlining(Inlining::Yes);
     settings.concurrency_support(false);
     settings.memory_init_cow(true);
     settings.max_wasm_stack(limits::WASM_STACK_BYTES);
