@@ -107,6 +107,7 @@ async fn bind(config: &EngineConfig, journal: Arc<Journal>) -> (Arc<Engine>, Arc
         grants: Vec::new(),
         config: Arc::default(),
         database_namespace: None,
+        access_tables: Arc::default(),
         limits,
         other_plans: OtherPlans::default(),
     };

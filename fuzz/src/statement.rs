@@ -206,5 +206,6 @@ fn request(statement: &str) -> Request {
         rows_read_max: 1_000,
         rows_written_max: 1_000,
         time_max: TIME_MAX,
+        access: None,
     }
 }

@@ -57,6 +57,7 @@ pub fn install() -> DesiredInstall {
         grants: Vec::new(),
         config: Arc::default(),
         database_namespace: Some("stock".into()),
+        access_tables: Arc::default(),
         limits: Arc::default(),
         other_plans: OtherPlans::default(),
     }
@@ -164,6 +165,7 @@ fn parts(
         log: Arc::new(GuestLog::new(Arc::clone(&identity), sink, log_bytes_max)),
         progress: Arc::new(Progress::default()),
         context: None,
+        access: |_| None,
         identity,
     }
 }

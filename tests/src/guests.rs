@@ -35,6 +35,8 @@ impl Source {
     pub const HOOKS_OTHER: Self = Self::at("tests/guests/hooks-other");
     /// Calls [`Self::HOOKS_APP`] by its typed interface and by HTTP.
     pub const HOOKS_CALLER: Self = Self::at("tests/guests/hooks-caller");
+    /// Decides about the data of other apps, as it is configured.
+    pub const ACCESS_EXT: Self = Self::at("tests/guests/access-ext");
     /// The smallest package in Rust.
     pub const HELLO_RUST: Self = Self::at("examples/hello-rust");
     /// The smallest package in JavaScript.

@@ -15,7 +15,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
-use crate::{Binding, GuestLog, MemoryMeter, Progress};
+use crate::{Binding, DataAccess, GuestLog, MemoryMeter, Progress};
 
 /// Who runs. It comes from the route, never from the guest, and no guest-facing function takes it.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub struct InvocationParts {
     pub progress: Arc<Progress>,
     /// What the engine itself must find again when the guest calls other apps; capabilities don't look at it.
     pub context: Option<Arc<dyn Any + Send + Sync>>,
+    /// Finds whoever decides about the use of the app's tables in the run; asked once, where the app uses tables at all.
+    pub access: fn(&Invocation) -> Option<Arc<dyn DataAccess>>,
 }
 
 /// What is new when a warm sandbox serves again.
@@ -87,6 +89,7 @@ pub struct Invocation {
     log: Arc<GuestLog>,
     progress: Arc<Progress>,
     context: Option<Arc<dyn Any + Send + Sync>>,
+    access: fn(&Self) -> Option<Arc<dyn DataAccess>>,
     meters: Meters,
     began: Instant,
     stop: Option<StopCause>,
@@ -127,6 +130,7 @@ impl Invocation {
             log: parts.log,
             progress: parts.progress,
             context: parts.context,
+            access: parts.access,
             meters: Meters::default(),
             began: Instant::now(),
             stop: None,
@@ -180,6 +184,12 @@ impl Invocation {
     pub fn context<C: Send + Sync + 'static>(&self) -> Option<Arc<C>> {
         let context = Arc::clone(self.context.as_ref()?);
         context.downcast().ok()
+    }
+
+    /// Whoever decides about the use of the app's tables in this run; `None` where nobody does.
+    #[must_use]
+    pub fn access(&self) -> Option<Arc<dyn DataAccess>> {
+        (self.access)(self)
     }
 
     /// Number of the invocation, unique on this host while it runs. Capabilities that share something, such

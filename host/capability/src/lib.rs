@@ -4,12 +4,14 @@
 //! configuration may fail), and *opened* at the first call of an invocation. The engine holds a
 //! list of capabilities and knows none of them by name.
 
+mod access;
 mod binding;
 mod invocation;
 mod log;
 mod memory;
 mod progress;
 
+pub use access::DataAccess;
 pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent};
 pub use invocation::{Identity, Invocation, InvocationParts, LimitReached, Renewal};
 pub use log::{GuestLog, LogLevel, LogRecord, LogSink};

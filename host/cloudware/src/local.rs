@@ -115,6 +115,7 @@ impl Host {
             grants: manifest.capabilities.keys().cloned().collect(),
             config: Arc::default(),
             database_namespace: manifest.database.as_ref().map(|d| d.namespace.clone()),
+            access_tables: Arc::default(),
             limits: Arc::clone(&self.limits),
             other_plans: OtherPlans::default(),
         }

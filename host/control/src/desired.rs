@@ -244,6 +244,7 @@ impl Assembly {
             dependencies: manifest.dependencies.keys().cloned().collect(),
             grants: row.grants,
             config,
+            access_tables: connections::access_tables(manifest, &mut self.texts),
             database_namespace: manifest.database.as_ref().map(|db| db.namespace.clone()),
             limits: Arc::clone(limits.get(&row.id)?),
             other_plans,

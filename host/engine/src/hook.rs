@@ -5,6 +5,7 @@
 //! A hook that fails never takes its caller with it: its policy decides what the caller gets, the breaker decides
 //! whether it is called again, and the trace of the request tells who used what.
 
+mod access;
 mod breaker;
 mod composition;
 mod deferred;
@@ -19,7 +20,10 @@ mod shadow;
 mod slices;
 mod value;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use cloudware_types::{BreakerState, HookId, HookOutcome};
 use dashmap::DashMap;
@@ -32,12 +36,16 @@ pub use outside::{NothingOutside, Observed, Outbox, WebhookCall, WebhookFailed, 
 pub use peers::Peers;
 pub use value::ValueError;
 
+pub(crate) use access::decider;
 pub(crate) use composition::{CallContext, Composition, Ended, SpanStart, Step, TaskTotals, Who};
 pub(crate) use failure::Failure;
 pub(crate) use link::linker_of;
 pub(crate) use peers::{BoundHook, BoundPoint};
 
-use self::breaker::{Breaker, Change};
+use self::{
+    access::AccessTypes,
+    breaker::{Breaker, Change},
+};
 use crate::{BoundInstall, limits::SHADOW_RUNS_MAX};
 
 /// A call of a hook that gave no answer.
@@ -93,6 +101,8 @@ pub(crate) struct Hooks {
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) webhooks: Arc<dyn Webhooks>,
     shadows: Arc<Semaphore>,
+    /// Read when the first hook on data is bound.
+    access_types: OnceLock<Arc<AccessTypes>>,
 }
 
 impl Hooks {
@@ -102,7 +112,14 @@ impl Hooks {
             outbox,
             webhooks,
             shadows: Arc::new(Semaphore::new(SHADOW_RUNS_MAX)),
+            access_types: OnceLock::new(),
         }
+    }
+
+    /// The types of what the platform itself asks of hooks.
+    fn access_types(&self, engine: &wasmtime::Engine) -> Arc<AccessTypes> {
+        let read = || AccessTypes::read(engine).expect("the platform's own WIT has these functions");
+        Arc::clone(self.access_types.get_or_init(|| Arc::new(read())))
     }
 
     /// The breaker of a hook, a new one where it calls something else than before.

@@ -116,3 +116,27 @@ pub const COMPILED_BYTES_MAX: u64 = 1 << 30;
 
 /// Bytes of what a compiling process says about a component that is not valid.
 pub const COMPILE_MESSAGE_BYTES_MAX: u64 = 16 << 10;
+
+/// Conditions of a filter on a table, of all hooks together. Each is looked at for every row.
+pub const ACCESS_CONDITIONS_MAX: usize = 32;
+
+/// Values that a condition compares a column with. The places of a large organisation fit; more belong into a column.
+pub const ACCESS_LIST_VALUES_MAX: usize = 1_000;
+
+/// Bytes of the texts and blobs of one condition.
+pub const ACCESS_FILTER_BYTES_MAX: usize = 64 << 10;
+
+/// Characters of a hook's message that an app is told; a person reads it.
+pub const ACCESS_MESSAGE_CHARS_MAX: usize = 500;
+
+/// Cells of a part of a result that hooks are asked about at once.
+pub const ACCESS_PART_CELLS_MAX: usize = 10_000;
+
+/// Bytes of such a part as component values: they are in the host and in the hook at the same time.
+pub const ACCESS_PART_WEIGHT_MAX: usize = 4 << 20;
+
+/// Bytes by which masking may make such a part longer. Masks are short.
+pub const ACCESS_PART_GROWTH_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a blob that hooks are shown. As an element of a list each byte takes many in the host.
+pub const ACCESS_BLOB_BYTES_MAX: usize = 64 << 10;

@@ -1,9 +1,15 @@
 //! What a statement may touch. SQLite asks the authorizer about every table, column and function while it
 //! compiles a statement, and everything that is not on a list here is denied.
 
+use std::sync::Arc;
+
+use cloudware_types::Operation;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
-use crate::Namespace;
+use crate::{
+    Namespace,
+    guard::{self, Guard},
+};
 
 /// On whose behalf a connection works at the moment.
 #[derive(Clone, Debug)]
@@ -12,6 +18,10 @@ pub(crate) enum Access {
     Platform,
     /// Statements of a running app: its own tables, no schema changes.
     App(Namespace),
+    /// As [`Self::App`], noting what is done with these tables.
+    Examined(Namespace, Arc<[Arc<str>]>),
+    /// As [`Self::App`], and of some tables certain rows only.
+    Guarded(Arc<Guard>),
     /// Migrations of an app: its own tables and their schema.
     Migration(Namespace),
 }
@@ -24,6 +34,8 @@ pub(crate) struct Noticed {
     /// Names of which nothing but the number of rows is read. SQLite does not say whether such a
     /// name is a table or a common table expression, so whoever compiles the statement must look.
     pub counted: Vec<String>,
+    /// What is done with the tables of [`Access::Examined`]: the table's number, what, and the column if it is known.
+    pub touched: Vec<(usize, Operation, Option<String>)>,
 }
 
 /// Table functions that read nothing but their arguments.
@@ -165,6 +177,11 @@ pub(crate) fn authorize(
     let verdict = match access {
         Access::Platform => return Authorization::Allow,
         Access::App(namespace) => in_app(namespace, context, noticed),
+        Access::Examined(namespace, tables) => {
+            note(tables, context, noticed);
+            in_app(namespace, context, noticed)
+        }
+        Access::Guarded(guard) => guard::authorize(guard, context).unwrap_or_else(|| in_app(&guard.namespace, context, noticed)),
         Access::Migration(namespace) => in_migration(namespace, context, noticed),
     };
     match verdict {
@@ -176,7 +193,36 @@ pub(crate) fn authorize(
     }
 }
 
-type Verdict = Result<(), String>;
+pub(crate) type Verdict = Result<(), String>;
+
+/// What an action does with a table, and with which of its columns.
+pub(crate) fn touched<'a>(action: &AuthAction<'a>) -> Option<(&'a str, Operation, Option<&'a str>)> {
+    match *action {
+        AuthAction::Read {
+            table_name,
+            column_name,
+        } => Some((table_name, Operation::Read, (!column_name.is_empty()).then_some(column_name))),
+        AuthAction::Insert { table_name } => Some((table_name, Operation::Insert, None)),
+        AuthAction::Update {
+            table_name,
+            column_name,
+        } => Some((table_name, Operation::Update, Some(column_name))),
+        AuthAction::Delete { table_name } => Some((table_name, Operation::Delete, None)),
+        _ => None,
+    }
+}
+
+fn note(tables: &[Arc<str>], context: &AuthContext<'_>, noticed: &mut Noticed) {
+    let Some((table, operation, column)) = touched(&context.action) else {
+        return;
+    };
+    let known = tables.iter().position(|known| known.eq_ignore_ascii_case(table));
+    let Some(known) = known else { return };
+    let one = (known, operation, column.map(str::to_owned));
+    if !noticed.touched.contains(&one) {
+        noticed.touched.push(one);
+    }
+}
 
 fn in_app(namespace: &Namespace, context: &AuthContext<'_>, noticed: &mut Noticed) -> Verdict {
     match context.action {

@@ -2,7 +2,7 @@
 //! stranger's statement and the host is set here, before the first statement runs.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, OnceCell, RefCell},
     path::Path,
     sync::{
         Arc,
@@ -21,7 +21,8 @@ use crate::{
     Durability, Error, OnCommit,
     access::{Access, Noticed, authorize},
     error::{Circumstances, TimedOut, classify},
-    functions, limits, processors,
+    functions::{self, AccessValues},
+    limits, processors,
 };
 
 /// Tells a running call that nobody waits for it any more.
@@ -87,6 +88,11 @@ pub(crate) struct Conn {
     page_quota: u64,
     /// Whoever is to be told when the open transaction is committed.
     on_commit: RefCell<Vec<OnCommit>>,
+    access_values: AccessValues,
+    /// What names of the platform in an app's statement begin with; see [`Self::marker`].
+    marker: OnceCell<String>,
+    /// Whether something was left behind that the next call must not meet.
+    is_spoiled: Cell<bool>,
 }
 
 impl Conn {
@@ -134,7 +140,8 @@ impl Conn {
         set_switches(&sqlite)?;
         set_limits(&sqlite)?;
         drop_modules(&sqlite)?;
-        functions::install(&sqlite)?;
+        let access_values = AccessValues::default();
+        functions::install(&sqlite, &access_values)?;
         sqlite.set_prepared_statement_cache_capacity(limits::CACHED_STATEMENTS_MAX);
         for (pragma, value) in [
             ("cache_size", -limits::PAGE_CACHE_KIB),
@@ -161,6 +168,9 @@ impl Conn {
             control,
             page_quota: 0,
             on_commit: RefCell::default(),
+            access_values,
+            marker: OnceCell::new(),
+            is_spoiled: Cell::new(false),
         })
     }
 
@@ -182,6 +192,28 @@ impl Conn {
     /// What the authorizer noticed since the last [`Self::on_behalf`].
     pub(crate) fn take_noticed(&self) -> Noticed {
         std::mem::take(&mut self.control.noticed.lock())
+    }
+
+    /// What names begin with that the platform uses in a statement of an app. It is chosen by chance for each
+    /// connection and never kept, so that no statement and no schema can contain it.
+    pub(crate) fn marker(&self) -> rusqlite::Result<&str> {
+        if let Some(marker) = self.marker.get() {
+            return Ok(marker);
+        }
+        let sqlite = self.platform();
+        let query = "SELECT 'cw_access_' || lower(hex(randomblob(16)))";
+        let marker = sqlite.query_row(query, [], |row| row.get(0))?;
+        Ok(self.marker.get_or_init(|| marker))
+    }
+
+    /// Sets the values of the conditions that hold for the next statement.
+    pub(crate) fn set_access_values(&self, values: Vec<rusqlite::types::Value>) {
+        *self.access_values.lock() = values;
+    }
+
+    /// Sees that the connection is thrown away after its present call.
+    pub(crate) fn spoil(&self) {
+        self.is_spoiled.set(true);
     }
 
     /// Whether a row was inserted since the last [`Self::on_behalf`].
@@ -265,11 +297,11 @@ impl Conn {
     pub(crate) fn undo(&self) -> bool {
         self.on_commit.take();
         if self.is_idle() {
-            return true;
+            return !self.is_spoiled.get();
         }
         self.start_clock(limits::PLATFORM_TIME_MAX, None);
         let done = self.platform().execute_batch("ROLLBACK").is_ok();
-        done && self.is_idle()
+        done && self.is_idle() && !self.is_spoiled.get()
     }
 }
 

@@ -3,9 +3,10 @@
 //! is one instruction: `instr` of two long values would run for hours. These take time in proportion to
 //! the length of their arguments, and give the same answers.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use memchr::memmem;
+use parking_lot::Mutex;
 use rusqlite::{
     Connection, Error, Result,
     functions::{Context, FunctionFlags},
@@ -14,11 +15,25 @@ use rusqlite::{
 
 use crate::limits::{TRIM_CHARACTERS_MAX, VALUE_BYTES_MAX};
 
-/// Installs the replacements on a connection.
-pub(crate) fn install(connection: &Connection) -> Result<()> {
+/// The function that gives a value of a condition by its number. Triggers take no parameters, so this is how values reach
+/// a condition without becoming text.
+pub(crate) const ACCESS_VALUE: &str = "cw_access_value";
+
+/// The values of the conditions that hold for the statement that runs.
+pub(crate) type AccessValues = Arc<Mutex<Vec<Value>>>;
+
+/// Installs the replacements, and the function of conditions, on a connection.
+pub(crate) fn install(connection: &Connection, values: &AccessValues) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
+    let values = Arc::clone(values);
+    connection.create_scalar_function(ACCESS_VALUE, 1, flags, move |context| {
+        let number: i64 = context.get(0)?;
+        let number = usize::try_from(number).ok();
+        let value = number.and_then(|number| values.lock().get(number).cloned());
+        value.ok_or_else(|| refusal("there is no such condition".into()))
+    })?;
     connection.create_scalar_function("instr", 2, flags, instr)?;
     connection.create_scalar_function("replace", 3, flags, replace)?;
     connection.create_scalar_function("trim", 2, flags, |c| trim(c, Ends::Both))?;

@@ -97,6 +97,50 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
+/// Where common table expressions can be put in front of those that the statement has of its own, where it has some:
+/// behind `WITH` or `WITH RECURSIVE`.
+pub(crate) fn behind_with(statement: &str) -> Option<usize> {
+    let at = |tokens: &Tokens<'_>| statement.len() - tokens.rest.len();
+    let mut tokens = tokens(statement);
+    match tokens.next() {
+        Some(Token::Word(word)) if word.eq_ignore_ascii_case("with") => {}
+        _ => return None,
+    }
+    let first = at(&tokens);
+    match tokens.next() {
+        Some(Token::Word(word)) if word.eq_ignore_ascii_case("recursive") => Some(at(&tokens)),
+        _ => Some(first),
+    }
+}
+
+/// Whether a name is written with the schema before it: `main.x`, however it is quoted.
+pub(crate) fn has_qualified_name(text: &str) -> bool {
+    let mut is_schema = false;
+    for token in tokens(text) {
+        match token {
+            Token::Sign('.') if is_schema => return true,
+            Token::Word(name) | Token::Quoted(name) => {
+                is_schema = ["main", "temp"].iter().any(|schema| name.eq_ignore_ascii_case(schema));
+            }
+            Token::Sign(_) => is_schema = false,
+        }
+    }
+    false
+}
+
+/// Whether a statement, or the definition of a table, replaces rows that are in the way: `REPLACE INTO`,
+/// `OR REPLACE`, `ON CONFLICT REPLACE`, and not the function `replace()`.
+pub(crate) fn replaces_rows(text: &str) -> bool {
+    let mut is_replace = false;
+    for token in tokens(text) {
+        if is_replace && token != Token::Sign('(') {
+            return true;
+        }
+        is_replace = matches!(token, Token::Word(word) if word.eq_ignore_ascii_case("replace"));
+    }
+    is_replace
+}
+
 fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
 }
@@ -211,6 +255,46 @@ mod tests {
             None
         );
         assert_eq!(name_with_prefix("select my_sqlite_x", &["sqlite_"]), None);
+    }
+
+    #[test]
+    fn schemas_before_names_are_seen_however_they_are_written() {
+        for text in [
+            "select * from main.t",
+            "select * from MAIN . t",
+            "select * from \"Main\"/**/.t",
+            "select * from [temp].t",
+            "select `main`--\n.t.x from t",
+        ] {
+            assert!(has_qualified_name(text), "{text}");
+        }
+        for text in ["select domain.x from t domain", "select 'main', t.x from t", "select 'main.t'"] {
+            assert!(!has_qualified_name(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn replacing_rows_is_told_from_the_function() {
+        for text in [
+            "replace into t values (1)",
+            "insert or replace into t values (1)",
+            "update or/**/REPLACE t set x = 1",
+            "create table t (x unique on conflict replace)",
+        ] {
+            assert!(replaces_rows(text), "{text}");
+        }
+        assert!(!replaces_rows("update t set x = replace (x, 'a', 'replace into')"));
+    }
+
+    #[test]
+    fn the_place_behind_with_is_found() {
+        for (text, before) in [
+            ("with a as (select 1) select 1", "with"),
+            ("/* with */ WITH/**/Recursive a as (select 1) select 1", "/* with */ WITH/**/Recursive"),
+        ] {
+            assert_eq!(behind_with(text), Some(before.len()), "{text}");
+        }
+        assert_eq!(behind_with("select 1"), None);
     }
 
     #[test]

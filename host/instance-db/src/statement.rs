@@ -1,12 +1,14 @@
 //! Runs one statement of an app on a connection: compile under the app's rights, bind, step, collect,
 //! everything within bounds.
 
+use cloudware_types::ResultColumn;
 use rusqlite::{CachedStatement, Connection, Statement, types::ValueRef};
 
 use crate::{
     Description, Error, Namespace, Outcome, Request, RowSet, Value,
-    access::Access,
+    access::{Access, Noticed},
     connection::Conn,
+    guard,
     lexer::{self, Verb},
     limits, processors, verify,
 };
@@ -84,13 +86,34 @@ pub(crate) fn compile<'c>(
         if let Compiled::Kept(statement) = compiled {
             statement.discard();
         }
-        return Err(Error::Denied(format!(
-            "table `{table}` does not belong to this app, which owns names beginning with `{}`",
-            namespace.prefix()
-        )));
+        return Err(foreign(table, namespace));
     }
     conn.on_behalf(Access::App(namespace.clone()));
     Ok(compiled)
+}
+
+/// Compiles a statement for one time, under rights that hold for this time alone.
+pub(crate) fn compile_once<'c>(
+    conn: &'c Conn,
+    namespace: &Namespace,
+    access: &Access,
+    text: &str,
+) -> Result<(Compiled<'c>, Noticed), Error> {
+    let compiled = conn.on_behalf(access.clone()).prepare(text);
+    let compiled = compiled.map_err(|error| conn.explain(&error))?;
+    let noticed = conn.take_noticed();
+    if let Some(table) = verify::first_table(conn.platform(), &noticed.counted)? {
+        return Err(foreign(table, namespace));
+    }
+    conn.on_behalf(access.clone());
+    Ok((Compiled::Once(compiled), noticed))
+}
+
+fn foreign(table: &str, namespace: &Namespace) -> Error {
+    Error::Denied(format!(
+        "table `{table}` does not belong to this app, which owns names beginning with `{}`",
+        namespace.prefix()
+    ))
 }
 
 /// What a statement takes and gives, without running it.
@@ -114,7 +137,17 @@ pub(crate) fn query(
     namespace: &Namespace,
     request: &Request,
 ) -> Result<RowSet, Error> {
-    let mut statement = compile(conn, namespace, &request.statement)?;
+    match &request.access {
+        None => rows(conn, compile(conn, namespace, &request.statement)?, request),
+        Some(rules) => guard::run(conn, namespace, (rules, &request.statement), |statement| {
+            let origins = origins(&statement);
+            let set = rows(conn, statement, request)?;
+            Ok(RowSet { origins, ..set })
+        }),
+    }
+}
+
+fn rows(conn: &Conn, mut statement: Compiled<'_>, request: &Request) -> Result<RowSet, Error> {
     if statement.column_count() == 0 {
         return Err(Error::Statement(
             "it gives no rows; run it with execute".into(),
@@ -136,7 +169,19 @@ pub(crate) fn execute(
     request: &Request,
 ) -> Result<Outcome, Error> {
     let verb = check_text(&request.statement)?;
-    let mut statement = compile(conn, namespace, &request.statement)?;
+    match &request.access {
+        None => changes(conn, compile(conn, namespace, &request.statement)?, (request, verb)),
+        Some(rules) => guard::run(conn, namespace, (rules, &request.statement), |statement| {
+            changes(conn, statement, (request, verb))
+        }),
+    }
+}
+
+fn changes(
+    conn: &Conn,
+    mut statement: Compiled<'_>,
+    (request, verb): (&Request, Verb),
+) -> Result<Outcome, Error> {
     if statement.column_count() > 0 {
         return Err(Error::Statement("it gives rows; run it with query".into()));
     }
@@ -163,6 +208,20 @@ fn affected(conn: &Conn, rows_max: u64) -> Result<u64, Error> {
         return Err(Error::RowsWrittenExceeded);
     }
     Ok(affected)
+}
+
+/// Where the columns of a result come from.
+fn origins(statement: &Statement<'_>) -> Vec<ResultColumn> {
+    let columns = statement.columns_with_metadata().into_iter();
+    columns
+        .map(|column| ResultColumn {
+            name: column.name().to_owned(),
+            origin: column
+                .table_name()
+                .zip(column.origin_name())
+                .map(|(table, column)| (table.to_owned(), column.to_owned())),
+        })
+        .collect()
 }
 
 fn column_names(statement: &Statement<'_>) -> Vec<String> {
@@ -329,5 +388,11 @@ pub(crate) fn commit(conn: &Conn) -> Result<(), Error> {
 /// Runs a statement of the platform that gives no rows.
 pub(crate) fn run_platform(sqlite: &Connection, text: &str) -> Result<(), Error> {
     sqlite.prepare_cached(text)?.execute([])?;
+    Ok(())
+}
+
+/// Runs a statement of the platform that gives no rows and is not run again.
+pub(crate) fn run_once(sqlite: &Connection, text: &str) -> Result<(), Error> {
+    sqlite.prepare(text)?.execute([])?;
     Ok(())
 }

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use cloudware_types::TableAccess;
+
 use crate::{
     AppScope, Database, Error, Outcome, Request, RowSet, Worked,
     connection::Conn,
+    examine::examine,
     lane::{Lane, Lease},
     lexer::Verb,
     scope::Bounds,
@@ -119,6 +122,24 @@ impl Transaction {
             }
         })
         .await
+    }
+
+    /// Says what a statement would do with some of the app's tables; see [`Database::examine`].
+    pub async fn examine(
+        &mut self,
+        (text, tables): (Arc<str>, Arc<[Arc<str>]>),
+        time_max: Duration,
+    ) -> Worked<Vec<TableAccess>> {
+        let Some(lease) = self.database.transactions.wake(self.number) else {
+            return Worked::refused(Error::Closed);
+        };
+        let namespace = self.scope.namespace.clone();
+        let (lease, worked) = run(lease, Bounds::statement(time_max), move |conn| {
+            examine(conn, &namespace, (&text, &tables))
+        })
+        .await;
+        self.rest(lease);
+        worked
     }
 
     async fn end(

@@ -2,22 +2,11 @@
 
 use std::sync::Arc;
 
+use cloudware_types::ResultColumn;
 /// A parameter or a cell.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// NULL.
-    Null,
-    /// Kept as 0 or 1; a cell is one where its column is declared BOOLEAN.
-    Boolean(bool),
-    /// A whole number.
-    Integer(i64),
-    /// A floating-point number. NaN is kept as NULL.
-    Real(f64),
-    /// UTF-8 text.
-    Text(String),
-    /// Bytes.
-    Blob(Vec<u8>),
-}
+pub use cloudware_types::SqlValue as Value;
+
+use crate::AccessRules;
 
 /// The rows that a query gave.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -28,6 +17,8 @@ pub struct RowSet {
     pub rows: Vec<Vec<Value>>,
     /// Rows inserted, updated or deleted, where the statement also made changes.
     pub affected: u64,
+    /// Where the columns come from, where the request has rules for access.
+    pub origins: Vec<ResultColumn>,
 }
 
 /// What a changing statement did.
@@ -61,4 +52,6 @@ pub struct Request {
     pub rows_written_max: u64,
     /// Time that the database may work; more is [`crate::Error::TimeExceeded`].
     pub time_max: std::time::Duration,
+    /// What it may do with tables whose use is decided about, as [`crate::Database::examine`] found it.
+    pub access: Option<Arc<AccessRules>>,
 }

@@ -212,6 +212,7 @@ fn compile(conn: &Conn, namespace: &Namespace, text: &str) -> Result<(), Error> 
     }
 }
 
-fn quoted(name: &str) -> String {
+/// A name as SQL writes it, whatever it contains.
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

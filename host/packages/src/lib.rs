@@ -12,6 +12,7 @@
 //! starts no process and opens no socket. Which capabilities exist is told by the caller.
 
 mod accept;
+mod access;
 mod archive;
 mod component;
 mod host;

@@ -80,6 +80,12 @@ pub const SERVICES_MAX: usize = 50;
 /// Characters of an interface's name in the manifest. Three long words and a version fit.
 pub const INTERFACE_CHARS_MAX: usize = 150;
 
+/// Tables whose use hooks may decide about. Each statement of the app is looked at for each of them.
+pub const ACCESS_TABLES_MAX: usize = 50;
+
+/// Characters of the name of such a table.
+pub const ACCESS_TABLE_CHARS_MAX: usize = 64;
+
 /// Functions of an interface that packages share. The platform's largest have 30.
 pub const INTERFACE_FUNCTIONS_MAX: usize = 100;
 

@@ -38,6 +38,10 @@ pub struct Manifest {
     pub http: Option<Http>,
     /// What the app owns in the private database, if it uses it.
     pub database: Option<Database>,
+    /// Tables whose use hooks may decide about, each with why a tenant may want to restrict it. The points for that are
+    /// among [`Self::extension_points`].
+    #[serde(default)]
+    pub access: BTreeMap<String, String>,
     /// Configuration keys that a tenant may set and the guest reads through `wasi:config`.
     pub config: BTreeMap<String, ConfigKey>,
     /// Limits that the app asks for, each at most the default of its dimension.

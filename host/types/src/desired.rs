@@ -77,6 +77,8 @@ pub struct DesiredInstall {
     pub config: Arc<BTreeMap<String, String>>,
     /// Prefix of the tables that the app owns in the private database.
     pub database_namespace: Option<String>,
+    /// Tables of the app whose use the hooks on [`crate::BEFORE_ACCESS`] and [`crate::AFTER_ACCESS`] decide about.
+    pub access_tables: Arc<[Arc<str>]>,
     /// Limits of this install, every level already applied.
     pub limits: Arc<Limits>,
     /// What the install could use under other plans, for those who ask what would have been enough.

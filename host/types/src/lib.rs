@@ -3,6 +3,7 @@
 //!
 //! This crate depends on nothing of ours, does no I/O, and every other crate may depend on it.
 
+mod access;
 mod advice;
 mod delivery;
 mod desired;
@@ -19,6 +20,9 @@ mod stop;
 mod trace;
 mod usage;
 
+pub use access::{
+    AFTER_ACCESS, BEFORE_ACCESS, Comparison, Condition, FilteredAccess, Operation, ResultColumn, SqlValue, TableAccess,
+};
 pub use delivery::{DeliveryRecord, DeliveryState};
 pub use desired::{DesiredInstall, DesiredInstance, HttpRoute, Migration, Reuse, YankedInstall};
 pub use digest::{Digest, DigestError};

@@ -8,9 +8,10 @@ use wasmtime::component::{HasData, Resource};
 
 use crate::{
     SqlError,
+    gate,
     session::{
         Failure, Rows, StatementHandle, TransactionHandle, charge_statement, session, settle,
-        time_left,
+        settle_within, time_left,
     },
 };
 
@@ -220,6 +221,17 @@ impl HostStatement for Invocation {
 /// number of parameters before it looks at either.
 type Call = (Arc<str>, Vec<database::Value>);
 
+/// The transaction of a handle.
+fn number(
+    invocation: &Invocation,
+    handle: Option<&Resource<TransactionHandle>>,
+) -> Result<Option<u64>, Failure> {
+    match handle {
+        None => Ok(None),
+        Some(handle) => Ok(Some(invocation.table.get(handle)?.number())),
+    }
+}
+
 async fn query(
     invocation: &mut Invocation,
     name: &'static str,
@@ -227,22 +239,26 @@ async fn query(
     within: Option<&Resource<TransactionHandle>>,
 ) -> Result<database::RowSet, Failure> {
     let parameters = parameters.into_iter().map(Into::into).collect();
-    let request = charge_statement(invocation, name, statement, parameters)?;
+    let mut request = charge_statement(invocation, name, statement, parameters)?;
+    let within = number(invocation, within)?;
+    gate::pass(invocation, &mut request, within).await?;
+    let rules = request.access.clone();
     let worked = match within {
         None => {
             let state = session(invocation)?;
             state.store.query(&state.scope, request).await
         }
-        Some(handle) => {
-            let number = invocation.table.get(handle)?.number();
+        Some(number) => {
             let transaction = session(invocation)?.transaction(number)?;
             transaction.query(request).await
         }
     };
-    let set = settle(invocation, worked, |set: &RowSet| Rows {
+    let set = settle_within(invocation, worked, |set: &RowSet| Rows {
         read: set.rows.len() as u64,
         written: set.affected,
     })?;
+    let set = gate::mask(invocation, rules.as_deref(), set).await?;
+    invocation.leave();
     let cells = |row: Vec<Value>| row.into_iter().map(Into::into).collect();
     Ok(database::RowSet {
         columns: set.columns,
@@ -257,14 +273,15 @@ async fn execute(
     within: Option<&Resource<TransactionHandle>>,
 ) -> Result<database::Outcome, Failure> {
     let parameters = parameters.into_iter().map(Into::into).collect();
-    let request = charge_statement(invocation, name, statement, parameters)?;
+    let mut request = charge_statement(invocation, name, statement, parameters)?;
+    let within = number(invocation, within)?;
+    gate::pass(invocation, &mut request, within).await?;
     let worked = match within {
         None => {
             let state = session(invocation)?;
             state.store.execute(&state.scope, request).await
         }
-        Some(handle) => {
-            let number = invocation.table.get(handle)?.number();
+        Some(number) => {
             let transaction = session(invocation)?.transaction(number)?;
             transaction.execute(request).await
         }

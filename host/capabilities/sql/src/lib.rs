@@ -1,10 +1,12 @@
 //! The capability `sql`: SQL with transactions on the private database of the instance, by
 //! `cloudware:sql/database`.
 //!
+//! Where the app declares tables and hooks decide about their use, each statement passes the `gate`.
 //! An app owns the tables of its namespace and can name no others. Transactions live in the
 //! invocation: at most [`TRANSACTIONS_MAX`] at a time, undone where the guest drops them, ends or is stopped.
 
 mod backends;
+mod gate;
 mod host;
 mod limits;
 mod session;

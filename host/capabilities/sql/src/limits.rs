@@ -3,3 +3,6 @@
 
 /// Transactions that one invocation has open at a time. Each keeps a connection from others.
 pub const TRANSACTIONS_MAX: usize = 8;
+
+/// Statements of which an invocation remembers what they do with declared tables. More are looked at each time.
+pub(crate) const EXAMINED_STATEMENTS_MAX: usize = 256;

@@ -8,13 +8,16 @@ use cloudware_instance_db::{Request, Value, Worked};
 use cloudware_types::{Dimension, Meter};
 use wasmtime::component::ResourceTableError;
 
-use crate::{NAME, Scope, SqlError, SqlStore, SqlTransaction, limits::TRANSACTIONS_MAX};
+use crate::{
+    NAME, Scope, SqlError, SqlStore, SqlTransaction, gate::Gate, limits::TRANSACTIONS_MAX,
+};
 
 /// The state of one invocation. Transactions are kept here and not in the table of handles, so that
 /// they end with the request also where a warm sandbox keeps a handle.
 pub(crate) struct Session {
     pub(crate) store: Arc<dyn SqlStore>,
     pub(crate) scope: Scope,
+    pub(crate) gate: Gate,
     transactions: HashMap<u64, Box<dyn SqlTransaction>>,
     next: u64,
 }
@@ -63,6 +66,7 @@ impl Session {
         Self {
             store,
             scope,
+            gate: Gate::Unknown,
             transactions: HashMap::new(),
             next: 0,
         }
@@ -131,6 +135,7 @@ pub(crate) fn charge_statement(
         rows_read_max: left(Meter::SqlRowsRead, Dimension::SqlRowsRead),
         rows_written_max: left(Meter::SqlRowsWritten, Dimension::SqlRowsWritten),
         time_max: time_left(invocation),
+        access: None,
     })
 }
 
@@ -149,8 +154,19 @@ pub(crate) struct Rows {
     pub(crate) written: u64,
 }
 
-/// Charges what a call used: its time, and the rows it gave or changed.
+/// Charges what a call used, its time and the rows it gave or changed, and ends it.
 pub(crate) fn settle<T>(
+    invocation: &mut Invocation,
+    worked: Worked<T>,
+    rows: impl FnOnce(&T) -> Rows,
+) -> Result<T, Failure> {
+    let value = settle_within(invocation, worked, rows)?;
+    invocation.leave();
+    Ok(value)
+}
+
+/// As [`settle`], in the midst of a call.
+pub(crate) fn settle_within<T>(
     invocation: &mut Invocation,
     worked: Worked<T>,
     rows: impl FnOnce(&T) -> Rows,
@@ -161,7 +177,6 @@ pub(crate) fn settle<T>(
             let Rows { read, written } = rows(&value);
             invocation.charge(Meter::SqlRowsRead, Dimension::SqlRowsRead, read)?;
             invocation.charge(Meter::SqlRowsWritten, Dimension::SqlRowsWritten, written)?;
-            invocation.leave();
             Ok(value)
         }
         Err(SqlError::RowsReadExceeded) => Err(exceeded(invocation, Dimension::SqlRowsRead)),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use cloudware_instance_db::{Description, Mode, Namespace, Outcome, Request, RowSet, Worked};
-use cloudware_types::{InstanceId, Slug};
+use cloudware_types::{InstanceId, Slug, TableAccess};
 
 /// Why a statement was refused. Outside a transaction nothing was changed; inside one, the transaction
 /// stays open unless said otherwise, and the statement had no effect.
@@ -48,6 +48,14 @@ pub trait SqlStore: Send + Sync + 'static {
         time_max: Duration,
     ) -> Worked<Description>;
 
+    /// Says what a statement would do with some of the app's tables.
+    async fn examine(
+        &self,
+        scope: &Scope,
+        statement: (Arc<str>, Arc<[Arc<str>]>),
+        time_max: Duration,
+    ) -> Worked<Vec<TableAccess>>;
+
     /// Begins a transaction.
     async fn begin(&self, scope: &Scope, mode: Mode) -> Worked<Box<dyn SqlTransaction>>;
 }
@@ -60,6 +68,13 @@ pub trait SqlTransaction: Send + 'static {
 
     /// Runs a statement that gives no rows.
     async fn execute(&mut self, request: Request) -> Worked<Outcome>;
+
+    /// Says what a statement would do with some of the app's tables.
+    async fn examine(
+        &mut self,
+        statement: (Arc<str>, Arc<[Arc<str>]>),
+        time_max: Duration,
+    ) -> Worked<Vec<TableAccess>>;
 
     /// Makes the changes durable. The transaction has ended afterwards, also where this failed.
     async fn commit(self: Box<Self>) -> Worked<()>;

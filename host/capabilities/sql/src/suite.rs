@@ -99,6 +99,7 @@ fn request(statement: &str, parameters: &[Value]) -> Request {
         rows_read_max: 10_000,
         rows_written_max: 10_000,
         time_max: Duration::from_secs(10),
+        access: None,
     }
 }
 

@@ -114,6 +114,11 @@ pub(super) fn calls<'a>(
     calls.collect()
 }
 
+/// The tables of an app that hooks decide about.
+pub(super) fn access_tables(manifest: &Manifest, texts: &mut Texts) -> Arc<[Arc<str>]> {
+    manifest.access.keys().map(|table| texts.get(table)).collect()
+}
+
 /// Whether sandboxes may serve several calls. An app that answers requests and fills points, too, must allow it for
 /// both, because it has the same sandboxes for both.
 pub(super) fn reuse(manifest: &Manifest) -> Reuse {

@@ -336,6 +336,7 @@ pub fn statement(text: &str) -> Request {
         rows_read_max: 100,
         rows_written_max: 100,
         time_max: PATIENCE,
+        access: None,
     }
 }
 
@@ -378,6 +379,7 @@ pub fn desired(id: InstanceId, hooks: Vec<DesiredHook>, storage: u64) -> Desired
             grants: Vec::new(),
             config: Arc::default(),
             database_namespace: Some("stock".into()),
+            access_tables: Arc::default(),
             limits,
             other_plans: OtherPlans::default(),
         }],

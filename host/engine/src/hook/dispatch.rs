@@ -46,6 +46,7 @@ pub(super) async fn call(
         context: Arc::clone(&context),
         import,
         ty: &ty,
+        rule: None,
     };
     let install = context.install.identity.install;
     let callee = context
@@ -72,9 +73,9 @@ pub(super) async fn call(
         }
         Some(Callee::Point(point)) => {
             invocation.enter("hook")?;
-            let value = ask.point(point, arguments).await;
+            let answered = ask.point(point, arguments).await;
             if let Some(result) = results.first_mut() {
-                *result = value;
+                *result = answered.value;
             }
         }
     }
@@ -85,16 +86,28 @@ pub(super) async fn call(
 /// One call as it is asked on.
 pub(super) struct Ask<'a> {
     pub(super) caller: Arc<Progress>,
-    number: u64,
+    pub(super) number: u64,
     pub(super) depth_max: u64,
     pub(super) context: Arc<CallContext>,
     pub(super) import: &'a Import,
     pub(super) ty: &'a ComponentFunc,
+    /// What an answer is held to beyond its type and the kind of the point.
+    pub(super) rule: Option<&'a Rule>,
+}
+
+/// Says of an answer what is wrong with it, by the arguments that it was given to.
+pub(super) type Rule = dyn Fn(&[Val], &Val) -> Result<(), String> + Sync;
+
+/// What the hooks of a point said together.
+pub(super) struct Answered {
+    pub(super) value: Val,
+    /// The hook that ended the asking with its answer, where one did; not one that failed.
+    pub(super) refused_by: Option<Arc<str>>,
 }
 
 impl Ask<'_> {
     /// Asks the hooks of a point, in order.
-    async fn point(&self, point: &Arc<BoundPoint>, arguments: &[Val]) -> Val {
+    pub(super) async fn point(&self, point: &Arc<BoundPoint>, arguments: &[Val]) -> Answered {
         let mut answer = Answer::new(point.kind, arguments);
         let active = |hook: &&BoundHook| hook.desired.mode == HookMode::Active;
         for hook in point.hooks.iter().filter(active) {
@@ -103,6 +116,7 @@ impl Ask<'_> {
                 break;
             }
         }
+        let refused_by = answer.ended_by.take();
         let value = answer.finish();
         let shadows = point
             .hooks
@@ -111,7 +125,7 @@ impl Ask<'_> {
         for hook in shadows {
             shadow::run(self, point, hook, arguments, &value);
         }
-        value
+        Answered { value, refused_by }
     }
 
     /// Asks one hook: whether it may be asked at all, its answer, and what is noted of it.
@@ -225,6 +239,10 @@ impl Ask<'_> {
         };
         let value = value.ok_or_else(|| Failure::Unfit("it returned nothing".to_owned()))?;
         check(point.kind, &value)?;
+        if let Some(rule) = self.rule {
+            let judged = rule(arguments, &value);
+            judged.map_err(|reason| Failure::Unfit(format!("{}: {reason}", hook.desired.name)))?;
+        }
         Ok(value)
     }
 
@@ -445,6 +463,8 @@ struct Answer<'a> {
     changed: Option<Vec<Val>>,
     /// What ended the asking.
     ended: Option<Val>,
+    /// Who ended it by an answer.
+    ended_by: Option<Arc<str>>,
 }
 
 /// Whether further hooks are asked.
@@ -461,6 +481,7 @@ impl<'a> Answer<'a> {
             own,
             changed: None,
             ended: None,
+            ended_by: None,
         }
     }
 
@@ -470,7 +491,7 @@ impl<'a> Answer<'a> {
 
     fn take(&mut self, point: &BoundPoint, hook: &BoundHook, result: Result<Val, Failure>) -> Next {
         let failure = match result {
-            Ok(value) => return self.accept(value),
+            Ok(value) => return self.accept(hook, value),
             Err(failure) => failure,
         };
         match hook.desired.on_failure {
@@ -488,7 +509,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    fn accept(&mut self, value: Val) -> Next {
+    fn accept(&mut self, hook: &BoundHook, value: Val) -> Next {
         match (self.kind, value) {
             (PointKind::Decide, Val::Option(None)) | (PointKind::Guard, Val::Result(Ok(_))) => {
                 Next::Asked
@@ -501,6 +522,7 @@ impl<'a> Answer<'a> {
                 Next::Asked
             }
             (_, value) => {
+                self.ended_by = Some(Arc::clone(&hook.desired.name));
                 self.ended = Some(value);
                 Next::Settled
             }

@@ -11,7 +11,7 @@ use cloudware_types::{
     PointKind, Slug,
 };
 
-use super::{Hooks, NothingOutside, breaker::Breaker};
+use super::{Hooks, NothingOutside, access::AccessPoints, breaker::Breaker};
 use crate::BoundInstall;
 
 /// The installs of an instance that were bound together. Whoever serves requests keeps it alive; the installs
@@ -27,6 +27,8 @@ pub(crate) struct Peer {
     points: Box<[Arc<BoundPoint>]>,
     calls: Box<[BoundCall]>,
     dependencies: Box<[Slug]>,
+    /// Who decides about its data, where somebody does.
+    access: Option<Arc<AccessPoints>>,
 }
 
 /// An extension point of an install, with the hooks that are asked.
@@ -108,6 +110,11 @@ impl Peers {
         self.by_id.get(&id)
     }
 
+    /// Who decides about the data of an install.
+    pub(crate) fn access(&self, id: InstallId) -> Option<&Arc<AccessPoints>> {
+        self.by_id.get(&id)?.access.as_ref()
+    }
+
     /// The install of an app.
     pub(crate) fn by_app(&self, app: &str) -> Option<&Arc<BoundInstall>> {
         let mut peers = self.by_id.values();
@@ -157,9 +164,13 @@ impl Peer {
             interface: Arc::clone(&call.interface),
             install: call.install,
         });
+        let points: Box<[_]> = points.collect();
         Self {
             install: Arc::clone(install),
-            points: points.collect(),
+            access: AccessPoints::of(&desired.access_tables, &points, || {
+                hooks.access_types(install.code.engine())
+            }),
+            points,
             calls: calls.collect(),
             dependencies: desired.dependencies.clone().into(),
         }

@@ -135,6 +135,7 @@ pub fn request(statement: &str) -> Request {
         rows_read_max: 100_000,
         rows_written_max: 100_000,
         time_max: Duration::from_secs(20),
+        access: None,
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Extension, ExtensionPoint, parse::SLUG_FIX};
 use crate::{
     InterfaceName, MANIFEST, Problem, Problems,
     limits::{
-        CALLS_MAX, DEPENDENCIES_MAX, IMPLEMENTS_MAX, POINT_DEADLINE_MS_MAX, POINTS_MAX,
+        ACCESS_TABLES_MAX, CALLS_MAX, DEPENDENCIES_MAX, IMPLEMENTS_MAX, POINT_DEADLINE_MS_MAX, POINTS_MAX,
         REUSE_REQUESTS_MAX, SERVICES_MAX, TEXT_CHARS_MAX,
     },
     section::{Section, check_text, expect_text, wrong_type},
@@ -26,6 +26,8 @@ pub(super) struct Composition {
     pub(super) dependencies: BTreeMap<Slug, String>,
     pub(super) calls: BTreeMap<InterfaceName, String>,
     pub(super) services: BTreeMap<InterfaceName, String>,
+    /// Tables that others may decide about.
+    pub(super) access: BTreeMap<String, String>,
 }
 
 impl Composition {
@@ -39,6 +41,10 @@ impl Composition {
         let dependencies = dependencies.map_or_else(BTreeMap::new, |table| {
             described("dependencies", table, DEPENDENCIES_MAX, slug, problems)
         });
+        let access = root.table("access", problems);
+        let access = access.map_or_else(BTreeMap::new, |table| {
+            described("access", table, ACCESS_TABLES_MAX, rules::table, problems)
+        });
         let mut interfaces = |key: &'static str, entries_max| {
             let table = root.table(key, problems);
             table.map_or_else(BTreeMap::new, |table| {
@@ -49,6 +55,7 @@ impl Composition {
             points,
             extension,
             dependencies,
+            access,
             calls: interfaces("calls", CALLS_MAX),
             services: interfaces("services", SERVICES_MAX),
         }
@@ -121,7 +128,7 @@ fn extension_of(mut section: Section, problems: &mut Problems) -> Extension {
     let path = "extension.implements";
     Extension {
         reuse: reuse.map_or(Reuse::Fresh, |requests_max| Reuse::Warm { requests_max }),
-        implements: described(path, implements, IMPLEMENTS_MAX, rules::interface, problems),
+        implements: described(path, implements, IMPLEMENTS_MAX, rules::filled, problems),
     }
 }
 

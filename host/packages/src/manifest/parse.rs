@@ -12,7 +12,7 @@ use super::{
     rules,
 };
 use crate::{
-    MANIFEST, Problem, Problems,
+    MANIFEST, Problem, Problems, access,
     limits::{
         BUILD_FEATURES_MAX, CONFIG_KEYS_MAX, MANIFEST_BYTES_MAX, MIGRATIONS_MAX,
         REUSE_REQUESTS_MAX, TEXT_CHARS_MAX, TITLE_CHARS_MAX,
@@ -89,13 +89,14 @@ fn manifest(table: Table, problems: &mut Problems) -> Option<Manifest> {
         .map_or_else(BTreeMap::new, |t| limits(t, problems));
     let composition = Composition::take(&mut root, problems);
     root.finish(problems);
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         build,
         capabilities,
         http,
         database,
         config,
         limits,
+        access: composition.access,
         extension_points: composition.points,
         extension: composition.extension,
         dependencies: composition.dependencies,
@@ -103,6 +104,7 @@ fn manifest(table: Table, problems: &mut Problems) -> Option<Manifest> {
         services: composition.services,
         ..head?
     };
+    access::offer(&mut manifest, problems);
     rules::check(&manifest, problems);
     composition::check(&manifest, problems);
     Some(manifest)
@@ -134,6 +136,7 @@ fn package(mut section: Section, problems: &mut Problems) -> Option<Manifest> {
         database: None,
         config: BTreeMap::new(),
         limits: BTreeMap::new(),
+        access: BTreeMap::new(),
         extension_points: BTreeMap::new(),
         extension: None,
         dependencies: BTreeMap::new(),

@@ -4,7 +4,7 @@
 use super::list;
 use crate::{
     HostInterfaces, InterfaceName, InterfaceShape, MANIFEST, Manifest, PointShape, Problem,
-    Problems,
+    Problems, access,
     component::Inspected,
     shape::{self, Reader, Side},
 };
@@ -38,6 +38,9 @@ impl Shared {
         };
         let points = manifest.extension_points.iter();
         let points = points.filter_map(|(name, point)| {
+            if let Some(shape) = access::shape(name, &point.interface) {
+                return Some(shape);
+            }
             let at = format!("{MANIFEST}: extension-points.{name}.interface");
             let shape = component.imported(&point.interface, &at, problems)?;
             shape::rules::check(point.kind, &shape, problems);
@@ -75,6 +78,10 @@ impl Shared {
     /// True if somebody else in the instance stands behind this import.
     pub(super) fn provides(&self, import: &str) -> bool {
         let mut points = self.points.iter().map(|point| &point.interface);
+        // Those of the platform are asked by the platform alone.
+        if is_platform(import) {
+            return false;
+        }
         let mut calls = self.calls.iter().map(|call| &call.interface);
         points.any(|name| name == import) || calls.any(|name| name == import)
     }

@@ -7,6 +7,7 @@ use cloudware_instance_db::{
     AppKey, AppScope, Database, Description, Holder, InstanceDbs, Mode, Outcome, Request, RowSet,
     Transaction, Worked,
 };
+use cloudware_types::TableAccess;
 
 use crate::{Scope, SqlStore, SqlTransaction};
 
@@ -65,6 +66,18 @@ impl SqlStore for EmbeddedSql {
         }
     }
 
+    async fn examine(
+        &self,
+        scope: &Scope,
+        statement: (Arc<str>, Arc<[Arc<str>]>),
+        time_max: Duration,
+    ) -> Worked<Vec<TableAccess>> {
+        match self.database(scope) {
+            Ok((database, scope)) => database.examine(&scope, statement, time_max).await,
+            Err(refused) => refused,
+        }
+    }
+
     async fn begin(&self, scope: &Scope, mode: Mode) -> Worked<Box<dyn SqlTransaction>> {
         match self.database(scope) {
             Ok((database, scope)) => database
@@ -84,6 +97,14 @@ impl SqlTransaction for Transaction {
 
     async fn execute(&mut self, request: Request) -> Worked<Outcome> {
         Self::execute(self, request).await
+    }
+
+    async fn examine(
+        &mut self,
+        statement: (Arc<str>, Arc<[Arc<str>]>),
+        time_max: Duration,
+    ) -> Worked<Vec<TableAccess>> {
+        Self::examine(self, statement, time_max).await
     }
 
     async fn commit(self: Box<Self>) -> Worked<()> {

@@ -3,8 +3,11 @@
 
 use cloudware_types::{OnFailure, PointKind};
 
-use super::super::{Kind, Manifest};
-use crate::{InterfaceName, MANIFEST, Problem, Problems, limits::INTERFACE_CHARS_MAX};
+use super::super::{ExtensionPoint, Kind, Manifest};
+use crate::{
+    InterfaceName, MANIFEST, Problem, Problems, access,
+    limits::{ACCESS_TABLE_CHARS_MAX, INTERFACE_CHARS_MAX},
+};
 
 fn refuse(
     problems: &mut Problems,
@@ -13,6 +16,29 @@ fn refuse(
     fix: impl Into<String>,
 ) {
     problems.push(Problem::new("invalid-value", at, message, fix));
+}
+
+/// The name of a table that others may decide about.
+pub(super) fn table(text: &str, at: &str, problems: &mut Problems) -> Option<String> {
+    let valid = (1..=ACCESS_TABLE_CHARS_MAX).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if !valid {
+        refuse(
+            problems,
+            at,
+            "This is not a name for a table that hooks may decide about.",
+            format!("Write it as the app's SQL does: at most {ACCESS_TABLE_CHARS_MAX} letters, digits and `_`."),
+        );
+    }
+    valid.then(|| text.to_owned())
+}
+
+/// An interface that an extension fills: of another app, or one of the platform's that are there to be filled.
+pub(super) fn filled(text: &str, at: &str, problems: &mut Problems) -> Option<InterfaceName> {
+    match text.parse::<InterfaceName>() {
+        Ok(name) if access::may_be_filled(&name) => Some(name),
+        _ => interface(text, at, problems),
+    }
 }
 
 pub(super) fn interface(text: &str, at: &str, problems: &mut Problems) -> Option<InterfaceName> {
@@ -84,6 +110,7 @@ pub(super) fn nothing_implemented() -> Problem {
 /// Rules between parts.
 pub(in super::super) fn check(manifest: &Manifest, problems: &mut Problems) {
     check_points(manifest, problems);
+    check_access(manifest, problems);
     check_extension(manifest, problems);
     check_calls(manifest, problems);
     let sides = [
@@ -127,7 +154,9 @@ fn repeated<'a>(names: &[&'a InterfaceName]) -> Vec<(&'a InterfaceName, &'a Inte
 
 /// Points are told apart by their interfaces, which are of the one package that is the app's own.
 fn check_points(manifest: &Manifest, problems: &mut Problems) {
-    let points: Vec<_> = manifest.extension_points.iter().collect();
+    let own = |point: &ExtensionPoint| !point.interface.is_platform();
+    let points = manifest.extension_points.iter();
+    let points: Vec<_> = points.filter(|(_, point)| own(point)).collect();
     for (index, (name, point)) in points.iter().enumerate() {
         let at = format!("{MANIFEST}: extension-points.{name}.interface");
         let interface = &point.interface;
@@ -148,6 +177,42 @@ fn check_points(manifest: &Manifest, problems: &mut Problems) {
                     interface.package()
                 ),
                 "Move both into the package of the app.",
+            );
+        }
+    }
+}
+
+/// Tables that hooks decide about are the app's own, and no two of them the same to the database.
+fn check_access(manifest: &Manifest, problems: &mut Problems) {
+    let namespace = manifest.database.as_ref().map(|database| format!("{}_", database.namespace));
+    let tables: Vec<_> = manifest.access.keys().collect();
+    for (index, table) in tables.iter().enumerate() {
+        let at = format!("{MANIFEST}: access.{table}");
+        let begins = |prefix: &String| {
+            let head = table.get(..prefix.len());
+            head.is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+        };
+        match &namespace {
+            None => refuse(
+                problems,
+                &at,
+                "The app has no tables.",
+                "Add [database] with its namespace, or remove [access].",
+            ),
+            Some(prefix) if !begins(prefix) => refuse(
+                problems,
+                &at,
+                format!("The app owns tables whose names begin with `{prefix}`, and this one does not."),
+                "Name a table of the app, in full.",
+            ),
+            Some(_) => {}
+        }
+        if let Some(before) = tables[..index].iter().find(|before| before.eq_ignore_ascii_case(table)) {
+            refuse(
+                problems,
+                &at,
+                format!("`{before}` is the same table to the database."),
+                "Remove one of the two.",
             );
         }
     }

@@ -1,0 +1,192 @@
+//! The SQL that keeps a statement to a filter. Names are quoted, and values come by their number: nothing that a hook
+//! said becomes text.
+
+use cloudware_types::{Comparison, Condition, Operation, SqlValue};
+use rusqlite::{Connection, types::Value};
+
+use super::{Guard, refused};
+use crate::{
+    Error,
+    functions::ACCESS_VALUE,
+    lexer::{self, Verb},
+    verify::quoted,
+};
+
+/// What is run in place of the app's statement.
+pub(super) struct Texts {
+    /// The statement, with the rows that may be read.
+    pub(super) statement: String,
+    /// Names of temporary triggers and what makes them.
+    pub(super) triggers: Vec<(String, String)>,
+    /// The values of the conditions by their numbers.
+    pub(super) values: Vec<Value>,
+}
+
+/// Refuses what can't be kept to a filter by any rewriting.
+pub(super) fn check(text: &str) -> Result<(), Error> {
+    if lexer::has_qualified_name(text) {
+        return Err(refused(
+            "a filter holds for a table of this statement, and a name with a schema (`main.…`) would go past it; write the name of the table alone".into(),
+        ));
+    }
+    if lexer::replaces_rows(text) {
+        return Err(refused(
+            "a filter holds for a table of this statement, and REPLACE would remove rows outside of it; use INSERT … ON CONFLICT DO UPDATE".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the constraints of a table replace rows that are in the way.
+pub(super) fn replaces(sqlite: &Connection, table: &str) -> Result<bool, Error> {
+    let mut statement = sqlite.prepare_cached(
+        "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
+    )?;
+    let mut definitions = statement.query_map([table], |row| row.get::<_, Option<String>>(0))?;
+    match definitions.next() {
+        Some(definition) => Ok(definition?.is_some_and(|sql| lexer::replaces_rows(&sql))),
+        None => Ok(false),
+    }
+}
+
+/// Whether a foreign key leads from or to the table.
+pub(super) fn is_connected(sqlite: &Connection, table: &str) -> Result<bool, Error> {
+    let mut statement = sqlite.prepare_cached(
+        "SELECT EXISTS (
+            SELECT 1 FROM sqlite_schema AS owner, pragma_foreign_key_list(owner.name) AS key
+            WHERE owner.type = 'table'
+                AND (owner.name = ?1 COLLATE NOCASE OR key.\"table\" = ?1 COLLATE NOCASE)
+        )",
+    )?;
+    Ok(statement.query_row([table], |row| row.get(0))?)
+}
+
+impl Texts {
+    pub(super) fn write(guard: &Guard, text: &str) -> Self {
+        let mut texts = Self {
+            statement: String::new(),
+            triggers: Vec::new(),
+            values: Vec::new(),
+        };
+        let mut common = Vec::new();
+        for (number, table) in guard.rules.tables.iter().enumerate() {
+            let readable = guard.conditions(table, Operation::Read).unwrap_or_default();
+            if !readable.is_empty() {
+                let inner = quoted(&format!("{}_{number}", guard.marker));
+                let name = quoted(table);
+                let conditions = texts.conditions("", readable.iter());
+                common.push(format!(
+                    "{inner} AS (SELECT * FROM main.{name} WHERE {conditions}), {name} AS (SELECT * FROM {inner})"
+                ));
+            }
+            if guard.verb != Verb::Read {
+                texts.add_triggers(guard, number);
+            }
+        }
+        texts.statement = prefixed(text, &common);
+        texts
+    }
+
+    /// The triggers that keep changes of a table to the filter.
+    fn add_triggers(&mut self, guard: &Guard, number: usize) {
+        let table = &guard.rules.tables[number];
+        for operation in [Operation::Insert, Operation::Update, Operation::Delete] {
+            if guard.conditions(table, operation).is_none() || guard.all_conditions(table, operation).next().is_none() {
+                continue;
+            }
+            if operation != Operation::Insert {
+                let conditions = self.conditions("OLD.", guard.all_conditions(table, operation));
+                // A change does not see the row. What is inserted and meets it must not seem to be there.
+                let otherwise = match guard.verb {
+                    Verb::Insert => Otherwise::Refused,
+                    _ => Otherwise::Skipped,
+                };
+                self.trigger(guard, (number, "BEFORE", operation), &conditions, otherwise);
+            }
+            if operation != Operation::Delete {
+                let conditions = self.conditions("NEW.", guard.all_conditions(table, operation));
+                self.trigger(guard, (number, "AFTER", operation), &conditions, Otherwise::Refused);
+            }
+        }
+    }
+
+    fn trigger(
+        &mut self,
+        guard: &Guard,
+        (number, when, operation): (usize, &str, Operation),
+        conditions: &str,
+        otherwise: Otherwise,
+    ) {
+        let name = quoted(&format!("{}_{}", guard.marker, self.triggers.len()));
+        let table = quoted(&guard.rules.tables[number]);
+        let raise = match otherwise {
+            Otherwise::Skipped => "RAISE(IGNORE)".to_owned(),
+            Otherwise::Refused => format!("RAISE(ABORT, '{}_{number}')", guard.marker),
+        };
+        let make = format!(
+            "CREATE TEMP TRIGGER {name} {when} {operation} ON main.{table} FOR EACH ROW \
+             WHEN ({conditions}) IS NOT TRUE BEGIN SELECT {raise}; END"
+        );
+        self.triggers.push((name, make));
+    }
+
+    /// Conditions as SQL, all of which must hold.
+    fn conditions<'c>(&mut self, row: &str, conditions: impl Iterator<Item = &'c Condition>) -> String {
+        let written: Vec<_> = conditions.map(|condition| self.condition(row, condition)).collect();
+        written.join(" AND ")
+    }
+
+    fn condition(&mut self, row: &str, condition: &Condition) -> String {
+        let column = format!("{row}{}", quoted(&condition.column));
+        let sign = match condition.comparison {
+            Comparison::IsNull => return format!("{column} IS NULL"),
+            Comparison::IsNotNull => return format!("{column} IS NOT NULL"),
+            Comparison::InList => {
+                let values: Vec<_> = condition.values.iter().map(|value| self.value(value)).collect();
+                return format!("{column} IN ({})", values.join(", "));
+            }
+            Comparison::Eq => "=",
+            Comparison::Ne => "<>",
+            Comparison::Lt => "<",
+            Comparison::Le => "<=",
+            Comparison::Gt => ">",
+            Comparison::Ge => ">=",
+        };
+        // Without its value, which whoever made the condition must have given, nothing fulfils it.
+        let value = condition.values.first().unwrap_or(&SqlValue::Null);
+        format!("{column} {sign} {}", self.value(value))
+    }
+
+    fn value(&mut self, value: &SqlValue) -> String {
+        self.values.push(match value {
+            SqlValue::Null => Value::Null,
+            SqlValue::Boolean(yes) => Value::Integer(i64::from(*yes)),
+            SqlValue::Integer(number) => Value::Integer(*number),
+            SqlValue::Real(number) => Value::Real(*number),
+            SqlValue::Text(text) => Value::Text(text.clone()),
+            SqlValue::Blob(bytes) => Value::Blob(bytes.clone()),
+        });
+        format!("{ACCESS_VALUE}({})", self.values.len() - 1)
+    }
+}
+
+/// What happens to a row outside of the filter.
+#[derive(Clone, Copy)]
+enum Otherwise {
+    /// It stays as it is.
+    Skipped,
+    /// The statement fails.
+    Refused,
+}
+
+/// The statement with further common table expressions in front of its own.
+fn prefixed(text: &str, common: &[String]) -> String {
+    if common.is_empty() {
+        return text.to_owned();
+    }
+    let common = common.join(", ");
+    match lexer::behind_with(text) {
+        Some(at) => format!("{} {common}, {}", &text[..at], &text[at..]),
+        None => format!("WITH {common} {text}"),
+    }
+}
