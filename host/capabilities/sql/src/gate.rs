@@ -35,18 +35,21 @@ pub(crate) struct Guarded {
 
 /// Whoever decides in this invocation, if somebody does.
 fn decider(invocation: &mut Invocation) -> Result<Option<Arc<dyn DataAccess>>, Failure> {
-    if let Gate::Unknown = session(invocation)?.gate {
-        let decider = invocation.access();
-        session(invocation)?.gate = match decider {
-            None => Gate::Open,
-            Some(decider) => Gate::Guarded(Guarded {
-                decider,
-                decisions: HashMap::new(),
-                examined: HashMap::new(),
-            }),
-        };
+    match &session(invocation)?.gate {
+        Gate::Open => return Ok(None),
+        Gate::Guarded(guarded) => return Ok(Some(Arc::clone(&guarded.decider))),
+        Gate::Unknown => {}
     }
-    Ok(session(invocation)?.gate.guarded().map(|guarded| Arc::clone(&guarded.decider)))
+    let decider = invocation.access();
+    session(invocation)?.gate = match &decider {
+        None => Gate::Open,
+        Some(decider) => Gate::Guarded(Guarded {
+            decider: Arc::clone(decider),
+            decisions: HashMap::new(),
+            examined: HashMap::new(),
+        }),
+    };
+    Ok(decider)
 }
 
 impl Gate {
