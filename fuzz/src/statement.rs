@@ -6,10 +6,10 @@ use std::{
 };
 
 use cloudware_instance_db::{
-    AppKey, AppScope, Config, Database, Durability, Holder, InstanceDbs, Mode, Request, RowSet,
-    Value,
+    AccessRules, AppKey, AppScope, Config, Database, Durability, Holder, InstanceDbs, Mode,
+    Request, RowSet, Value,
 };
-use cloudware_types::{InstanceId, Migration};
+use cloudware_types::{Comparison, Condition, FilteredAccess, InstanceId, Migration};
 use tokio::runtime::Runtime;
 
 /// Words of SQL, and names of what is there.
@@ -60,6 +60,11 @@ pub const WORDS: &[&str] = &[
     "secret",
     "sku",
     "amount",
+    "stock_levels",
+    "stock_places",
+    "place",
+    " REPLACE ",
+    " OR IGNORE ",
     "json_each(",
     "load_extension(",
     "printf(",
@@ -84,6 +89,10 @@ const STOCK: &str = "
     INSERT INTO stock_items (sku, amount) VALUES ('a', 1), ('b', 2), ('c', 3);
     CREATE VIEW stock_view AS SELECT sku FROM stock_items;
     CREATE TRIGGER stock_trigger AFTER UPDATE ON stock_items BEGIN SELECT new.amount; END;
+    CREATE TABLE stock_levels (id INTEGER PRIMARY KEY, item INTEGER REFERENCES stock_items (id) ON DELETE CASCADE, place TEXT UNIQUE);
+    INSERT INTO stock_levels (item, place) VALUES (1, 'main-1'), (2, 'h1dden-2'), (3, 'h1dden-3');
+    CREATE VIEW stock_places AS SELECT place FROM stock_levels;
+    CREATE TRIGGER stock_levels_log AFTER DELETE ON stock_levels BEGIN UPDATE stock_items SET amount = 0; END;
 ";
 
 const SALES: &str = "
@@ -94,6 +103,9 @@ const SALES: &str = "
 
 /// What the other app keeps.
 const SECRET: &str = "s3cret";
+
+/// What is in every row of `stock_levels` outside of the filter.
+const HIDDEN: &str = "h1dden";
 
 /// Enough for any statement that is not a bomb; bombs end there.
 const TIME_MAX: Duration = Duration::from_millis(50);
@@ -153,7 +165,13 @@ pub fn run(data: &[u8]) {
         let _ = open.execute(request(&text)).await.result;
         seen.extend(open.query(request(&text)).await.result);
         let _ = open.rollback().await.result;
-        assert!(!seen.iter().any(shows_secret), "{text}");
+        assert!(
+            !seen
+                .iter()
+                .any(|set| shows(set, SECRET) || shows(set, "sales_open AS")),
+            "{text}"
+        );
+        filtered(scratch, &text).await;
         for (namespace, statement, expected) in [
             (
                 "sales",
@@ -181,12 +199,75 @@ pub fn run(data: &[u8]) {
     });
 }
 
-fn shows_secret(set: &RowSet) -> bool {
+/// Runs the statement with a filter on `stock_levels`, in a transaction that is rolled back: rows outside of it are
+/// neither seen nor changed.
+async fn filtered(scratch: &Scratch, text: &str) {
+    let tables: Arc<[Arc<str>]> = ["stock_levels".into()].into();
+    let begun = scratch
+        .database
+        .begin(&scope("stock"), Mode::Write)
+        .await
+        .result;
+    let mut open = begun.expect("nobody else writes");
+    let asked = (text.into(), Arc::clone(&tables));
+    let Ok(accesses) = open.examine(asked, TIME_MAX).await.result else {
+        return;
+    };
+    let accesses = accesses.into_iter().map(|access| FilteredAccess {
+        access,
+        conditions: vec![
+            Condition {
+                column: "place".into(),
+                comparison: Comparison::Lt,
+                values: vec![Value::Text("n".into())],
+            },
+            Condition {
+                column: "place".into(),
+                comparison: Comparison::Ge,
+                values: vec![Value::Text("m".into())],
+            },
+        ],
+    });
+    let rules = AccessRules {
+        tables,
+        accesses: accesses.collect(),
+    };
+    let asked = Request {
+        access: Some(Arc::new(rules)),
+        ..request(text)
+    };
+    let mut seen: Vec<_> = open.query(asked.clone()).await.result.into_iter().collect();
+    let _ = open.execute(asked.clone()).await.result;
+    seen.extend(open.query(asked).await.result);
+    assert!(!seen.iter().any(|set| shows(set, HIDDEN)), "{text}");
+    // Some failures end the transaction.
+    let kept = Request {
+        time_max: Duration::from_secs(20),
+        ..request(
+            "SELECT count(*) FROM stock_levels WHERE id || item || place IN ('22h1dden-2', '33h1dden-3')",
+        )
+    };
+    if let Ok(kept) = open.query(kept).await.result {
+        assert_eq!(kept.rows, [[Value::Integer(2)]], "{text}");
+    }
+    let outside = Request {
+        time_max: Duration::from_secs(20),
+        ..request(
+            "SELECT count(*) FROM stock_levels WHERE place NOT BETWEEN 'm' AND 'n' OR place IS NULL",
+        )
+    };
+    if let Ok(outside) = open.query(outside).await.result {
+        assert_eq!(outside.rows, [[Value::Integer(2)]], "{text}");
+    }
+    let _ = open.rollback().await.result;
+}
+
+fn shows(set: &RowSet, secret: &str) -> bool {
     set.rows.iter().flatten().any(|cell| match cell {
-        Value::Text(text) => text.contains(SECRET) || text.contains("sales_open AS"),
+        Value::Text(text) => text.contains(secret),
         Value::Blob(bytes) => bytes
-            .windows(SECRET.len())
-            .any(|window| window == SECRET.as_bytes()),
+            .windows(secret.len())
+            .any(|window| window == secret.as_bytes()),
         _ => false,
     })
 }

@@ -165,7 +165,7 @@ fn parts(
         log: Arc::new(GuestLog::new(Arc::clone(&identity), sink, log_bytes_max)),
         progress: Arc::new(Progress::default()),
         context: None,
-        access: |_| None,
+        access: |_| Ok(None),
         identity,
     }
 }

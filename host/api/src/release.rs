@@ -53,6 +53,8 @@ pub(crate) struct ReleaseView {
     config: BTreeMap<String, ConfigKeyView>,
     /// Limits that it asks for.
     limits: BTreeMap<String, u64>,
+    /// Tables whose use hooks on `before-access` and `after-access` may decide about, each with why one may want to.
+    access: BTreeMap<String, String>,
     /// Extension points that it offers, by name.
     extension_points: BTreeMap<String, ExtensionPointView>,
     /// Interfaces of other apps' extension points that it fills, each with what it does there.
@@ -160,6 +162,7 @@ impl From<Release> for ReleaseView {
             limits: limits
                 .map(|(limit, value)| (limit.to_string(), value))
                 .collect(),
+            access: manifest.access,
             extension_points: points.collect(),
             implements: texts(implements.unwrap_or_default()),
             dependencies: texts(manifest.dependencies),

@@ -57,8 +57,12 @@ pub struct InvocationParts {
     /// What the engine itself must find again when the guest calls other apps; capabilities don't look at it.
     pub context: Option<Arc<dyn Any + Send + Sync>>,
     /// Finds whoever decides about the use of the app's tables in the run; asked once, where the app uses tables at all.
-    pub access: fn(&Invocation) -> Option<Arc<dyn DataAccess>>,
+    pub access: FindAccess,
 }
+
+/// Finds whoever decides about the use of an app's tables in a run; none where nobody does, and an error where somebody
+/// does who can't be found.
+pub type FindAccess = fn(&Invocation) -> wasmtime::Result<Option<Arc<dyn DataAccess>>>;
 
 /// What is new when a warm sandbox serves again.
 pub struct Renewal {
@@ -89,7 +93,7 @@ pub struct Invocation {
     log: Arc<GuestLog>,
     progress: Arc<Progress>,
     context: Option<Arc<dyn Any + Send + Sync>>,
-    access: fn(&Self) -> Option<Arc<dyn DataAccess>>,
+    access: FindAccess,
     meters: Meters,
     began: Instant,
     stop: Option<StopCause>,
@@ -187,8 +191,10 @@ impl Invocation {
     }
 
     /// Whoever decides about the use of the app's tables in this run; `None` where nobody does.
-    #[must_use]
-    pub fn access(&self) -> Option<Arc<dyn DataAccess>> {
+    ///
+    /// # Errors
+    /// Where somebody does who can't be found: nothing may be used then.
+    pub fn access(&self) -> wasmtime::Result<Option<Arc<dyn DataAccess>>> {
         (self.access)(self)
     }
 

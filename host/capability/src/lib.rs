@@ -13,7 +13,7 @@ mod progress;
 
 pub use access::DataAccess;
 pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent};
-pub use invocation::{Identity, Invocation, InvocationParts, LimitReached, Renewal};
+pub use invocation::{FindAccess, Identity, Invocation, InvocationParts, LimitReached, Renewal};
 pub use log::{GuestLog, LogLevel, LogRecord, LogSink};
 pub use memory::MemoryMeter;
 pub use progress::{Progress, ThreadMoment};

@@ -36,7 +36,7 @@ pub use outside::{NothingOutside, Observed, Outbox, WebhookCall, WebhookFailed, 
 pub use peers::Peers;
 pub use value::ValueError;
 
-pub(crate) use access::decider;
+pub(crate) use access::find as find_access;
 pub(crate) use composition::{CallContext, Composition, Ended, SpanStart, Step, TaskTotals, Who};
 pub(crate) use failure::Failure;
 pub(crate) use link::linker_of;
@@ -118,7 +118,8 @@ impl Hooks {
 
     /// The types of what the platform itself asks of hooks.
     fn access_types(&self, engine: &wasmtime::Engine) -> Arc<AccessTypes> {
-        let read = || AccessTypes::read(engine).expect("the platform's own WIT has these functions");
+        let read =
+            || AccessTypes::read(engine).expect("the platform's own WIT has these functions");
         Arc::clone(self.access_types.get_or_init(|| Arc::new(read())))
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloudware_capability::{Binding, Identity, LogSink};
+use cloudware_capability::{Binding, FindAccess, Identity, LogSink};
 use cloudware_types::{
     Class, DesiredInstall, DesiredInstance, Dimension, Limits, Meter, Meters, OtherPlans, Reuse,
     Slug, Stop, StopCause,
@@ -19,7 +19,7 @@ use crate::{
     admission::Permit,
     clock::coarse,
     code::Code,
-    hook::{Failure, Peers},
+    hook::{Failure, Peers, find_access},
     limits::{OVERLOAD_RETRY_SECONDS, WARM_IDLE_MAX},
     sandbox::Setup,
     schedule::Queue,
@@ -44,6 +44,8 @@ pub struct BoundInstall {
     pub(crate) fuel_yield_interval: u64,
     /// The installs that it was joined with, where some of them call each other.
     pub(crate) peers: OnceLock<Weak<Peers>>,
+    /// How its runs find whoever decides about its data.
+    pub(crate) find_access: FindAccess,
     sandboxes: Arc<Semaphore>,
     warm_places: Arc<Semaphore>,
     /// Warm sandboxes for requests.
@@ -113,6 +115,7 @@ impl BoundInstall {
             admission: parts.admission,
             queue: parts.queue,
             fuel_yield_interval: parts.fuel_yield_interval,
+            find_access: find_access(install),
             peers: OnceLock::new(),
             sandboxes: parts.sandboxes,
             warm_places: parts.warm_places,

@@ -10,7 +10,7 @@ use wasmtime_wasi_http::{WasiHttpView, handler::Proxy};
 
 use crate::{
     BoundInstall,
-    hook::{CallContext, decider},
+    hook::CallContext,
     limits::{HEADER_BYTES_MAX, HOST_CALL_BYTES_MAX, RANDOM_BYTES_MAX},
     outbound::outbound,
     stdio::LogStream,
@@ -80,7 +80,7 @@ impl Sandbox {
             log,
             progress: Arc::new(Progress::default()),
             context: context.map(|context| context as _),
-            access: decider,
+            access: install.find_access,
         });
         let mut store = Store::new(install.code.engine(), invocation);
         if let Some(world) = world {

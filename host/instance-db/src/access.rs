@@ -181,7 +181,8 @@ pub(crate) fn authorize(
             note(tables, context, noticed);
             in_app(namespace, context, noticed)
         }
-        Access::Guarded(guard) => guard::authorize(guard, context).unwrap_or_else(|| in_app(&guard.namespace, context, noticed)),
+        Access::Guarded(guard) => guard::authorize(guard, context)
+            .unwrap_or_else(|| in_app(&guard.namespace, context, noticed)),
         Access::Migration(namespace) => in_migration(namespace, context, noticed),
     };
     match verdict {
@@ -196,12 +197,18 @@ pub(crate) fn authorize(
 pub(crate) type Verdict = Result<(), String>;
 
 /// What an action does with a table, and with which of its columns.
-pub(crate) fn touched<'a>(action: &AuthAction<'a>) -> Option<(&'a str, Operation, Option<&'a str>)> {
+pub(crate) fn touched<'a>(
+    action: &AuthAction<'a>,
+) -> Option<(&'a str, Operation, Option<&'a str>)> {
     match *action {
         AuthAction::Read {
             table_name,
             column_name,
-        } => Some((table_name, Operation::Read, (!column_name.is_empty()).then_some(column_name))),
+        } => Some((
+            table_name,
+            Operation::Read,
+            (!column_name.is_empty()).then_some(column_name),
+        )),
         AuthAction::Insert { table_name } => Some((table_name, Operation::Insert, None)),
         AuthAction::Update {
             table_name,
@@ -216,7 +223,9 @@ fn note(tables: &[Arc<str>], context: &AuthContext<'_>, noticed: &mut Noticed) {
     let Some((table, operation, column)) = touched(&context.action) else {
         return;
     };
-    let known = tables.iter().position(|known| known.eq_ignore_ascii_case(table));
+    let known = tables
+        .iter()
+        .position(|known| known.eq_ignore_ascii_case(table));
     let Some(known) = known else { return };
     let one = (known, operation, column.map(str::to_owned));
     if !noticed.touched.contains(&one) {

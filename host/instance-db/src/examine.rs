@@ -39,8 +39,13 @@ pub(crate) fn examine(
     drop(compiled);
     let mut accesses = Vec::new();
     for (number, table) in tables.iter().enumerate() {
-        let touched = noticed.touched.iter().filter(|(known, ..)| *known == number);
-        let touched: Vec<_> = touched.map(|(_, operation, column)| (*operation, column.as_deref())).collect();
+        let touched = noticed
+            .touched
+            .iter()
+            .filter(|(known, ..)| *known == number);
+        let touched: Vec<_> = touched
+            .map(|(_, operation, column)| (*operation, column.as_deref()))
+            .collect();
         if touched.is_empty() {
             continue;
         }
@@ -61,8 +66,16 @@ fn access_of(
 ) -> TableAccess {
     // The number of a row is no column.
     let named = |of: Operation| -> BTreeSet<String> {
-        let names = touched.iter().filter(|(one, _)| *one == of).filter_map(|(_, column)| *column);
-        let known = |name: &str| columns.iter().find(|known| known.eq_ignore_ascii_case(name)).cloned();
+        let names = touched
+            .iter()
+            .filter(|(one, _)| *one == of)
+            .filter_map(|(_, column)| *column);
+        let known = |name: &str| {
+            columns
+                .iter()
+                .find(|known| known.eq_ignore_ascii_case(name))
+                .cloned()
+        };
         names.filter_map(known).collect()
     };
     let (read, written) = match operation {

@@ -86,18 +86,21 @@ impl Guard {
             verb: statement::check_text(text)?,
             connected: Vec::new(),
         };
-        let filtered: Vec<_> = rules.tables.iter().filter(|table| guard.is_filtered(table)).cloned().collect();
+        let filtered: Vec<_> = rules
+            .tables
+            .iter()
+            .filter(|table| guard.is_filtered(table))
+            .cloned()
+            .collect();
         if !filtered.is_empty() {
             text::check(text)?;
         }
-        for table in filtered.iter().filter(|_| guard.verb != Verb::Read) {
-            if text::replaces(conn.platform(), table)? && guard.writes(table) {
-                return Err(refused(format!(
-                    "rows of `{table}` replace those that are in their way, also ones outside of the filter that holds; make its constraints without ON CONFLICT REPLACE"
-                )));
+        for table in filtered {
+            if guard.writes(&table) {
+                text::check_table(conn.platform(), &table)?;
             }
-            if text::is_connected(conn.platform(), table)? {
-                guard.connected.push(Arc::clone(table));
+            if guard.verb != Verb::Read && text::is_connected(conn.platform(), &table)? {
+                guard.connected.push(table);
             }
         }
         Ok(guard)
@@ -106,31 +109,45 @@ impl Guard {
     /// The conditions for an operation; `None` where it was not decided about.
     fn conditions(&self, table: &str, operation: Operation) -> Option<&[Condition]> {
         let mut accesses = self.rules.accesses.iter();
-        let found = accesses.find(|one| one.access.operation == operation && one.access.table.eq_ignore_ascii_case(table))?;
+        let found = accesses.find(|one| {
+            one.access.operation == operation && one.access.table.eq_ignore_ascii_case(table)
+        })?;
         Some(&found.conditions)
     }
 
     /// The conditions that a row must fulfil in order to be changed so: where a statement looks at rows too, they must be
     /// such as may be read.
-    fn all_conditions(&self, table: &str, operation: Operation) -> impl Iterator<Item = &Condition> {
+    fn all_conditions(
+        &self,
+        table: &str,
+        operation: Operation,
+    ) -> impl Iterator<Item = &Condition> {
         let own = self.conditions(table, operation).unwrap_or_default();
-        own.iter().chain(self.conditions(table, Operation::Read).unwrap_or_default())
+        own.iter()
+            .chain(self.conditions(table, Operation::Read).unwrap_or_default())
     }
 
     fn is_filtered(&self, table: &str) -> bool {
-        Operation::ALL.iter().any(|&operation| self.conditions(table, operation).is_some_and(|all| !all.is_empty()))
+        Operation::ALL.iter().any(|&operation| {
+            self.conditions(table, operation)
+                .is_some_and(|all| !all.is_empty())
+        })
     }
 
     fn writes(&self, table: &str) -> bool {
         let changes = [Operation::Insert, Operation::Update, Operation::Delete];
-        changes.iter().any(|&operation| self.conditions(table, operation).is_some())
+        changes
+            .iter()
+            .any(|&operation| self.conditions(table, operation).is_some())
     }
 
     /// What an error of the statement means, without the names that the platform used.
     fn explain(&self, error: Error) -> Error {
         match error {
             Error::Constraint(Violation { subject, .. }) if subject.starts_with(&self.marker) => {
-                let number = subject[self.marker.len()..].trim_start_matches('_').parse::<usize>();
+                let number = subject[self.marker.len()..]
+                    .trim_start_matches('_')
+                    .parse::<usize>();
                 let table = number.ok().and_then(|number| self.rules.tables.get(number));
                 refused(format!(
                     "a row of `{}` would be outside of the filter that holds for this app",
@@ -145,16 +162,29 @@ impl Guard {
 
 /// Decides about what concerns the tables of the rules; `None` leaves the action to the rules for every app.
 pub(crate) fn authorize(guard: &Guard, context: &AuthContext<'_>) -> Option<Verdict> {
-    if context.accessor.is_some_and(|name| name.starts_with(&guard.marker)) {
+    if context
+        .accessor
+        .is_some_and(|name| name.starts_with(&guard.marker))
+    {
         return match context.action {
             // Nothing else is in what the platform writes.
-            rusqlite::hooks::AuthAction::Select | rusqlite::hooks::AuthAction::Read { .. } => Some(Ok(())),
-            rusqlite::hooks::AuthAction::Function { function_name } if function_name.eq_ignore_ascii_case(ACCESS_VALUE) => Some(Ok(())),
+            rusqlite::hooks::AuthAction::Select | rusqlite::hooks::AuthAction::Read { .. } => {
+                Some(Ok(()))
+            }
+            rusqlite::hooks::AuthAction::Function { function_name }
+                if function_name.eq_ignore_ascii_case(ACCESS_VALUE) =>
+            {
+                Some(Ok(()))
+            }
             _ => None,
         };
     }
     let (table, operation, column) = touched(&context.action)?;
-    let declared = guard.rules.tables.iter().find(|known| known.eq_ignore_ascii_case(table))?;
+    let declared = guard
+        .rules
+        .tables
+        .iter()
+        .find(|known| known.eq_ignore_ascii_case(table))?;
     let Some(conditions) = guard.conditions(declared, operation) else {
         return Some(Err(format!(
             "{ACCESS_REFUSED}: whether `{declared}` may be used like this was not decided, because the schema has just changed; try again"
@@ -165,11 +195,14 @@ pub(crate) fn authorize(guard: &Guard, context: &AuthContext<'_>) -> Option<Verd
             let is_free = conditions.is_empty();
             // The name alone, without a schema, is that of the rows that may be read.
             let is_counted = column.is_none() && context.database_name.is_none();
-            let is_changed = guard.verb != Verb::Read && context.accessor.is_none()
+            let is_changed = guard.verb != Verb::Read
+                && context.accessor.is_none()
                 && (guard.writes(declared) || guard.connected.contains(declared));
             is_free || is_counted || is_changed
         }
-        _ => guard.all_conditions(declared, operation).next().is_none() || context.accessor.is_none(),
+        _ => {
+            guard.all_conditions(declared, operation).next().is_none() || context.accessor.is_none()
+        }
     };
     if verdict {
         return None;

@@ -120,7 +120,9 @@ pub(crate) fn has_qualified_name(text: &str) -> bool {
         match token {
             Token::Sign('.') if is_schema => return true,
             Token::Word(name) | Token::Quoted(name) => {
-                is_schema = ["main", "temp"].iter().any(|schema| name.eq_ignore_ascii_case(schema));
+                is_schema = ["main", "temp"]
+                    .iter()
+                    .any(|schema| name.eq_ignore_ascii_case(schema));
             }
             Token::Sign(_) => is_schema = false,
         }
@@ -268,7 +270,11 @@ mod tests {
         ] {
             assert!(has_qualified_name(text), "{text}");
         }
-        for text in ["select domain.x from t domain", "select 'main', t.x from t", "select 'main.t'"] {
+        for text in [
+            "select domain.x from t domain",
+            "select 'main', t.x from t",
+            "select 'main.t'",
+        ] {
             assert!(!has_qualified_name(text), "{text}");
         }
     }
@@ -283,14 +289,19 @@ mod tests {
         ] {
             assert!(replaces_rows(text), "{text}");
         }
-        assert!(!replaces_rows("update t set x = replace (x, 'a', 'replace into')"));
+        assert!(!replaces_rows(
+            "update t set x = replace (x, 'a', 'replace into')"
+        ));
     }
 
     #[test]
     fn the_place_behind_with_is_found() {
         for (text, before) in [
             ("with a as (select 1) select 1", "with"),
-            ("/* with */ WITH/**/Recursive a as (select 1) select 1", "/* with */ WITH/**/Recursive"),
+            (
+                "/* with */ WITH/**/Recursive a as (select 1) select 1",
+                "/* with */ WITH/**/Recursive",
+            ),
         ] {
             assert_eq!(behind_with(text), Some(before.len()), "{text}");
         }

@@ -170,7 +170,11 @@ pub(crate) fn execute(
 ) -> Result<Outcome, Error> {
     let verb = check_text(&request.statement)?;
     match &request.access {
-        None => changes(conn, compile(conn, namespace, &request.statement)?, (request, verb)),
+        None => changes(
+            conn,
+            compile(conn, namespace, &request.statement)?,
+            (request, verb),
+        ),
         Some(rules) => guard::run(conn, namespace, (rules, &request.statement), |statement| {
             changes(conn, statement, (request, verb))
         }),

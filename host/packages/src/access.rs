@@ -4,8 +4,7 @@
 use cloudware_types::{AFTER_ACCESS, BEFORE_ACCESS, Class, Dimension, OnFailure, PointKind, Slug};
 
 use crate::{
-    ExtensionPoint, FunctionShape, InterfaceName, MANIFEST, Manifest, PointShape, Problem,
-    Problems,
+    ExtensionPoint, FunctionShape, InterfaceName, MANIFEST, Manifest, PointShape, Problem, Problems,
 };
 
 /// Fuel for each column, condition, row and value that a hook is given: taking it in and out again costs about a tenth.
@@ -19,7 +18,10 @@ const INTERFACES: [(&str, &str); 2] = [
 
 /// True for an interface of the platform that extensions may fill.
 pub(crate) fn may_be_filled(interface: &InterfaceName) -> bool {
-    INTERFACES.iter().any(|(_, name)| name.parse::<InterfaceName>().is_ok_and(|name| interface.serves(&name)))
+    INTERFACES.iter().any(|(_, name)| {
+        name.parse::<InterfaceName>()
+            .is_ok_and(|name| interface.serves(&name))
+    })
 }
 
 /// Adds the points to a manifest that declares tables.
@@ -27,16 +29,24 @@ pub(crate) fn offer(manifest: &mut Manifest, problems: &mut Problems) {
     if manifest.access.is_empty() {
         return;
     }
-    let tables: Vec<_> = manifest.access.keys().map(|table| format!("`{table}`")).collect();
+    let tables: Vec<_> = manifest
+        .access
+        .keys()
+        .map(|table| format!("`{table}`"))
+        .collect();
     let tables = tables.join(", ");
     for (name, interface) in INTERFACES {
         let name: Slug = name.parse().expect("the platform's points have names");
         let does = match name.as_str() {
-            BEFORE_ACCESS => "Before the app reads or writes a table: may refuse it, or restrict it to some rows",
+            BEFORE_ACCESS => {
+                "Before the app reads or writes a table: may refuse it, or restrict it to some rows"
+            }
             _ => "After the app has read a table: may mask values",
         };
         let point = ExtensionPoint {
-            interface: interface.parse().expect("the platform's interfaces have names"),
+            interface: interface
+                .parse()
+                .expect("the platform's interfaces have names"),
             kind: PointKind::Transform,
             description: format!("{does}. Tables: {tables}."),
             on_failure: OnFailure::Refuse,
@@ -48,7 +58,9 @@ pub(crate) fn offer(manifest: &mut Manifest, problems: &mut Problems) {
             problems.push(Problem::new(
                 "invalid-value",
                 format!("{MANIFEST}: extension-points.{name}"),
-                format!("An app that declares tables in [access] has a point `{name}` of the platform."),
+                format!(
+                    "An app that declares tables in [access] has a point `{name}` of the platform."
+                ),
                 "Give this point another name.",
             ));
             continue;
@@ -59,13 +71,21 @@ pub(crate) fn offer(manifest: &mut Manifest, problems: &mut Problems) {
 
 /// A point of the platform, with its functions; `None` where the interface is none of these.
 pub(crate) fn shape(name: &Slug, interface: &InterfaceName) -> Option<PointShape> {
-    let (_, known) = INTERFACES.iter().find(|(_, known)| interface.to_string() == **known)?;
+    let (_, known) = INTERFACES
+        .iter()
+        .find(|(_, known)| interface.to_string() == **known)?;
     let access = access();
     let rows = rows();
     let (params, result) = if name.as_str() == BEFORE_ACCESS {
         (vec![("access", access.clone())], access)
     } else {
-        (vec![("rows", rows.clone()), ("accesses", format!("list<{access}>"))], rows)
+        (
+            vec![
+                ("rows", rows.clone()),
+                ("accesses", format!("list<{access}>")),
+            ],
+            rows,
+        )
     };
     let params = params.into_iter().map(|(name, ty)| (name.to_owned(), ty));
     Some(PointShape {
@@ -80,7 +100,8 @@ pub(crate) fn shape(name: &Slug, interface: &InterfaceName) -> Option<PointShape
     })
 }
 
-const VALUE: &str = "variant { null, boolean(bool), integer(s64), real(f64), text(string), blob(list<u8>) }";
+const VALUE: &str =
+    "variant { null, boolean(bool), integer(s64), real(f64), text(string), blob(list<u8>) }";
 
 fn access() -> String {
     let condition = format!(

@@ -21,7 +21,8 @@ mod trace;
 mod usage;
 
 pub use access::{
-    AFTER_ACCESS, BEFORE_ACCESS, Comparison, Condition, FilteredAccess, Operation, ResultColumn, SqlValue, TableAccess,
+    AFTER_ACCESS, BEFORE_ACCESS, Comparison, Condition, FilteredAccess, Operation, ResultColumn,
+    SqlValue, TableAccess,
 };
 pub use delivery::{DeliveryRecord, DeliveryState};
 pub use desired::{DesiredInstall, DesiredInstance, HttpRoute, Migration, Reuse, YankedInstall};

@@ -40,7 +40,7 @@ fn decider(invocation: &mut Invocation) -> Result<Option<Arc<dyn DataAccess>>, F
         Gate::Guarded(guarded) => return Ok(Some(Arc::clone(&guarded.decider))),
         Gate::Unknown => {}
     }
-    let decider = invocation.access();
+    let decider = invocation.access().map_err(Failure::Trap)?;
     session(invocation)?.gate = match &decider {
         None => Gate::Open,
         Some(decider) => Gate::Guarded(Guarded {
@@ -111,7 +111,10 @@ async fn examine(
 ) -> Result<Arc<[TableAccess]>, Failure> {
     let time_max = time_left(invocation);
     let state = session(invocation)?;
-    let known = state.gate.guarded().and_then(|guarded| guarded.examined.get(text));
+    let known = state
+        .gate
+        .guarded()
+        .and_then(|guarded| guarded.examined.get(text));
     if let Some(known) = known {
         return Ok(Arc::clone(known));
     }
@@ -120,11 +123,14 @@ async fn examine(
         None => state.store.examine(&state.scope, asked, time_max).await,
         Some(number) => state.transaction(number)?.examine(asked, time_max).await,
     };
-    let touched: Arc<[TableAccess]> = settle_within(invocation, worked, |_| Rows::default())?.into();
+    let touched: Arc<[TableAccess]> =
+        settle_within(invocation, worked, |_| Rows::default())?.into();
     if let Some(guarded) = session(invocation)?.gate.guarded()
         && guarded.examined.len() < EXAMINED_STATEMENTS_MAX
     {
-        guarded.examined.insert(Arc::clone(text), Arc::clone(&touched));
+        guarded
+            .examined
+            .insert(Arc::clone(text), Arc::clone(&touched));
     }
     Ok(touched)
 }
@@ -134,7 +140,10 @@ async fn decide(
     decider: &dyn DataAccess,
     access: &TableAccess,
 ) -> Result<Vec<Condition>, Failure> {
-    let known = session(invocation)?.gate.guarded().and_then(|guarded| guarded.decisions.get(access).cloned());
+    let known = session(invocation)?
+        .gate
+        .guarded()
+        .and_then(|guarded| guarded.decisions.get(access).cloned());
     let decision = match known {
         Some(decision) => decision,
         None => {

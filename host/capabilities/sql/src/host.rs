@@ -7,8 +7,7 @@ use cloudware_instance_db::{ConstraintKind, Mode, Outcome, RowSet, Value};
 use wasmtime::component::{HasData, Resource};
 
 use crate::{
-    SqlError,
-    gate,
+    SqlError, gate,
     session::{
         Failure, Rows, StatementHandle, TransactionHandle, charge_statement, session, settle,
         settle_within, time_left,

@@ -116,7 +116,11 @@ pub(super) fn calls<'a>(
 
 /// The tables of an app that hooks decide about.
 pub(super) fn access_tables(manifest: &Manifest, texts: &mut Texts) -> Arc<[Arc<str>]> {
-    manifest.access.keys().map(|table| texts.get(table)).collect()
+    manifest
+        .access
+        .keys()
+        .map(|table| texts.get(table))
+        .collect()
 }
 
 /// Whether sandboxes may serve several calls. An app that answers requests and fills points, too, must allow it for

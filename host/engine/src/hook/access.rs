@@ -8,10 +8,10 @@ mod values;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudware_capability::{DataAccess, Invocation, Progress};
+use cloudware_capability::{DataAccess, FindAccess, Invocation, Progress};
 use cloudware_types::{
-    AFTER_ACCESS, BEFORE_ACCESS, Condition, Dimension, FilteredAccess, ResultColumn, SqlValue,
-    TableAccess,
+    AFTER_ACCESS, BEFORE_ACCESS, Condition, DesiredInstall, DesiredPoint, Dimension,
+    FilteredAccess, ResultColumn, SqlValue, TableAccess,
 };
 use wasmtime::component::{Val, types::ComponentFunc};
 
@@ -62,12 +62,29 @@ impl AccessPoints {
     }
 }
 
-/// Whoever decides about the data of the app that an invocation runs.
-pub(crate) fn decider(invocation: &Invocation) -> Option<Arc<dyn DataAccess>> {
-    let context = invocation.context::<CallContext>()?;
-    let points = context.peers.access(context.install.identity.install)?;
-    Some(Arc::new(Decider {
-        points: Arc::clone(points),
+/// How whoever decides about the data of an install is found in its runs.
+pub(crate) fn find(install: &DesiredInstall) -> FindAccess {
+    let is_decided = |point: &DesiredPoint| {
+        [BEFORE_ACCESS, AFTER_ACCESS].contains(&point.name.as_str()) && !point.hooks.is_empty()
+    };
+    if install.access_tables.is_empty() || !install.points.iter().any(is_decided) {
+        return |_| Ok(None);
+    }
+    |invocation| decider(invocation).map(Some)
+}
+
+/// Whoever decides about the data of the app that an invocation runs. A run that does not know its hooks has no data.
+fn decider(invocation: &Invocation) -> wasmtime::Result<Arc<dyn DataAccess>> {
+    let context = invocation.context::<CallContext>();
+    let install = invocation.identity().install;
+    let points = context
+        .as_ref()
+        .and_then(|context| context.peers.access(install));
+    let (Some(points), Some(context)) = (points.map(Arc::clone), context.clone()) else {
+        wasmtime::bail!("who decides about the data of this app is not known in this run");
+    };
+    Ok(Arc::new(Decider {
+        points,
         caller: Arc::clone(invocation.progress()),
         number: invocation.number(),
         depth_max: invocation.limit(Dimension::Recursion),
@@ -146,9 +163,12 @@ impl DataAccess for Decider {
         let ty = (point, &self.points.types.before);
         let answered = self.ask(ty, &arguments, &values::check_before).await;
         match answered.value {
-            Val::Result(Ok(Some(value))) => values::filter_of(&value)
-                .ok_or_else(|| format!("{} gave no filter", point.path())),
-            Val::Result(Err(Some(message))) => Err(message_of(point, &answered.refused_by, *message)),
+            Val::Result(Ok(Some(value))) => {
+                values::filter_of(&value).ok_or_else(|| format!("{} gave no filter", point.path()))
+            }
+            Val::Result(Err(Some(message))) => {
+                Err(message_of(point, &answered.refused_by, *message))
+            }
             _ => Err(format!("{} gave no answer", point.path())),
         }
     }
@@ -163,7 +183,9 @@ impl DataAccess for Decider {
             return rows;
         };
         let columns = values::columns(columns);
-        let told = accesses.iter().map(|one| values::access(self.app(), &one.access, &one.conditions));
+        let told = accesses
+            .iter()
+            .map(|one| values::access(self.app(), &one.access, &one.conditions));
         let told = Val::List(told.collect());
         let mut shown = Vec::with_capacity(rows.len());
         let mut left = &rows[..];
@@ -171,7 +193,12 @@ impl DataAccess for Decider {
             let (part, rest) = left.split_at(part_rows(left));
             match self.part(point, (&columns, &told), part).await {
                 Some(masked) => shown.extend(masked),
-                None => return rows.iter().map(|row| vec![SqlValue::Null; row.len()]).collect(),
+                None => {
+                    return rows
+                        .iter()
+                        .map(|row| vec![SqlValue::Null; row.len()])
+                        .collect();
+                }
             }
             left = rest;
         }

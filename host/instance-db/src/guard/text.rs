@@ -37,16 +37,23 @@ pub(super) fn check(text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the constraints of a table replace rows that are in the way.
-pub(super) fn replaces(sqlite: &Connection, table: &str) -> Result<bool, Error> {
+/// Refuses to write to a table whose rows can't be kept to a filter.
+pub(super) fn check_table(sqlite: &Connection, table: &str) -> Result<(), Error> {
     let mut statement = sqlite.prepare_cached(
         "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
     )?;
     let mut definitions = statement.query_map([table], |row| row.get::<_, Option<String>>(0))?;
-    match definitions.next() {
-        Some(definition) => Ok(definition?.is_some_and(|sql| lexer::replaces_rows(&sql))),
-        None => Ok(false),
+    let Some(definition) = definitions.next() else {
+        return Err(refused(format!(
+            "a filter holds for `{table}`, which is a view, and what its triggers write can't be kept to it; write to the tables, and declare those in [access]"
+        )));
+    };
+    if definition?.is_some_and(|sql| lexer::replaces_rows(&sql)) {
+        return Err(refused(format!(
+            "a filter holds for `{table}`, and its constraints would remove rows outside of it that are in the way; make them without ON CONFLICT REPLACE"
+        )));
     }
+    Ok(())
 }
 
 /// Whether a foreign key leads from or to the table.
@@ -79,9 +86,7 @@ impl Texts {
                     "{inner} AS (SELECT * FROM main.{name} WHERE {conditions}), {name} AS (SELECT * FROM {inner})"
                 ));
             }
-            if guard.verb != Verb::Read {
-                texts.add_triggers(guard, number);
-            }
+            texts.add_triggers(guard, number);
         }
         texts.statement = prefixed(text, &common);
         texts
@@ -91,7 +96,9 @@ impl Texts {
     fn add_triggers(&mut self, guard: &Guard, number: usize) {
         let table = &guard.rules.tables[number];
         for operation in [Operation::Insert, Operation::Update, Operation::Delete] {
-            if guard.conditions(table, operation).is_none() || guard.all_conditions(table, operation).next().is_none() {
+            if guard.conditions(table, operation).is_none()
+                || guard.all_conditions(table, operation).next().is_none()
+            {
                 continue;
             }
             if operation != Operation::Insert {
@@ -105,7 +112,12 @@ impl Texts {
             }
             if operation != Operation::Delete {
                 let conditions = self.conditions("NEW.", guard.all_conditions(table, operation));
-                self.trigger(guard, (number, "AFTER", operation), &conditions, Otherwise::Refused);
+                self.trigger(
+                    guard,
+                    (number, "AFTER", operation),
+                    &conditions,
+                    Otherwise::Refused,
+                );
             }
         }
     }
@@ -131,8 +143,14 @@ impl Texts {
     }
 
     /// Conditions as SQL, all of which must hold.
-    fn conditions<'c>(&mut self, row: &str, conditions: impl Iterator<Item = &'c Condition>) -> String {
-        let written: Vec<_> = conditions.map(|condition| self.condition(row, condition)).collect();
+    fn conditions<'c>(
+        &mut self,
+        row: &str,
+        conditions: impl Iterator<Item = &'c Condition>,
+    ) -> String {
+        let written: Vec<_> = conditions
+            .map(|condition| self.condition(row, condition))
+            .collect();
         written.join(" AND ")
     }
 
@@ -142,7 +160,11 @@ impl Texts {
             Comparison::IsNull => return format!("{column} IS NULL"),
             Comparison::IsNotNull => return format!("{column} IS NOT NULL"),
             Comparison::InList => {
-                let values: Vec<_> = condition.values.iter().map(|value| self.value(value)).collect();
+                let values: Vec<_> = condition
+                    .values
+                    .iter()
+                    .map(|value| self.value(value))
+                    .collect();
                 return format!("{column} IN ({})", values.join(", "));
             }
             Comparison::Eq => "=",

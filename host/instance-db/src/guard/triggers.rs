@@ -26,7 +26,8 @@ impl<'c> Triggers<'c> {
         for name in &self.names {
             // Where the transaction was undone as a whole, they went with it.
             let text = format!("DROP TRIGGER IF EXISTS temp.{name}");
-            self.conn.keeping_last_insert(|conn| run_once(conn.platform(), &text))?;
+            self.conn
+                .keeping_last_insert(|conn| run_once(conn.platform(), &text))?;
         }
         Ok(())
     }

@@ -2,8 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cloudware_instance_db::{ACCESS_REFUSED, AccessRules, Error, Mode, Outcome, Request, RowSet, Value};
-use cloudware_types::{Comparison, Condition, FilteredAccess, Operation, ResultColumn, TableAccess};
+use cloudware_instance_db::{
+    ACCESS_REFUSED, AccessRules, Error, Mode, Outcome, Request, RowSet, Value,
+};
+use cloudware_types::{
+    Comparison, Condition, FilteredAccess, Operation, ResultColumn, TableAccess,
+};
 
 use crate::fixture::{Fixture, request, scope};
 
@@ -66,7 +70,10 @@ fn main_only(access: &TableAccess) -> Vec<Condition> {
 
 async fn examined(fixture: &Fixture, statement: &str) -> Result<Vec<TableAccess>, Error> {
     let asked = (statement.into(), tables());
-    let worked = fixture.database().examine(&scope("stock"), asked, Duration::from_secs(20)).await;
+    let worked = fixture
+        .database()
+        .examine(&scope("stock"), asked, Duration::from_secs(20))
+        .await;
     worked.result
 }
 
@@ -76,10 +83,13 @@ async fn decided(
     statement: &str,
     decide: impl Fn(&TableAccess) -> Vec<Condition>,
 ) -> Result<Request, Error> {
-    let accesses = examined(fixture, statement).await?.into_iter().map(|access| FilteredAccess {
-        conditions: decide(&access),
-        access,
-    });
+    let accesses = examined(fixture, statement)
+        .await?
+        .into_iter()
+        .map(|access| FilteredAccess {
+            conditions: decide(&access),
+            access,
+        });
     let rules = AccessRules {
         tables: tables(),
         accesses: accesses.collect(),
@@ -92,17 +102,27 @@ async fn decided(
 
 async fn query(fixture: &Fixture, statement: &str) -> Result<RowSet, Error> {
     let request = decided(fixture, statement, main_only).await?;
-    fixture.database().query(&scope("stock"), request).await.result
+    fixture
+        .database()
+        .query(&scope("stock"), request)
+        .await
+        .result
 }
 
 async fn execute(fixture: &Fixture, statement: &str) -> Result<Outcome, Error> {
     let request = decided(fixture, statement, main_only).await?;
-    fixture.database().execute(&scope("stock"), request).await.result
+    fixture
+        .database()
+        .execute(&scope("stock"), request)
+        .await
+        .result
 }
 
 /// Every level, without a filter.
 async fn all(fixture: &Fixture) -> Vec<Vec<Value>> {
-    let all = fixture.query("SELECT id, sku, location, amount, counted FROM stock_levels ORDER BY id").await;
+    let all = fixture
+        .query("SELECT id, sku, location, amount, counted FROM stock_levels ORDER BY id")
+        .await;
     all.unwrap().rows
 }
 
@@ -110,29 +130,70 @@ async fn all(fixture: &Fixture) -> Vec<Vec<Value>> {
 async fn a_statement_says_what_it_does_with_tables() {
     let fixture = fixture().await;
     let said = |accesses: Vec<TableAccess>| -> Vec<String> {
-        let one = |a: &TableAccess| format!("{} {} r={} w={}", a.operation, a.table, a.read.join(","), a.written.join(","));
+        let one = |a: &TableAccess| {
+            format!(
+                "{} {} r={} w={}",
+                a.operation,
+                a.table,
+                a.read.join(","),
+                a.written.join(",")
+            )
+        };
         accesses.iter().map(one).collect()
     };
     for (statement, expected) in [
-        ("SELECT amount FROM Stock_Levels WHERE location = ?1", vec!["read stock_levels r=amount,location w="]),
-        ("SELECT count(*) FROM stock_levels", vec!["read stock_levels r= w="]),
-        ("SELECT sku FROM stock_view", vec!["read stock_levels r=amount,counted,half,id,location,sku w="]),
-        ("DELETE FROM stock_replacing", vec!["delete stock_replacing r= w="]),
+        (
+            "SELECT amount FROM Stock_Levels WHERE location = ?1",
+            vec!["read stock_levels r=amount,location w="],
+        ),
+        (
+            "SELECT count(*) FROM stock_levels",
+            vec!["read stock_levels r= w="],
+        ),
+        (
+            "SELECT sku FROM stock_view",
+            vec!["read stock_levels r=amount,counted,half,id,location,sku w="],
+        ),
+        (
+            "DELETE FROM stock_replacing",
+            vec!["delete stock_replacing r= w="],
+        ),
         ("SELECT 1", vec![]),
     ] {
         let accesses = said(examined(&fixture, statement).await.unwrap());
         match statement.contains("stock_view") {
             // Which columns a view is seen to read depends on how it is computed.
-            true => assert!(accesses.len() == 1 && accesses[0].contains("sku"), "{accesses:?}"),
+            true => assert!(
+                accesses.len() == 1 && accesses[0].contains("sku"),
+                "{accesses:?}"
+            ),
             false => assert_eq!(accesses, expected, "{statement}"),
         }
     }
-    let accesses = examined(&fixture, "UPDATE stock_levels SET amount = amount + 1 WHERE id = 1").await.unwrap();
-    assert_eq!(said(accesses), ["read stock_levels r=amount,id w=", "update stock_levels r= w=amount"]);
-    let accesses = examined(&fixture, "INSERT INTO stock_notes VALUES (9, 1, 'z')").await.unwrap();
-    let through_trigger = accesses.iter().any(|a| a.operation == Operation::Update && a.written == ["counted"]);
+    let accesses = examined(
+        &fixture,
+        "UPDATE stock_levels SET amount = amount + 1 WHERE id = 1",
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        said(accesses),
+        [
+            "read stock_levels r=amount,id w=",
+            "update stock_levels r= w=amount"
+        ]
+    );
+    let accesses = examined(&fixture, "INSERT INTO stock_notes VALUES (9, 1, 'z')")
+        .await
+        .unwrap();
+    let through_trigger = accesses
+        .iter()
+        .any(|a| a.operation == Operation::Update && a.written == ["counted"]);
     assert!(through_trigger, "{accesses:?}");
-    assert_eq!(accesses[0].columns.join(" "), "id sku location amount counted half");
+    assert_eq!(
+        accesses[0].columns.join(" "),
+        "id sku location amount counted half"
+    );
 }
 
 #[tokio::test]
@@ -141,25 +202,66 @@ async fn only_rows_of_the_filter_are_read() {
     for (statement, expected) in [
         ("SELECT group_concat(sku) FROM stock_levels", "a,b"),
         ("SELECT group_concat(sku) FROM \"STOCK_levels\" AS l", "a,b"),
-        ("SELECT group_concat(sku) FROM (SELECT * FROM stock_levels)", "a,b"),
+        (
+            "SELECT group_concat(sku) FROM (SELECT * FROM stock_levels)",
+            "a,b",
+        ),
         ("SELECT CAST(count(*) AS TEXT) FROM stock_levels", "2"),
         ("SELECT CAST(sum(half) AS TEXT) FROM stock_levels", "15"),
         ("SELECT (SELECT group_concat(sku) FROM stock_levels)", "a,b"),
-        ("SELECT CAST(3 IN (SELECT id FROM stock_levels) AS TEXT)", "0"),
-        ("SELECT CAST(EXISTS (SELECT 1 FROM stock_levels WHERE location = 'SPARE') AS TEXT)", "0"),
-        ("SELECT group_concat(sku) FROM (SELECT sku FROM stock_levels UNION SELECT sku FROM stock_levels)", "a,b"),
-        ("SELECT group_concat(a.sku || b.sku) FROM stock_levels a JOIN stock_levels b USING (id)", "aa,bb"),
-        ("SELECT group_concat(coalesce(l.sku, '-')) FROM stock_places p LEFT JOIN stock_levels l ON l.location = p.code AND p.code = 'SPARE'", "-,-"),
-        ("WITH mine AS (SELECT * FROM stock_levels) SELECT group_concat(sku) FROM mine", "a,b"),
-        ("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4) SELECT group_concat(sku) FROM n JOIN stock_levels ON id = i", "a,b"),
-        ("SELECT group_concat(sku) FROM (WITH inside AS (SELECT * FROM stock_levels) SELECT * FROM inside)", "a,b"),
-        ("SELECT group_concat(sku) FROM (WITH stock_levels AS (SELECT 'own' AS sku) SELECT * FROM stock_levels)", "own"),
-        ("VALUES ((SELECT group_concat(sku) FROM stock_levels))", "a,b"),
-        ("SELECT group_concat(sku) FROM stock_levels WHERE location IS NULL OR 1", "a,b"),
+        (
+            "SELECT CAST(3 IN (SELECT id FROM stock_levels) AS TEXT)",
+            "0",
+        ),
+        (
+            "SELECT CAST(EXISTS (SELECT 1 FROM stock_levels WHERE location = 'SPARE') AS TEXT)",
+            "0",
+        ),
+        (
+            "SELECT group_concat(sku) FROM (SELECT sku FROM stock_levels UNION SELECT sku FROM stock_levels)",
+            "a,b",
+        ),
+        (
+            "SELECT group_concat(a.sku || b.sku) FROM stock_levels a JOIN stock_levels b USING (id)",
+            "aa,bb",
+        ),
+        (
+            "SELECT group_concat(coalesce(l.sku, '-')) FROM stock_places p LEFT JOIN stock_levels l ON l.location = p.code AND p.code = 'SPARE'",
+            "-,-",
+        ),
+        (
+            "WITH mine AS (SELECT * FROM stock_levels) SELECT group_concat(sku) FROM mine",
+            "a,b",
+        ),
+        (
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4) SELECT group_concat(sku) FROM n JOIN stock_levels ON id = i",
+            "a,b",
+        ),
+        (
+            "SELECT group_concat(sku) FROM (WITH inside AS (SELECT * FROM stock_levels) SELECT * FROM inside)",
+            "a,b",
+        ),
+        (
+            "SELECT group_concat(sku) FROM (WITH stock_levels AS (SELECT 'own' AS sku) SELECT * FROM stock_levels)",
+            "own",
+        ),
+        (
+            "VALUES ((SELECT group_concat(sku) FROM stock_levels))",
+            "a,b",
+        ),
+        (
+            "SELECT group_concat(sku) FROM stock_levels WHERE location IS NULL OR 1",
+            "a,b",
+        ),
         ("SELECT max(sku) OVER () FROM stock_levels LIMIT 1", "b"),
-        ("SELECT 'x' FROM stock_places ORDER BY (SELECT count(*) FROM stock_levels) LIMIT 1", "x"),
+        (
+            "SELECT 'x' FROM stock_places ORDER BY (SELECT count(*) FROM stock_levels) LIMIT 1",
+            "x",
+        ),
     ] {
-        let set = query(&fixture, statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        let set = query(&fixture, statement)
+            .await
+            .unwrap_or_else(|error| panic!("{statement}: {error}"));
         assert_eq!(set.rows, [[text(expected)]], "{statement}");
     }
 }
@@ -207,7 +309,9 @@ async fn ways_past_a_filter_are_refused_and_change_nothing() {
     for &statement in WAYS_PAST {
         let error = match query(&fixture, statement).await {
             Err(Error::Statement(text)) if text.contains("run it with execute") => {
-                execute(&fixture, statement).await.map(|_| RowSet::default())
+                execute(&fixture, statement)
+                    .await
+                    .map(|_| RowSet::default())
             }
             other => other,
         };
@@ -220,19 +324,34 @@ async fn ways_past_a_filter_are_refused_and_change_nothing() {
         assert!(of_filter && !names, "{statement}: {reason}");
         assert_eq!(all(&fixture).await, before, "{statement}");
     }
-    let replaced = fixture.query("SELECT location FROM stock_replacing ORDER BY id").await.unwrap();
+    let replaced = fixture
+        .query("SELECT location FROM stock_replacing ORDER BY id")
+        .await
+        .unwrap();
     assert_eq!(replaced.rows, [[text("MAIN")], [text("SPARE")]]);
 }
 
 #[tokio::test]
 async fn changes_touch_rows_of_the_filter_alone() {
     let fixture = fixture().await;
-    let changed = execute(&fixture, "UPDATE stock_levels SET amount = amount + 1").await.unwrap();
+    let changed = execute(&fixture, "UPDATE stock_levels SET amount = amount + 1")
+        .await
+        .unwrap();
     assert_eq!(changed.affected, 2);
-    let amounts = |rows: Vec<Vec<Value>>| -> Vec<Value> { rows.into_iter().map(|mut row| row.swap_remove(3)).collect() };
-    assert_eq!(amounts(all(&fixture).await), [11, 21, 33, 44].map(Value::Integer));
+    let amounts = |rows: Vec<Vec<Value>>| -> Vec<Value> {
+        rows.into_iter().map(|mut row| row.swap_remove(3)).collect()
+    };
+    assert_eq!(
+        amounts(all(&fixture).await),
+        [11, 21, 33, 44].map(Value::Integer)
+    );
 
-    let set = query(&fixture, "UPDATE stock_levels SET amount = 0 WHERE amount > 20 RETURNING sku").await.unwrap();
+    let set = query(
+        &fixture,
+        "UPDATE stock_levels SET amount = 0 WHERE amount > 20 RETURNING sku",
+    )
+    .await
+    .unwrap();
     assert_eq!((set.rows, set.affected), (vec![vec![text("b")]], 1));
 
     let from = "UPDATE stock_levels SET amount = other.amount FROM stock_levels AS other WHERE other.location = 'SPARE'";
@@ -246,13 +365,31 @@ async fn changes_touch_rows_of_the_filter_alone() {
     assert_eq!((inserted.affected, inserted.last_insert_id), (2, 6));
 
     let upsert = "INSERT INTO stock_levels (sku, location) VALUES ('a', 'MAIN') ON CONFLICT (sku) DO UPDATE SET amount = 5 RETURNING amount";
-    assert_eq!(query(&fixture, upsert).await.unwrap().rows, [[Value::Integer(5)]]);
+    assert_eq!(
+        query(&fixture, upsert).await.unwrap().rows,
+        [[Value::Integer(5)]]
+    );
 
-    let set = query(&fixture, "DELETE FROM stock_levels WHERE id > 1 RETURNING id").await.unwrap();
+    let set = query(
+        &fixture,
+        "DELETE FROM stock_levels WHERE id > 1 RETURNING id",
+    )
+    .await
+    .unwrap();
     assert_eq!(set.rows.len(), 3);
-    let kept: Vec<_> = all(&fixture).await.into_iter().map(|mut row| row.swap_remove(0)).collect();
+    let kept: Vec<_> = all(&fixture)
+        .await
+        .into_iter()
+        .map(|mut row| row.swap_remove(0))
+        .collect();
     assert_eq!(kept, [1, 3, 4].map(Value::Integer));
-    assert_eq!(execute(&fixture, "DELETE FROM stock_levels").await.unwrap().affected, 1);
+    assert_eq!(
+        execute(&fixture, "DELETE FROM stock_levels")
+            .await
+            .unwrap()
+            .affected,
+        1
+    );
     assert_eq!(all(&fixture).await.len(), 2);
 }
 
@@ -268,9 +405,14 @@ async fn what_returns_from_a_change_does_not_look_past_the_filter() {
         match query(&fixture, statement).await {
             Ok(set) => {
                 let seen = format!("{:?}", set.rows);
-                assert!(!seen.contains("hidden") && !seen.contains("nowhere"), "{statement}: {seen}");
+                assert!(
+                    !seen.contains("hidden") && !seen.contains("nowhere"),
+                    "{statement}: {seen}"
+                );
             }
-            Err(Error::Denied(reason)) => assert!(reason.starts_with(ACCESS_REFUSED), "{statement}: {reason}"),
+            Err(Error::Denied(reason)) => {
+                assert!(reason.starts_with(ACCESS_REFUSED), "{statement}: {reason}")
+            }
             Err(error) => panic!("{statement}: {error}"),
         }
     }
@@ -286,14 +428,107 @@ async fn filters_of_operations_are_kept_apart() {
     };
     let update = "UPDATE stock_levels SET amount = (SELECT max(amount) FROM stock_levels)";
     let update = decided(&fixture, update, decide).await.unwrap();
-    let changed = fixture.database().execute(&scope("stock"), update).await.result.unwrap();
+    let changed = fixture
+        .database()
+        .execute(&scope("stock"), update)
+        .await
+        .result
+        .unwrap();
     assert_eq!(changed.affected, 2);
-    let through_view = decided(&fixture, "SELECT count(*) FROM stock_view", decide).await.unwrap();
-    let counted = fixture.database().query(&scope("stock"), through_view).await.result.unwrap();
+    let through_view = decided(&fixture, "SELECT count(*) FROM stock_view", decide)
+        .await
+        .unwrap();
+    let counted = fixture
+        .database()
+        .query(&scope("stock"), through_view)
+        .await
+        .result
+        .unwrap();
     assert_eq!(counted.rows, [[Value::Integer(4)]]);
-    let deleted = decided(&fixture, "DELETE FROM stock_levels WHERE id = 3", decide).await.unwrap();
-    let deleted = fixture.database().execute(&scope("stock"), deleted).await.result.unwrap();
+    let deleted = decided(&fixture, "DELETE FROM stock_levels WHERE id = 3", decide)
+        .await
+        .unwrap();
+    let deleted = fixture
+        .database()
+        .execute(&scope("stock"), deleted)
+        .await
+        .result
+        .unwrap();
     assert_eq!(deleted.affected, 1);
+}
+
+#[tokio::test]
+async fn foreign_keys_do_not_reach_past_a_filter() {
+    let fixture = Fixture::new();
+    fixture
+        .migrate(
+            "stock",
+            &["
+            CREATE TABLE stock_owners (id INTEGER PRIMARY KEY);
+            INSERT INTO stock_owners VALUES (1), (2), (3);
+            CREATE TABLE stock_levels (id INTEGER PRIMARY KEY, location TEXT, owner INTEGER REFERENCES stock_owners ON DELETE CASCADE);
+            INSERT INTO stock_levels VALUES (1, 'MAIN', 1), (2, 'SPARE', 2);
+            CREATE TABLE stock_replacing (id INTEGER PRIMARY KEY, location TEXT, owner INTEGER REFERENCES stock_owners ON DELETE SET NULL);
+            INSERT INTO stock_replacing VALUES (1, 'SPARE', 3);
+            CREATE VIEW stock_places AS SELECT * FROM stock_levels;
+        "],
+        )
+        .await;
+    // Children within the filter go with their parent; those outside keep it where it is.
+    let gone = execute(&fixture, "DELETE FROM stock_owners WHERE id = 1")
+        .await
+        .unwrap();
+    assert_eq!(gone.affected, 1);
+    for owner in [2, 3] {
+        let kept = execute(
+            &fixture,
+            &format!("DELETE FROM stock_owners WHERE id = {owner}"),
+        )
+        .await;
+        assert!(
+            matches!(kept, Err(Error::Constraint(_) | Error::Denied(_))),
+            "{owner}: {kept:?}"
+        );
+    }
+    let rows = fixture
+        .query("SELECT id, owner FROM stock_levels UNION ALL SELECT id, owner FROM stock_replacing")
+        .await;
+    assert_eq!(
+        rows.unwrap().rows,
+        [
+            [Value::Integer(2), Value::Integer(2)],
+            [Value::Integer(1), Value::Integer(3)]
+        ]
+    );
+    // A key can be given where its table is filtered, too.
+    let decide = |_: &TableAccess| only("location", "MAIN");
+    let insert = decided(
+        &fixture,
+        "INSERT INTO stock_levels VALUES (5, 'MAIN', 3)",
+        decide,
+    )
+    .await
+    .unwrap();
+    let inserted = fixture
+        .database()
+        .execute(&scope("stock"), insert)
+        .await
+        .result
+        .unwrap();
+    assert_eq!(inserted.affected, 1);
+    // A view that is declared is read by its filter as a table is.
+    let select = "SELECT group_concat(id) FROM stock_places";
+    let select = decided(&fixture, select, |access| match &*access.table {
+        "stock_places" => only("location", "MAIN"),
+        _ => Vec::new(),
+    });
+    let set = fixture
+        .database()
+        .query(&scope("stock"), select.await.unwrap())
+        .await
+        .result
+        .unwrap();
+    assert_eq!(set.rows, [[text("5")]]);
 }
 
 #[tokio::test]
@@ -311,11 +546,21 @@ async fn every_comparison_holds() {
         ("amount", Ge, vec![number(44)], "nowhere"),
         ("location", IsNull, vec![], "nowhere"),
         ("location", IsNotNull, vec![], "a,b,hidden"),
-        ("location", InList, vec![text("MAIN"), text("it's \" ; --")], "a,b"),
+        (
+            "location",
+            InList,
+            vec![text("MAIN"), text("it's \" ; --")],
+            "a,b",
+        ),
         ("sku", Eq, vec![text("a' OR 1 --")], ""),
         ("location", InList, vec![], ""),
         ("location", Eq, vec![Value::Null], ""),
-        ("counted", Eq, vec![Value::Boolean(false)], "a,b,hidden,nowhere"),
+        (
+            "counted",
+            Eq,
+            vec![Value::Boolean(false)],
+            "a,b,hidden,nowhere",
+        ),
         ("sku", Eq, vec![Value::Blob(b"a".to_vec())], ""),
     ] {
         let condition = Condition {
@@ -326,7 +571,12 @@ async fn every_comparison_holds() {
         let decide = |_: &TableAccess| vec![condition.clone()];
         let statement = "SELECT coalesce(group_concat(sku), '') FROM (SELECT sku FROM stock_levels ORDER BY id)";
         let request = decided(&fixture, statement, decide).await.unwrap();
-        let set = fixture.database().query(&scope("stock"), request).await.result.unwrap();
+        let set = fixture
+            .database()
+            .query(&scope("stock"), request)
+            .await
+            .result
+            .unwrap();
         assert_eq!(set.rows, [[text(expected)]], "{condition:?}");
     }
 }
@@ -343,11 +593,25 @@ async fn a_condition_on_no_column_lets_nothing_pass() {
         let request = decided(&fixture, statement, decide).await.unwrap();
         let database = fixture.database();
         let refused = match statement.starts_with("SELECT") {
-            true => database.query(&scope("stock"), request).await.result.map(drop),
-            false => database.execute(&scope("stock"), request).await.result.map(drop),
+            true => database
+                .query(&scope("stock"), request)
+                .await
+                .result
+                .map(drop),
+            false => database
+                .execute(&scope("stock"), request)
+                .await
+                .result
+                .map(drop),
         };
         let error = refused.unwrap_err();
-        assert!(matches!(error, Error::Statement(_) | Error::Denied(_) | Error::Unavailable(_)), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::Statement(_) | Error::Denied(_) | Error::Unavailable(_)
+            ),
+            "{error}"
+        );
     }
     assert_eq!(all(&fixture).await.len(), 4);
 }
@@ -362,7 +626,12 @@ async fn parameters_of_the_statement_keep_their_places() {
     ] {
         let mut request = decided(&fixture, statement, main_only).await.unwrap();
         request.parameters = vec![Value::Integer(15), Value::Integer(100)];
-        let set = fixture.database().query(&scope("stock"), request).await.result.unwrap();
+        let set = fixture
+            .database()
+            .query(&scope("stock"), request)
+            .await
+            .result
+            .unwrap();
         assert_eq!(set.rows, [[text("b")]], "{statement}");
     }
 }
@@ -370,7 +639,12 @@ async fn parameters_of_the_statement_keep_their_places() {
 #[tokio::test]
 async fn columns_say_where_they_come_from() {
     let fixture = fixture().await;
-    let set = query(&fixture, "SELECT sku AS name, amount, amount + 1, l.location FROM stock_levels AS l").await.unwrap();
+    let set = query(
+        &fixture,
+        "SELECT sku AS name, amount, amount + 1, l.location FROM stock_levels AS l",
+    )
+    .await
+    .unwrap();
     let origin = |name: &str, column: Option<&str>| ResultColumn {
         name: name.into(),
         origin: column.map(|column| ("stock_levels".into(), column.into())),
@@ -384,59 +658,132 @@ async fn columns_say_where_they_come_from() {
             origin("location", Some("location")),
         ]
     );
-    let through = query(&fixture, "SELECT c FROM (SELECT code AS c FROM stock_places)").await.unwrap();
-    assert_eq!(through.origins[0].origin, Some(("stock_places".into(), "code".into())));
-    let returned = query(&fixture, "UPDATE stock_levels SET amount = 1 RETURNING counted").await.unwrap();
+    let through = query(
+        &fixture,
+        "SELECT c FROM (SELECT code AS c FROM stock_places)",
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        through.origins[0].origin,
+        Some(("stock_places".into(), "code".into()))
+    );
+    let returned = query(
+        &fixture,
+        "UPDATE stock_levels SET amount = 1 RETURNING counted",
+    )
+    .await
+    .unwrap();
     assert_eq!(returned.rows[0], [Value::Boolean(false)]);
 }
 
 #[tokio::test]
 async fn transactions_are_kept_to_filters_too() {
     let fixture = fixture().await;
-    let update = decided(&fixture, "UPDATE stock_levels SET amount = 0", main_only).await.unwrap();
-    let outside = decided(&fixture, "UPDATE stock_levels SET location = 'SPARE'", main_only).await.unwrap();
-    let select = decided(&fixture, "SELECT count(*) FROM stock_levels", main_only).await.unwrap();
+    let update = decided(&fixture, "UPDATE stock_levels SET amount = 0", main_only)
+        .await
+        .unwrap();
+    let outside = decided(
+        &fixture,
+        "UPDATE stock_levels SET location = 'SPARE'",
+        main_only,
+    )
+    .await
+    .unwrap();
+    let select = decided(&fixture, "SELECT count(*) FROM stock_levels", main_only)
+        .await
+        .unwrap();
     let mut transaction = fixture.begin(Mode::Write).await;
-    assert_eq!(transaction.execute(update).await.result.unwrap().affected, 2);
+    assert_eq!(
+        transaction.execute(update).await.result.unwrap().affected,
+        2
+    );
     let error = transaction.execute(outside).await.result.unwrap_err();
-    assert!(matches!(&error, Error::Denied(reason) if reason.contains("stock_levels")), "{error}");
+    assert!(
+        matches!(&error, Error::Denied(reason) if reason.contains("stock_levels")),
+        "{error}"
+    );
     // What was refused is undone alone, and the transaction goes on without its triggers.
-    assert_eq!(transaction.query(select).await.result.unwrap().rows, [[Value::Integer(2)]]);
-    let free = transaction.execute(request("UPDATE stock_levels SET amount = 7 WHERE id = 3")).await;
+    assert_eq!(
+        transaction.query(select).await.result.unwrap().rows,
+        [[Value::Integer(2)]]
+    );
+    let free = transaction
+        .execute(request("UPDATE stock_levels SET amount = 7 WHERE id = 3"))
+        .await;
     assert_eq!(free.result.unwrap().affected, 1);
     let asked = ("SELECT sku FROM stock_levels".into(), tables());
-    let accesses = transaction.examine(asked, Duration::from_secs(20)).await.result.unwrap();
+    let accesses = transaction
+        .examine(asked, Duration::from_secs(20))
+        .await
+        .result
+        .unwrap();
     assert_eq!(accesses.len(), 1);
     transaction.commit().await.result.unwrap();
-    let amounts: Vec<_> = all(&fixture).await.into_iter().map(|mut row| row.swap_remove(3)).collect();
+    let amounts: Vec<_> = all(&fixture)
+        .await
+        .into_iter()
+        .map(|mut row| row.swap_remove(3))
+        .collect();
     assert_eq!(amounts, [0, 0, 7, 44].map(Value::Integer));
 }
 
 #[tokio::test]
 async fn a_filter_ends_with_its_statement() {
     let fixture = fixture().await;
-    let _ = execute(&fixture, "UPDATE stock_levels SET amount = 0").await.unwrap();
-    let _ = execute(&fixture, "UPDATE stock_levels SET location = 'SPARE'").await.unwrap_err();
+    let _ = execute(&fixture, "UPDATE stock_levels SET amount = 0")
+        .await
+        .unwrap();
+    let _ = execute(&fixture, "UPDATE stock_levels SET location = 'SPARE'")
+        .await
+        .unwrap_err();
     // One that is out of time, too.
     let endless = "UPDATE stock_levels SET amount = (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n)";
     let request = Request {
         time_max: Duration::from_millis(50),
         ..decided(&fixture, endless, main_only).await.unwrap()
     };
-    let stopped = fixture.database().execute(&scope("stock"), request).await.result;
+    let stopped = fixture
+        .database()
+        .execute(&scope("stock"), request)
+        .await
+        .result;
     assert_eq!(stopped, Err(Error::TimeExceeded));
-    let free = fixture.execute("UPDATE stock_levels SET location = 'SPARE', amount = 9").await.unwrap();
+    let free = fixture
+        .execute("UPDATE stock_levels SET location = 'SPARE', amount = 9")
+        .await
+        .unwrap();
     assert_eq!(free.affected, 4);
-    assert_eq!(fixture.query("SELECT * FROM stock_levels").await.unwrap().rows.len(), 4);
+    assert_eq!(
+        fixture
+            .query("SELECT * FROM stock_levels")
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        4
+    );
 }
 
 #[tokio::test]
 async fn what_was_not_decided_is_refused() {
     let fixture = fixture().await;
     let mut request = decided(&fixture, "SELECT 1", main_only).await.unwrap();
-    for statement in ["SELECT sku FROM stock_levels", "SELECT count(*) FROM stock_levels", "SELECT 1 FROM stock_view"] {
+    for statement in [
+        "SELECT sku FROM stock_levels",
+        "SELECT count(*) FROM stock_levels",
+        "SELECT 1 FROM stock_view",
+    ] {
         request.statement = statement.into();
-        let error = fixture.database().query(&scope("stock"), request.clone()).await.result.unwrap_err();
-        assert!(matches!(&error, Error::Denied(reason) if reason.starts_with(ACCESS_REFUSED)), "{statement}: {error}");
+        let error = fixture
+            .database()
+            .query(&scope("stock"), request.clone())
+            .await
+            .result
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::Denied(reason) if reason.starts_with(ACCESS_REFUSED)),
+            "{statement}: {error}"
+        );
     }
 }

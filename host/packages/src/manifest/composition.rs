@@ -13,8 +13,8 @@ use super::{Extension, ExtensionPoint, parse::SLUG_FIX};
 use crate::{
     InterfaceName, MANIFEST, Problem, Problems,
     limits::{
-        ACCESS_TABLES_MAX, CALLS_MAX, DEPENDENCIES_MAX, IMPLEMENTS_MAX, POINT_DEADLINE_MS_MAX, POINTS_MAX,
-        REUSE_REQUESTS_MAX, SERVICES_MAX, TEXT_CHARS_MAX,
+        ACCESS_TABLES_MAX, CALLS_MAX, DEPENDENCIES_MAX, IMPLEMENTS_MAX, POINT_DEADLINE_MS_MAX,
+        POINTS_MAX, REUSE_REQUESTS_MAX, SERVICES_MAX, TEXT_CHARS_MAX,
     },
     section::{Section, check_text, expect_text, wrong_type},
 };

@@ -33,7 +33,10 @@ impl AccessTypes {
         let component = Component::new(engine, bytes)?;
         let function = |interface: &str| {
             let ty = component.component_type();
-            let item = ty.imports(engine).find(|(name, _)| *name == interface).map(|(_, item)| item.ty);
+            let item = ty
+                .imports(engine)
+                .find(|(name, _)| *name == interface)
+                .map(|(_, item)| item.ty);
             let Some(ComponentItem::ComponentInstance(instance)) = item else {
                 wasmtime::bail!("{interface} is missing");
             };

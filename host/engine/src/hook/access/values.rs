@@ -4,8 +4,8 @@ use cloudware_types::{Comparison, Condition, ResultColumn, SqlValue, TableAccess
 use wasmtime::component::Val;
 
 use crate::limits::{
-    ACCESS_BLOB_BYTES_MAX, ACCESS_CONDITIONS_MAX, ACCESS_FILTER_BYTES_MAX,
-    ACCESS_LIST_VALUES_MAX, ACCESS_PART_GROWTH_BYTES_MAX,
+    ACCESS_BLOB_BYTES_MAX, ACCESS_CONDITIONS_MAX, ACCESS_FILTER_BYTES_MAX, ACCESS_LIST_VALUES_MAX,
+    ACCESS_PART_GROWTH_BYTES_MAX,
 };
 
 /// Bytes that a byte of a blob takes as an element of a list.
@@ -58,7 +58,10 @@ pub(super) fn rows(columns: &Val, rows: &[Vec<SqlValue>]) -> Val {
 
 /// The conditions of an `access` that was given back.
 pub(super) fn filter_of(access: &Val) -> Option<Vec<Condition>> {
-    elements(field(access, "filter")?)?.iter().map(condition_of).collect()
+    elements(field(access, "filter")?)?
+        .iter()
+        .map(condition_of)
+        .collect()
 }
 
 /// The cells of `rows` that were given back.
@@ -78,22 +81,40 @@ pub(super) fn check_before(arguments: &[Val], result: &Val) -> Result<(), String
     let (Val::Record(before), Val::Record(after)) = (given, &**got) else {
         return Err("it returned no access".to_owned());
     };
-    let others = before.iter().zip(after).filter(|((name, _), _)| name != "filter");
+    let others = before
+        .iter()
+        .zip(after)
+        .filter(|((name, _), _)| name != "filter");
     for ((name, before), (_, after)) in others {
         if before != after {
-            return Err(format!("it changed `{name}`, and may only add conditions to `filter`"));
+            return Err(format!(
+                "it changed `{name}`, and may only add conditions to `filter`"
+            ));
         }
     }
-    let filter = |access| field(access, "filter").and_then(elements).unwrap_or_default();
+    let filter = |access| {
+        field(access, "filter")
+            .and_then(elements)
+            .unwrap_or_default()
+    };
     let (kept, all) = (filter(given), filter(got));
     if !all.starts_with(kept) {
-        return Err("it changed or removed conditions of others, and may only add some at the end".to_owned());
+        return Err(
+            "it changed or removed conditions of others, and may only add some at the end"
+                .to_owned(),
+        );
     }
     if all.len() > ACCESS_CONDITIONS_MAX {
-        return Err(format!("it made the filter longer than {ACCESS_CONDITIONS_MAX} conditions"));
+        return Err(format!(
+            "it made the filter longer than {ACCESS_CONDITIONS_MAX} conditions"
+        ));
     }
-    let columns = field(given, "columns").and_then(elements).unwrap_or_default();
-    all[kept.len()..].iter().try_for_each(|added| check_condition(columns, added))
+    let columns = field(given, "columns")
+        .and_then(elements)
+        .unwrap_or_default();
+    all[kept.len()..]
+        .iter()
+        .try_for_each(|added| check_condition(columns, added))
 }
 
 fn check_condition(columns: &[Val], added: &Val) -> Result<(), String> {
@@ -101,10 +122,13 @@ fn check_condition(columns: &[Val], added: &Val) -> Result<(), String> {
         return Err("it added what is no condition".to_owned());
     };
     let column = &condition.column;
-    let named = |known: &Val| matches!(known, Val::String(known) if known.eq_ignore_ascii_case(column));
+    let named =
+        |known: &Val| matches!(known, Val::String(known) if known.eq_ignore_ascii_case(column));
     if !columns.iter().any(named) {
         let column: String = column.chars().take(80).collect();
-        return Err(format!("it added a condition on `{column}`, which the table does not have"));
+        return Err(format!(
+            "it added a condition on `{column}`, which the table does not have"
+        ));
     }
     let (comparison, values) = (condition.comparison, &condition.values);
     if !comparison.takes(values.len()) || values.len() > ACCESS_LIST_VALUES_MAX {
@@ -114,10 +138,17 @@ fn check_condition(columns: &[Val], added: &Val) -> Result<(), String> {
         ));
     }
     if values.iter().map(SqlValue::bytes).sum::<usize>() > ACCESS_FILTER_BYTES_MAX {
-        return Err(format!("it added a condition on `{column}` whose values are longer than {ACCESS_FILTER_BYTES_MAX} bytes"));
+        return Err(format!(
+            "it added a condition on `{column}` whose values are longer than {ACCESS_FILTER_BYTES_MAX} bytes"
+        ));
     }
-    if values.iter().any(|value| matches!(value, SqlValue::Real(number) if number.is_nan())) {
-        return Err(format!("it added a condition on `{column}` with a value that is no number"));
+    if values
+        .iter()
+        .any(|value| matches!(value, SqlValue::Real(number) if number.is_nan()))
+    {
+        return Err(format!(
+            "it added a condition on `{column}` with a value that is no number"
+        ));
     }
     Ok(())
 }
@@ -152,8 +183,14 @@ pub(super) fn check_after(arguments: &[Val], result: &Val) -> Result<(), String>
 fn condition(condition: &Condition) -> Val {
     record([
         ("column", text(&condition.column)),
-        ("comparison", Val::Enum(condition.comparison.name().to_owned())),
-        ("values", Val::List(condition.values.iter().map(value).collect())),
+        (
+            "comparison",
+            Val::Enum(condition.comparison.name().to_owned()),
+        ),
+        (
+            "values",
+            Val::List(condition.values.iter().map(value).collect()),
+        ),
     ])
 }
 
@@ -224,7 +261,10 @@ fn field<'v>(record: &'v Val, name: &str) -> Option<&'v Val> {
     let Val::Record(fields) = record else {
         return None;
     };
-    fields.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    fields
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value)
 }
 
 fn elements(list: &Val) -> Option<&[Val]> {
@@ -281,7 +321,11 @@ mod tests {
     fn conditions_are_read_as_they_were_written() {
         let filter = [
             main(),
-            at("ID", Comparison::InList, &[SqlValue::Integer(1), SqlValue::Null, SqlValue::Real(0.5)]),
+            at(
+                "ID",
+                Comparison::InList,
+                &[SqlValue::Integer(1), SqlValue::Null, SqlValue::Real(0.5)],
+            ),
             at("id", Comparison::IsNotNull, &[]),
             at("id", Comparison::Ne, &[SqlValue::Blob(vec![0, 255])]),
         ];
@@ -294,12 +338,32 @@ mod tests {
         let text = || SqlValue::Text("x".into());
         for (given, got, said) in [
             (vec![main()], vec![], "removed"),
-            (vec![main()], vec![at("id", Comparison::IsNull, &[]), main()], "at the end"),
-            (vec![], vec![at("secret", Comparison::IsNull, &[])], "`secret`, which the table does not have"),
-            (vec![], vec![at("id", Comparison::IsNull, &[text()])], "1 values"),
+            (
+                vec![main()],
+                vec![at("id", Comparison::IsNull, &[]), main()],
+                "at the end",
+            ),
+            (
+                vec![],
+                vec![at("secret", Comparison::IsNull, &[])],
+                "`secret`, which the table does not have",
+            ),
+            (
+                vec![],
+                vec![at("id", Comparison::IsNull, &[text()])],
+                "1 values",
+            ),
             (vec![], vec![at("id", Comparison::Eq, &[])], "0 values"),
-            (vec![], vec![at("id", Comparison::Lt, &[SqlValue::Real(f64::NAN)])], "no number"),
-            (vec![], vec![main(); ACCESS_CONDITIONS_MAX + 1], "longer than"),
+            (
+                vec![],
+                vec![at("id", Comparison::Lt, &[SqlValue::Real(f64::NAN)])],
+                "no number",
+            ),
+            (
+                vec![],
+                vec![main(); ACCESS_CONDITIONS_MAX + 1],
+                "longer than",
+            ),
         ] {
             let error = judged(&given, &got).expect_err(said);
             assert!(error.contains(said), "{said}: {error}");
@@ -324,7 +388,12 @@ mod tests {
         };
         let (one, two) = (SqlValue::Integer(1), SqlValue::Text("two".into()));
         let given = rows_with(&[std::slice::from_ref(&one), &[two]]);
-        let judge = |got: Val| check_after(std::slice::from_ref(&given), &Val::Result(Ok(Some(Box::new(got)))));
+        let judge = |got: Val| {
+            check_after(
+                std::slice::from_ref(&given),
+                &Val::Result(Ok(Some(Box::new(got)))),
+            )
+        };
         let null = [SqlValue::Null];
         assert_eq!(judge(rows_with(&[&null, &null])), Ok(()));
         let long = SqlValue::Text("x".repeat(ACCESS_PART_GROWTH_BYTES_MAX + 4));
@@ -345,6 +414,9 @@ mod tests {
         let seen = |cells: &[Vec<SqlValue>]| rows_of(&rows(&columns(&[]), cells));
         let short = blob(ACCESS_BLOB_BYTES_MAX);
         assert_eq!(seen(&short), Some(short));
-        assert_eq!(seen(&blob(ACCESS_BLOB_BYTES_MAX + 1)), Some(vec![vec![SqlValue::Null]]));
+        assert_eq!(
+            seen(&blob(ACCESS_BLOB_BYTES_MAX + 1)),
+            Some(vec![vec![SqlValue::Null]])
+        );
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn table(text: &str, at: &str, problems: &mut Problems) -> Option<Str
             problems,
             at,
             "This is not a name for a table that hooks may decide about.",
-            format!("Write it as the app's SQL does: at most {ACCESS_TABLE_CHARS_MAX} letters, digits and `_`."),
+            format!(
+                "Write it as the app's SQL does: at most {ACCESS_TABLE_CHARS_MAX} letters, digits and `_`."
+            ),
         );
     }
     valid.then(|| text.to_owned())
@@ -184,7 +186,10 @@ fn check_points(manifest: &Manifest, problems: &mut Problems) {
 
 /// Tables that hooks decide about are the app's own, and no two of them the same to the database.
 fn check_access(manifest: &Manifest, problems: &mut Problems) {
-    let namespace = manifest.database.as_ref().map(|database| format!("{}_", database.namespace));
+    let namespace = manifest
+        .database
+        .as_ref()
+        .map(|database| format!("{}_", database.namespace));
     let tables: Vec<_> = manifest.access.keys().collect();
     for (index, table) in tables.iter().enumerate() {
         let at = format!("{MANIFEST}: access.{table}");
@@ -202,12 +207,17 @@ fn check_access(manifest: &Manifest, problems: &mut Problems) {
             Some(prefix) if !begins(prefix) => refuse(
                 problems,
                 &at,
-                format!("The app owns tables whose names begin with `{prefix}`, and this one does not."),
+                format!(
+                    "The app owns tables whose names begin with `{prefix}`, and this one does not."
+                ),
                 "Name a table of the app, in full.",
             ),
             Some(_) => {}
         }
-        if let Some(before) = tables[..index].iter().find(|before| before.eq_ignore_ascii_case(table)) {
+        if let Some(before) = tables[..index]
+            .iter()
+            .find(|before| before.eq_ignore_ascii_case(table))
+        {
             refuse(
                 problems,
                 &at,
