@@ -17,7 +17,7 @@ mod triggers;
 use std::sync::Arc;
 
 use cloudware_types::{Condition, FilteredAccess, Operation};
-use rusqlite::hooks::AuthContext;
+use rusqlite::hooks::{AuthAction, AuthContext};
 
 use self::{text::Texts, triggers::Triggers};
 use crate::{
@@ -168,10 +168,8 @@ pub(crate) fn authorize(guard: &Guard, context: &AuthContext<'_>) -> Option<Verd
     {
         return match context.action {
             // Nothing else is in what the platform writes.
-            rusqlite::hooks::AuthAction::Select | rusqlite::hooks::AuthAction::Read { .. } => {
-                Some(Ok(()))
-            }
-            rusqlite::hooks::AuthAction::Function { function_name }
+            AuthAction::Select | AuthAction::Read { .. } => Some(Ok(())),
+            AuthAction::Function { function_name }
                 if function_name.eq_ignore_ascii_case(ACCESS_VALUE) =>
             {
                 Some(Ok(()))
