@@ -109,6 +109,7 @@ async fn bind(config: &EngineConfig, journal: Arc<Journal>) -> (Arc<Engine>, Arc
         database_namespace: None,
         limits,
         other_plans: OtherPlans::default(),
+        recording: None,
     };
     let bound = engine.bind(&instance, &install).await.unwrap();
     (engine, bound)

@@ -59,6 +59,7 @@ pub fn install() -> DesiredInstall {
         database_namespace: Some("stock".into()),
         limits: Arc::default(),
         other_plans: OtherPlans::default(),
+        recording: None,
     }
 }
 
@@ -164,6 +165,7 @@ fn parts(
         log: Arc::new(GuestLog::new(Arc::clone(&identity), sink, log_bytes_max)),
         progress: Arc::new(Progress::default()),
         context: None,
+        tape: None,
         identity,
     }
 }

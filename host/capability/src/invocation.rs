@@ -15,7 +15,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
-use crate::{Binding, GuestLog, MemoryMeter, Progress};
+use crate::{Binding, GuestLog, MemoryMeter, Progress, Tape};
 
 /// Who runs. It comes from the route, never from the guest, and no guest-facing function takes it.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub struct InvocationParts {
     pub progress: Arc<Progress>,
     /// What the engine itself must find again when the guest calls other apps; capabilities don't look at it.
     pub context: Option<Arc<dyn Any + Send + Sync>>,
+    /// Where its host calls are noted or answered from, for one that is recorded or repeated.
+    pub tape: Option<Arc<Tape>>,
 }
 
 /// What is new when a warm sandbox serves again.
@@ -87,6 +89,7 @@ pub struct Invocation {
     log: Arc<GuestLog>,
     progress: Arc<Progress>,
     context: Option<Arc<dyn Any + Send + Sync>>,
+    tape: Option<Arc<Tape>>,
     meters: Meters,
     began: Instant,
     stop: Option<StopCause>,
@@ -127,6 +130,7 @@ impl Invocation {
             log: parts.log,
             progress: parts.progress,
             context: parts.context,
+            tape: parts.tape,
             meters: Meters::default(),
             began: Instant::now(),
             stop: None,
@@ -180,6 +184,13 @@ impl Invocation {
     pub fn context<C: Send + Sync + 'static>(&self) -> Option<Arc<C>> {
         let context = Arc::clone(self.context.as_ref()?);
         context.downcast().ok()
+    }
+
+    /// Where its host calls are noted or answered from, for one that is recorded or repeated. A sandbox that has one
+    /// serves once.
+    #[must_use]
+    pub fn tape(&self) -> Option<&Arc<Tape>> {
+        self.tape.as_ref()
     }
 
     /// Number of the invocation, unique on this host while it runs. Capabilities that share something, such
@@ -292,7 +303,11 @@ impl Invocation {
             Some(index) => index,
             None => {
                 let (_, binding) = self.bindings.iter().find(|(name, _)| *name == capability)?;
-                self.opened.push((capability, binding.open()));
+                let state = match &self.tape {
+                    None => binding.open(),
+                    Some(tape) => binding.open_taped(tape),
+                };
+                self.opened.push((capability, state));
                 self.opened.len() - 1
             }
         };

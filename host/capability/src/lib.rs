@@ -9,9 +9,11 @@ mod invocation;
 mod log;
 mod memory;
 mod progress;
+mod tape;
 
 pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent};
 pub use invocation::{Identity, Invocation, InvocationParts, LimitReached, Renewal};
 pub use log::{GuestLog, LogLevel, LogRecord, LogSink};
 pub use memory::MemoryMeter;
 pub use progress::{Progress, ThreadMoment};
+pub use tape::{Diverged, Tape, bytes_from_json, bytes_to_json};

@@ -380,6 +380,7 @@ pub fn desired(id: InstanceId, hooks: Vec<DesiredHook>, storage: u64) -> Desired
             database_namespace: Some("stock".into()),
             limits,
             other_plans: OtherPlans::default(),
+            recording: None,
         }],
         yanked: Vec::new(),
     }
