@@ -3,13 +3,14 @@
 
 use std::{
     io,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::AtomicU32},
     time::Duration,
 };
 
 use cloudware_capability::{BindError, Capability, Consent, Invocation, LogSink};
 use cloudware_types::{
     BreakerState, DesiredInstall, DesiredInstance, Digest, HookId, InstallId, InstanceId,
+    RecordingId,
 };
 use dashmap::DashMap;
 use tokio::{
@@ -30,6 +31,7 @@ use crate::{
     hook::{Delivery, DeliveryError, Hooks, NothingOutside, Outbox, Peers, Webhooks, linker_of},
     install::BindParts,
     limits,
+    recording::Recorder,
     schedule::Scheduler,
     usage::UsageMeters,
 };
@@ -54,6 +56,8 @@ pub struct Engine {
     installs: DashMap<InstallId, Weak<BoundInstall>>,
     peers: DashMap<InstanceId, Weak<Peers>>,
     hooks: Arc<Hooks>,
+    /// How many calls each recording may still take; outlives the bindings of its install.
+    recordings: DashMap<RecordingId, Arc<AtomicU32>>,
     usage: UsageMeters,
 }
 
@@ -173,6 +177,7 @@ impl Engine {
                 Arc::new(NothingOutside),
                 Arc::new(NothingOutside),
             )),
+            recordings: DashMap::new(),
             usage: UsageMeters::new(journal),
         })
     }
@@ -328,6 +333,7 @@ impl Engine {
             usage: self.usage.of(instance.id, install.id, &install.app),
             log: Arc::clone(&self.log),
             observer: Arc::clone(&self.observer),
+            recorder: self.recorder(install),
         }));
         self.installs.insert(install.id, Arc::downgrade(&bound));
         Ok(bound)
@@ -372,6 +378,13 @@ impl Engine {
     #[must_use]
     pub fn hook_state(&self, hook: HookId) -> Option<(BreakerState, u32)> {
         self.hooks.state(hook)
+    }
+
+    fn recorder(&self, install: &DesiredInstall) -> Option<Recorder> {
+        let recording = install.recording.as_ref()?;
+        let left = self.recordings.entry(recording.id);
+        let left = left.or_insert_with(|| Arc::new(AtomicU32::new(recording.calls_left)));
+        Some(Recorder::new(Arc::clone(recording), Arc::clone(&left)))
     }
 
     fn check_grants(&self, install: &DesiredInstall) -> Result<(), BindError> {
@@ -434,6 +447,8 @@ impl Engine {
         });
         self.codes.retain(|_, code| code.strong_count() > 0);
         self.peers.retain(|_, peers| peers.strong_count() > 0);
+        self.recordings
+            .retain(|_, left| Arc::strong_count(left) > 1);
         self.hooks.forget_unbound();
     }
 }

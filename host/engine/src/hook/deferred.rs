@@ -231,6 +231,7 @@ impl Peers {
                     fuel,
                     deadline,
                     world: None,
+                    tape: None,
                 };
                 nested.call(&arguments).await
             },

@@ -62,6 +62,7 @@ pub(super) fn run(
                     fuel,
                     deadline,
                     world: None,
+                    tape: None,
                 };
                 nested.call(&arguments).await
             },
