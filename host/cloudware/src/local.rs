@@ -117,6 +117,7 @@ impl Host {
             database_namespace: manifest.database.as_ref().map(|d| d.namespace.clone()),
             limits: Arc::clone(&self.limits),
             other_plans: OtherPlans::default(),
+            recording: None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! install, kind and minute; warnings of limits once an hour.
 
 mod hooks;
+mod recordings;
 
 use std::{
     collections::HashMap,
@@ -11,10 +12,10 @@ use std::{
 use cloudware_capability::Identity;
 use cloudware_control::{NearLimit, Timestamp};
 use cloudware_engine::{HookChanged, HookFailed, Observer, ShadowCompared};
-use cloudware_types::{InstallId, Limit, Stop, StopRecord, Trace};
+use cloudware_types::{InstallId, Limit, RecordedOne, Stop, StopRecord, Trace};
 use parking_lot::Mutex;
 
-use self::hooks::HookWatch;
+use self::{hooks::HookWatch, recordings::RecordingWatch};
 
 /// Kinds of stops of one install between two flushes. An app fails in a handful of ways at once; one that fails
 /// in more must not hide what others do.
@@ -39,6 +40,8 @@ pub(crate) struct Watch {
     warnings: Mutex<Warnings>,
     /// What is told of hooks and composed requests.
     pub(crate) hooks: HookWatch,
+    /// Calls that were recorded.
+    pub(crate) recordings: RecordingWatch,
 }
 
 #[derive(Default)]
@@ -128,6 +131,10 @@ impl Observer for Watch {
 
     fn traced(&self, trace: Trace) {
         self.hooks.traced(trace);
+    }
+
+    fn recorded(&self, _identity: &Identity, recorded: RecordedOne) {
+        self.recordings.recorded(recorded);
     }
 
     fn near_limit(&self, identity: &Identity, limit: Limit, used: u64, max: u64) {

@@ -8,6 +8,7 @@ mod failures;
 mod kinds;
 mod live;
 mod observe;
+mod recordings;
 mod refused;
 mod setup;
 mod shadow;
