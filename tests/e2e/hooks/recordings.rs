@@ -28,6 +28,9 @@ impl Recorded {
             .platform
             .enable("acme", "hooks-reader", json!({ "config": config }))
             .await;
+        // It writes to the disk several times, which may take long on a busy machine.
+        let patient = json!({ "deadline_ms": 5_000, "fuel": 50_000_000 });
+        hooked.set("hooks-reader", "rewrite", patient).await;
         Self {
             hooked,
             package,

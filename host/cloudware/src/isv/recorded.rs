@@ -61,8 +61,9 @@ pub(super) fn outcome(call: &RecordedCall) -> Value {
 /// Reads a recording.
 ///
 /// # Errors
-/// What is wrong with it.
-pub(super) fn parse(value: Value) -> Result<RecordingFile> {
+/// What is wrong with it, and where.
+pub(super) fn parse(text: &str) -> Result<RecordingFile> {
+    let value: Value = serde_json::from_str(text)?;
     let format = value["format"].as_str().unwrap_or_default();
     if format != RecordingFile::FORMAT {
         bail!(
@@ -71,7 +72,8 @@ pub(super) fn parse(value: Value) -> Result<RecordingFile> {
             RecordingFile::FORMAT
         );
     }
-    let file: RecordingFile = serde_json::from_value(value)?;
+    // From the text, so that an error has a line.
+    let file: RecordingFile = serde_json::from_str(text)?;
     if file.calls.is_empty() {
         bail!("it has no calls: nothing was recorded");
     }
@@ -164,7 +166,7 @@ mod tests {
             }],
         });
         change(&mut file);
-        parse(file)
+        parse(&file.to_string())
     }
 
     fn refused(word: &str, change: impl FnOnce(&mut Value)) {
@@ -179,7 +181,9 @@ mod tests {
             file["format"] = json!("cloudware-recording/2")
         });
         refused("no calls", |file| file["calls"] = json!([]));
-        refused("fuel", |file| file["calls"][0]["fuel"] = json!("much"));
+        refused("at line 1 column", |file| {
+            file["calls"][0]["fuel"] = json!("much")
+        });
         refused("unknown field", |file| file["calls"][0]["extra"] = json!(1));
         refused("1000", |file| {
             let call = file["calls"][0].clone();

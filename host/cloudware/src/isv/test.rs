@@ -399,7 +399,7 @@ pub(super) fn read_file(path: &Path) -> Result<CallFile> {
     let is_neither = || format!("{} is neither a call nor a recording", path.display());
     let value: Value = serde_json::from_str(&text).with_context(is_neither)?;
     if value.get("format").is_some() {
-        let recording = recorded::parse(value);
+        let recording = recorded::parse(&text);
         return Ok(CallFile::Recording(recording.with_context(|| {
             format!("{} is no recording that can be used", path.display())
         })?));
