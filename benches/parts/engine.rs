@@ -110,6 +110,7 @@ async fn bind(config: &EngineConfig, journal: Arc<Journal>) -> (Arc<Engine>, Arc
         access_tables: Arc::default(),
         limits,
         other_plans: OtherPlans::default(),
+        recording: None,
     };
     let bound = engine.bind(&instance, &install).await.unwrap();
     (engine, bound)

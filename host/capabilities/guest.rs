@@ -60,6 +60,7 @@ pub fn install() -> DesiredInstall {
         access_tables: Arc::default(),
         limits: Arc::default(),
         other_plans: OtherPlans::default(),
+        recording: None,
     }
 }
 
@@ -166,6 +167,7 @@ fn parts(
         progress: Arc::new(Progress::default()),
         context: None,
         access: |_| Ok(None),
+        tape: None,
         identity,
     }
 }

@@ -33,6 +33,8 @@ impl Source {
     pub const HOOKS_EXT: Self = Self::at("tests/guests/hooks-ext");
     /// Fills an extension point with another type.
     pub const HOOKS_OTHER: Self = Self::at("tests/guests/hooks-other");
+    /// Fills an extension point and reads whatever can differ from run to run.
+    pub const HOOKS_READER: Self = Self::at("tests/guests/hooks-reader");
     /// Calls [`Self::HOOKS_APP`] by its typed interface and by HTTP.
     pub const HOOKS_CALLER: Self = Self::at("tests/guests/hooks-caller");
     /// Is told what [`Self::STOCK_1_2`] booked, and asks it how much there is.

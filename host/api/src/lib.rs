@@ -29,6 +29,7 @@ mod problem;
 mod product;
 mod provider;
 mod quota;
+mod recording;
 mod release;
 mod request;
 mod revision;
@@ -135,6 +136,14 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(delivery::delivery_replay_all))
         .routes(routes!(trace::trace_list))
         .routes(routes!(trace::trace_get))
+        .routes(routes!(recording::recording_start))
+        .routes(routes!(recording::recording_list))
+        .routes(routes!(
+            recording::recording_get,
+            recording::recording_remove
+        ))
+        .routes(routes!(recording::recording_export))
+        .routes(routes!(recording::recording_stop))
         .routes(routes!(audit::audit_list))
         .routes(routes!(event::event_list))
         .routes(routes!(token::token_create, token::token_list))

@@ -9,9 +9,9 @@ use std::{collections::BTreeSet, path::Path};
 
 use axum::body::Body;
 use cloudware_control::{
-    Call, HookFields, HookNew, Install, PageRequest, StopQuery,
+    Call, HookFields, HookNew, Install, PageRequest, RecordingNew, StopQuery,
     hook::{self, TargetNew},
-    install, stop, tenant, token,
+    install, recording, stop, tenant, token,
 };
 use cloudware_types::{Class, Dimension, HookMode, Stop, StopCause, StopRecord};
 use http::{Method, Request, header};
@@ -101,6 +101,12 @@ GET    /stops                 | /stops                               | -        
 GET    /stops/{stop}          | /stops/{S}                           | -                              | 401 404 200 404 200 200
 GET    /traces                | /traces                              | -                              | 401 200 200 403 403 200
 GET    /traces/{request}      | /traces/none                         | -                              | 401 404 404 403 403 404
+POST   {I}/recordings         | {M}/recordings                       | {"app":"stock","calls":3}      | 401 404 201 404 404 201
+GET    /recordings            | /recordings                          | -                              | 401 200 200 200 200 200
+GET    {X}                    | /recordings/{Y}                      | -                              | 401 404 200 404 200 200
+GET    {X}/export             | /recordings/{Y}/export               | -                              | 401 404 200 404 200 200
+POST   {X}/stop               | /recordings/{Y}/stop                 | -                              | 401 404 200 404 403 200
+DELETE {X}                    | /recordings/{Y}                      | -                              | 401 404 200 404 403 200
 GET    /events                | /events                              | -                              | 401 200 200 200 200 200
 GET    /audit                 | /audit                               | -                              | 401 200 200 200 200 200
 POST   /tokens                | /tokens                              | {"name":"x","tenant":"acme"}   | 401 404 201 404 404 201
@@ -109,7 +115,7 @@ DELETE /tokens/{token}        | /tokens/{K}                          | -        
 "#;
 
 /// What stands for what in [`TABLE`].
-const ABBREVIATIONS: [(&str, &str); 7] = [
+const ABBREVIATIONS: [(&str, &str); 8] = [
     (
         "{W}",
         r#"{"app":"store","point":"allocation","webhook":{"name":"erp","url":"https://erp.example.com/"}}"#,
@@ -118,6 +124,7 @@ const ABBREVIATIONS: [(&str, &str); 7] = [
     ("{H}", "{I}/hooks/{hook}"),
     ("{I}", "{T}/instances/{instance}"),
     ("{T}", "/tenants/{tenant}"),
+    ("{X}", "/recordings/{recording}"),
     ("{R}", "/apps/{app}/releases/{version}"),
     ("{M}", "/tenants/acme/instances/main"),
 ];
@@ -171,6 +178,8 @@ struct Template {
     token: String,
     /// Id of a record of stops of acme's app by northwind.
     stop: String,
+    /// Id of a recording of acme's that is shared with northwind.
+    recording: String,
 }
 
 impl Template {
@@ -208,6 +217,18 @@ impl Template {
         let page = PageRequest::default();
         let stops = stop::list(&world.control, &acme, StopQuery::default(), &page).await;
         let stop = stops.unwrap().items[0].id.to_string();
+        let new = RecordingNew {
+            app: "fefo".parse().unwrap(),
+            calls: None,
+            time: None,
+            redact: Vec::new(),
+            is_shared: true,
+        };
+        let recording = recording::start(&world.control, &acme, ("acme", "main"), new)
+            .await
+            .unwrap()
+            .id
+            .to_string();
         let secrets = [
             String::new(),
             world.secret(None, Some("birch")).await,
@@ -226,6 +247,7 @@ impl Template {
             secrets,
             token,
             stop,
+            recording,
         }
     }
 
@@ -245,6 +267,7 @@ async fn every_operation_answers_every_kind_of_caller_as_it_should() {
     for case in cases() {
         let path = case.path.replace("{K}", &template.token);
         let path = path.replace("{S}", &template.stop);
+        let path = path.replace("{Y}", &template.recording);
         assert_eq!(case.statuses.len(), CALLERS.len(), "{path}");
         for (index, caller) in CALLERS.into_iter().enumerate() {
             let server = template.server().await;

@@ -5,7 +5,7 @@ use std::{any::Any, sync::Arc};
 use cloudware_types::{DesiredInstall, DesiredInstance};
 use wasmtime::component::Linker;
 
-use crate::Invocation;
+use crate::{Invocation, Tape};
 
 /// The linker that capabilities add their host functions to.
 pub type CapabilityLinker = Linker<Invocation>;
@@ -57,6 +57,12 @@ pub trait Binding: Send + Sync + 'static {
     /// The state of one invocation, which host functions get by [`Invocation::state`]. Called at
     /// the first host call only; must not block and cannot fail.
     fn open(&self) -> Box<dyn Any + Send>;
+
+    /// As [`Self::open`], for an invocation that is recorded or repeated: what it asks goes through the tape. A
+    /// capability whose answers are the same each time needs nothing else than [`Self::open`].
+    fn open_taped(&self, _tape: &Arc<Tape>) -> Box<dyn Any + Send> {
+        self.open()
+    }
 }
 
 /// Why an install could not be bound.

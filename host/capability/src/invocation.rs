@@ -15,7 +15,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
-use crate::{Binding, DataAccess, GuestLog, MemoryMeter, Progress};
+use crate::{Binding, DataAccess, GuestLog, MemoryMeter, Progress, Tape};
 
 /// Who runs. It comes from the route, never from the guest, and no guest-facing function takes it.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ pub struct InvocationParts {
     pub context: Option<Arc<dyn Any + Send + Sync>>,
     /// Finds whoever decides about the use of the app's tables in the run; asked once, where the app uses tables at all.
     pub access: FindAccess,
+    /// Where its host calls are noted or answered from, for one that is recorded or repeated.
+    pub tape: Option<Arc<Tape>>,
 }
 
 /// Finds whoever decides about the use of an app's tables in a run; none where nobody does, and an error where somebody
@@ -94,6 +96,7 @@ pub struct Invocation {
     progress: Arc<Progress>,
     context: Option<Arc<dyn Any + Send + Sync>>,
     access: FindAccess,
+    tape: Option<Arc<Tape>>,
     meters: Meters,
     began: Instant,
     stop: Option<StopCause>,
@@ -135,6 +138,7 @@ impl Invocation {
             progress: parts.progress,
             context: parts.context,
             access: parts.access,
+            tape: parts.tape,
             meters: Meters::default(),
             began: Instant::now(),
             stop: None,
@@ -196,6 +200,13 @@ impl Invocation {
     /// Where somebody does who can't be found: nothing may be used then.
     pub fn access(&self) -> wasmtime::Result<Option<Arc<dyn DataAccess>>> {
         (self.access)(self)
+    }
+
+    /// Where its host calls are noted or answered from, for one that is recorded or repeated. A sandbox that has one
+    /// serves once.
+    #[must_use]
+    pub fn tape(&self) -> Option<&Arc<Tape>> {
+        self.tape.as_ref()
     }
 
     /// Number of the invocation, unique on this host while it runs. Capabilities that share something, such
@@ -308,7 +319,11 @@ impl Invocation {
             Some(index) => index,
             None => {
                 let (_, binding) = self.bindings.iter().find(|(name, _)| *name == capability)?;
-                self.opened.push((capability, binding.open()));
+                let state = match &self.tape {
+                    None => binding.open(),
+                    Some(tape) => binding.open_taped(tape),
+                };
+                self.opened.push((capability, state));
                 self.opened.len() - 1
             }
         };

@@ -10,6 +10,7 @@ mod invocation;
 mod log;
 mod memory;
 mod progress;
+mod tape;
 
 pub use access::DataAccess;
 pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent};
@@ -17,3 +18,4 @@ pub use invocation::{FindAccess, Identity, Invocation, InvocationParts, LimitRea
 pub use log::{GuestLog, LogLevel, LogRecord, LogSink};
 pub use memory::MemoryMeter;
 pub use progress::{Progress, ThreadMoment};
+pub use tape::{Diverged, Tape, bytes_from_json, bytes_to_json};

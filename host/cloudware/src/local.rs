@@ -118,6 +118,7 @@ impl Host {
             access_tables: Arc::default(),
             limits: Arc::clone(&self.limits),
             other_plans: OtherPlans::default(),
+            recording: None,
         }
     }
 

@@ -95,7 +95,7 @@ enum Command {
     Check(isv::CheckArgs),
     /// Run an extension against calls that are known, with a budget of fuel and memory.
     Test(isv::TestArgs),
-    /// Run one call with several versions of a package, side by side.
+    /// Run what a platform recorded, or a known call, with several versions of a package, side by side.
     Replay(isv::ReplayArgs),
     /// Publish a package.
     Push(isv::PushArgs),

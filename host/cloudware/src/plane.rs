@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
     ApplyError, DataPlane, DeliveriesError, DeliveryQuery, DeliveryReplay, EventLog, Hook, HookLog,
-    InstanceLoad, MigrateError, NearLimit, PackageStore, PrepareError, ReleaseToPrepare, StopLog,
-    Store, TraceLog,
+    InstanceLoad, MigrateError, NearLimit, PackageStore, PrepareError, RecordingLog,
+    ReleaseToPrepare, StopLog, Store, TraceLog,
     event::DeliveryReport,
     hook::{Observation, StateChange},
     usage::Ledger,
@@ -20,7 +20,7 @@ use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrat
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
     BreakerState, DeliveryId, DeliveryRecord, DesiredInstall, DesiredInstance, Digest, Dimension,
-    HookId, InstanceId, Limit, Meter, Migration, StopRecord, Trace, YankedInstall,
+    HookId, InstanceId, Limit, Meter, Migration, RecordedOne, StopRecord, Trace, YankedInstall,
 };
 use dashmap::DashMap;
 use tokio::sync::Mutex;
@@ -41,6 +41,7 @@ pub(crate) struct Plane {
     events: EventLog,
     traces: TraceLog,
     hooks: HookLog,
+    recordings: RecordingLog,
     /// Hooks that were tripped since somebody looked ([`Self::take_tripped`]).
     tripped: parking_lot::Mutex<Vec<HookId>>,
     /// Storage quota of every instance that was served, for its migrations.
@@ -67,6 +68,7 @@ struct Watched {
     hooks: Vec<Observation>,
     changes: Vec<StateChange>,
     deliveries: Vec<DeliveryReport>,
+    recorded: Vec<RecordedOne>,
 }
 
 /// What a [`Plane`] is composed of.
@@ -95,6 +97,7 @@ impl Plane {
             stops: StopLog::new(parts.store.clone()),
             events: EventLog::new(parts.store.clone()),
             traces: TraceLog::new(parts.store.clone()),
+            recordings: RecordingLog::new(parts.store.clone()),
             hooks: HookLog::new(parts.store),
             tripped: parking_lot::Mutex::default(),
             storage: DashMap::new(),
@@ -379,6 +382,7 @@ impl DataPlane for Plane {
             hooks,
             changes,
             deliveries,
+            recorded,
         } = &mut *watched;
         if stops.is_empty() {
             *stops = self.watch.take_stops();
@@ -397,6 +401,20 @@ impl DataPlane for Plane {
         }
         if deliveries.is_empty() {
             *deliveries = self.watch.deliveries.take(now_ms());
+        }
+        if recorded.is_empty() {
+            *recorded = self.watch.recordings.take();
+        }
+        match self.recordings.record(recorded).await {
+            Ok(()) => recorded.clear(),
+            Err(error) => {
+                tracing::error!(%error, "recorded calls can't be kept yet and are kept for later");
+            }
+        }
+        match self.recordings.forget_old().await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "old recordings are removed"),
+            Err(error) => tracing::error!(%error, "old recordings can't be removed yet"),
         }
         match self.hooks.record(hooks).await {
             Ok(()) => hooks.clear(),

@@ -3,6 +3,7 @@
 
 mod deliveries;
 mod hooks;
+mod recordings;
 
 use std::{
     collections::HashMap,
@@ -15,10 +16,10 @@ use cloudware_control::{
     event::{DeliveryOutcome, DeliveryReport},
 };
 use cloudware_engine::{HookChanged, HookFailed, Observer, ShadowCompared};
-use cloudware_types::{InstallId, Limit, Stop, StopRecord, Trace};
+use cloudware_types::{InstallId, Limit, RecordedOne, Stop, StopRecord, Trace};
 use parking_lot::Mutex;
 
-use self::{deliveries::DeliveryWatch, hooks::HookWatch};
+use self::{deliveries::DeliveryWatch, hooks::HookWatch, recordings::RecordingWatch};
 
 /// Kinds of stops of one install between two flushes. An app fails in a handful of ways at once; one that fails
 /// in more must not hide what others do.
@@ -45,6 +46,8 @@ pub(crate) struct Watch {
     pub(crate) hooks: HookWatch,
     /// What became of deliveries.
     pub(crate) deliveries: DeliveryWatch,
+    /// Calls that were recorded.
+    pub(crate) recordings: RecordingWatch,
 }
 
 #[derive(Default)]
@@ -150,6 +153,10 @@ impl Observer for Watch {
 
     fn traced(&self, trace: Trace) {
         self.hooks.traced(trace);
+    }
+
+    fn recorded(&self, _identity: &Identity, recorded: RecordedOne) {
+        self.recordings.recorded(recorded);
     }
 
     fn near_limit(&self, identity: &Identity, limit: Limit, used: u64, max: u64) {

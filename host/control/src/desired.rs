@@ -9,15 +9,15 @@ use std::{
 };
 
 use cloudware_types::{
-    DesiredCall, DesiredInstall, DesiredInstance, HttpRoute, InstallId, InstanceId, Limit, Limits,
-    OtherPlans, Plans, ReleaseId, YankedInstall,
+    DesiredCall, DesiredInstall, DesiredInstance, DesiredRecording, HttpRoute, InstallId,
+    InstanceId, Limit, Limits, OtherPlans, Plans, ReleaseId, YankedInstall,
 };
 
 use crate::{
-    Control, Error, quota,
+    Control, Error, Timestamp, quota,
     store::{
         self,
-        desired::{HookRow, InstallRow, InstanceRow, ReleaseRow},
+        desired::{HookRow, InstallRow, InstanceRow, RecordingRow, ReleaseRow},
         quota::QuotaRow,
     },
 };
@@ -46,6 +46,7 @@ async fn read(control: &Control, only: Option<InstanceId>) -> Result<Vec<Desired
     let installs = store::desired::installs(&mut db, only).await?;
     let releases = store::desired::releases(&mut db, only).await?;
     let hooks = store::desired::hooks(&mut db, only).await?;
+    let recordings = store::desired::recordings(&mut db, only).await?;
     let quotas = match (only, instances.first()) {
         (None, _) => store::quota::list(&mut db).await?,
         (Some(_), Some(instance)) => {
@@ -62,7 +63,9 @@ async fn read(control: &Control, only: Option<InstanceId>) -> Result<Vec<Desired
     };
     db.commit().await.map_err(store::StoreError::from)?;
     let plans = Arc::clone(&control.plans);
-    let assembly = Assembly::new(plans, installs, releases, quotas).with_hooks(hooks);
+    let assembly = Assembly::new(plans, installs, releases, quotas)
+        .with_hooks(hooks)
+        .with_recordings(recordings);
     Ok(assembly.assemble(instances))
 }
 
@@ -74,6 +77,8 @@ struct Assembly {
     quotas: HashMap<String, Vec<QuotaRow>>,
     /// By the install whose app asks, in the order of their positions.
     hooks: HashMap<InstallId, Vec<HookRow>>,
+    /// Those that run, by the install that is recorded.
+    recordings: HashMap<InstallId, RecordingRow>,
     texts: Texts,
     /// Equal limits are held once: most installs have the same.
     limits: HashMap<Vec<u64>, Arc<Limits>>,
@@ -95,6 +100,7 @@ impl Assembly {
             releases: releases.into_iter().map(|row| (row.id, row)).collect(),
             quotas: HashMap::new(),
             hooks: HashMap::new(),
+            recordings: HashMap::new(),
             texts: Texts::default(),
             limits: HashMap::new(),
             above_plans: HashMap::new(),
@@ -117,6 +123,15 @@ impl Assembly {
         for row in hooks {
             self.hooks.entry(row.app_install).or_default().push(row);
         }
+        self
+    }
+
+    fn with_recordings(mut self, recordings: Vec<RecordingRow>) -> Self {
+        let now = Timestamp::now();
+        let running = recordings
+            .into_iter()
+            .filter(|row| row.ends_at > now && row.calls_left > 0);
+        self.recordings = running.map(|row| (row.install, row)).collect();
         self
     }
 
@@ -220,7 +235,19 @@ impl Assembly {
             .collect();
         // A value for a key that this release does not know is kept, for the release that does.
         let chosen = row.config.into_iter();
-        config.extend(chosen.filter(|(key, _)| manifest.config.contains_key(key)));
+        let chosen: Vec<_> = chosen
+            .filter(|(key, value)| config.get(key).is_some_and(|default| default != value))
+            .collect();
+        let recording = self.recordings.remove(&row.id).map(|recording| {
+            Arc::new(DesiredRecording {
+                id: recording.id,
+                calls_left: recording.calls_left,
+                ends_at_ms: u64::try_from(recording.ends_at.millis()).unwrap_or(0),
+                redact: recording.redact.into(),
+                private_config: Arc::new(chosen.iter().map(|(key, _)| key.clone()).collect()),
+            })
+        });
+        config.extend(chosen);
         let config = match self.configs.get(&config) {
             Some(shared) => Arc::clone(shared),
             None => {
@@ -248,6 +275,7 @@ impl Assembly {
             database_namespace: manifest.database.as_ref().map(|db| db.namespace.clone()),
             limits: Arc::clone(limits.get(&row.id)?),
             other_plans,
+            recording,
         })
     }
 

@@ -64,6 +64,36 @@ pub const USAGE_READING_MAX: u64 = 1 << 50;
 /// Traces that are kept of one instance: what people look at is what happened a moment ago, and a sample tells it.
 pub const TRACES_PER_INSTANCE_MAX: u64 = 200;
 
+/// Calls that a recording takes where nobody chose. Enough to have the common ways of an app.
+pub const RECORDING_CALLS_DEFAULT: u32 = 20;
+
+/// Calls of one recording. It is for repeating what happened, not for following what happens.
+pub const RECORDING_CALLS_MAX: u32 = 200;
+
+/// How long a recording runs where nobody chose: somebody waits for what is to happen.
+pub const RECORDING_TIME_DEFAULT: Duration = Duration::from_secs(600);
+
+/// How long a recording may run. What happens once a day is caught; nobody forgets one that runs for ever.
+pub const RECORDING_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// Names of fields that a recording redacts. All personal fields of a large app.
+pub const RECORDING_FIELDS_MAX: usize = 50;
+
+/// Bytes of such a name. The longest names of fields in use have half as many.
+pub const RECORDING_FIELD_BYTES_MAX: usize = 64;
+
+/// Bytes of all calls of one recording; it is exported in one answer.
+pub const RECORDING_BYTES_MAX: u64 = 8 << 20;
+
+/// Recordings of one instance, ended ones included. People look at the last few.
+pub const RECORDINGS_PER_INSTANCE_MAX: u64 = 20;
+
+/// Bytes of all recordings of one instance: they are in the control database, which everybody shares.
+pub const RECORDINGS_BYTES_PER_INSTANCE_MAX: u64 = 16 << 20;
+
+/// How long a recording is kept. Long enough to find a fault with it; data of people is not kept without end.
+pub const RECORDING_AGE_MAX: Duration = Duration::from_secs(14 * 86_400);
+
 /// Records of stops that are kept of one instance: a record is a kind of stop in a minute. Enough to see what
 /// went wrong over days; a broken app cannot fill the disk.
 pub const STOPS_PER_INSTANCE_MAX: u64 = 1_000;

@@ -96,6 +96,17 @@ impl PageRequest {
     }
 }
 
+impl<T> Page<T> {
+    /// The same piece with other items.
+    #[must_use]
+    pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(change).collect(),
+            next: self.next,
+        }
+    }
+}
+
 impl Default for PageRequest {
     fn default() -> Self {
         Self {

@@ -3,13 +3,14 @@
 
 use std::{
     io,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::AtomicU32},
     time::Duration,
 };
 
 use cloudware_capability::{BindError, Capability, Consent, Invocation, LogSink};
 use cloudware_types::{
     BreakerState, DesiredInstall, DesiredInstance, Digest, HookId, InstallId, InstanceId,
+    RecordingId,
 };
 use dashmap::DashMap;
 use tokio::{
@@ -29,6 +30,7 @@ use crate::{
     hook::{Delivery, DeliveryError, Hooks, NothingOutside, Outbox, Peers, Webhooks, linker_of},
     install::BindParts,
     limits,
+    recording::Recorder,
     schedule::Scheduler,
     usage::{Consumer, UsageMeters},
 };
@@ -53,6 +55,8 @@ pub struct Engine {
     installs: DashMap<InstallId, Weak<BoundInstall>>,
     peers: DashMap<InstanceId, Weak<Peers>>,
     hooks: Arc<Hooks>,
+    /// How many calls each recording may still take; outlives the bindings of its install.
+    recordings: DashMap<RecordingId, Arc<AtomicU32>>,
     usage: UsageMeters,
 }
 
@@ -172,6 +176,7 @@ impl Engine {
                 Arc::new(NothingOutside),
                 Arc::new(NothingOutside),
             )),
+            recordings: DashMap::new(),
             usage: UsageMeters::new(journal),
         })
     }
@@ -332,6 +337,7 @@ impl Engine {
             }),
             log: Arc::clone(&self.log),
             observer: Arc::clone(&self.observer),
+            recorder: self.recorder(install),
         }));
         self.installs.insert(install.id, Arc::downgrade(&bound));
         Ok(bound)
@@ -376,6 +382,13 @@ impl Engine {
     #[must_use]
     pub fn hook_state(&self, hook: HookId) -> Option<(BreakerState, u32)> {
         self.hooks.state(hook)
+    }
+
+    fn recorder(&self, install: &DesiredInstall) -> Option<Recorder> {
+        let recording = install.recording.as_ref()?;
+        let left = self.recordings.entry(recording.id);
+        let left = left.or_insert_with(|| Arc::new(AtomicU32::new(recording.calls_left)));
+        Some(Recorder::new(Arc::clone(recording), Arc::clone(&left)))
     }
 
     fn check_grants(&self, install: &DesiredInstall) -> Result<(), BindError> {
@@ -438,6 +451,8 @@ impl Engine {
         });
         self.codes.retain(|_, code| code.strong_count() > 0);
         self.peers.retain(|_, peers| peers.strong_count() > 0);
+        self.recordings
+            .retain(|_, left| Arc::strong_count(left) > 1);
         self.hooks.forget_unbound();
     }
 }

@@ -1,7 +1,7 @@
 //! What the engine tells of while it serves: stops, and usage that comes near a limit of an instance.
 
 use cloudware_capability::Identity;
-use cloudware_types::{Limit, Stop, Trace};
+use cloudware_types::{Limit, RecordedOne, Stop, Trace};
 
 use crate::{HookChanged, HookFailed, ShadowCompared};
 
@@ -27,6 +27,10 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A request of which several runs were part has ended, with everything that ran for it.
     fn traced(&self, trace: Trace);
+
+    /// A call of the install of `identity`, which is recorded, has ended. Called for a bounded number of calls of
+    /// each recording.
+    fn recorded(&self, identity: &Identity, recorded: RecordedOne);
 }
 
 /// An observer for hosts where nobody asks for stops, such as benches.
@@ -45,4 +49,6 @@ impl Observer for NobodyObserves {
     fn shadow_compared(&self, _identity: &Identity, _compared: ShadowCompared) {}
 
     fn traced(&self, _trace: Trace) {}
+
+    fn recorded(&self, _identity: &Identity, _recorded: RecordedOne) {}
 }

@@ -31,7 +31,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 pub use deferred::{Delivery, DeliveryError};
-pub use direct::{DirectAnswer, DirectCall};
+pub use direct::{DirectAnswer, DirectCall, Replay};
 pub use outside::{NothingOutside, Observed, Outbox, WebhookCall, WebhookFailed, Webhooks};
 pub use peers::Peers;
 pub use value::ValueError;
@@ -41,6 +41,7 @@ pub(crate) use composition::{CallContext, Composition, Ended, SpanStart, Step, T
 pub(crate) use failure::Failure;
 pub(crate) use link::linker_of;
 pub(crate) use peers::{BoundHook, BoundPoint};
+pub(crate) use value::{arguments as function_arguments, from_json, to_json};
 
 use self::{
     access::AccessTypes,

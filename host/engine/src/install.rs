@@ -8,8 +8,8 @@ use std::{
 
 use cloudware_capability::{Binding, FindAccess, Identity, LogSink};
 use cloudware_types::{
-    Class, DesiredInstall, DesiredInstance, Dimension, Limits, Meter, Meters, OtherPlans, Reuse,
-    Slug, Stop, StopCause,
+    Class, DesiredInstall, DesiredInstance, Digest, Dimension, Limits, Meter, Meters, OtherPlans,
+    Reuse, Slug, Stop, StopCause,
 };
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,6 +21,7 @@ use crate::{
     code::Code,
     hook::{Failure, Peers, find_access},
     limits::{OVERLOAD_RETRY_SECONDS, WARM_IDLE_MAX},
+    recording::Recorder,
     sandbox::Setup,
     schedule::Queue,
     stop::{Attach as _, stop},
@@ -31,6 +32,8 @@ use crate::{
 pub struct BoundInstall {
     pub(crate) identity: Arc<Identity>,
     pub(crate) code: Arc<Code>,
+    /// Digest of its component.
+    pub(crate) component: Digest,
     pub(crate) limits: Arc<Limits>,
     pub(crate) bindings: Arc<[(&'static str, Arc<dyn Binding>)]>,
     pub(crate) log: Arc<dyn LogSink>,
@@ -42,6 +45,8 @@ pub struct BoundInstall {
     pub(crate) queue: Arc<Queue>,
     /// See [`crate::EngineConfig::fuel_yield_interval`].
     pub(crate) fuel_yield_interval: u64,
+    /// Records its calls, while the tenant wants that.
+    pub(crate) recorder: Option<Recorder>,
     /// The installs that it was joined with, where some of them call each other.
     pub(crate) peers: OnceLock<Weak<Peers>>,
     /// How its runs find whoever decides about its data.
@@ -87,6 +92,7 @@ pub(crate) struct BindParts<'a> {
     pub(crate) usage: Arc<UsageMeter>,
     pub(crate) log: Arc<dyn LogSink>,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 impl BoundInstall {
@@ -105,6 +111,7 @@ impl BoundInstall {
                 version: install.version.to_string(),
             }),
             code: parts.code,
+            component: install.component,
             limits: Arc::clone(&install.limits),
             bindings: parts.bindings,
             log: parts.log,
@@ -116,6 +123,7 @@ impl BoundInstall {
             queue: parts.queue,
             fuel_yield_interval: parts.fuel_yield_interval,
             find_access: find_access(install),
+            recorder: parts.recorder,
             peers: OnceLock::new(),
             sandboxes: parts.sandboxes,
             warm_places: parts.warm_places,

@@ -25,6 +25,7 @@ mod near;
 mod outbound;
 mod pace;
 mod rate;
+mod recording;
 mod run;
 mod sandbox;
 mod schedule;
@@ -44,7 +45,8 @@ pub use engine::{CodeError, Engine, EngineError};
 pub use events::{NobodyObserves, Observer};
 pub use hook::{
     Delivery, DeliveryError, DirectAnswer, DirectCall, HookChanged, HookFailed, NothingOutside,
-    Observed, Outbox, Peers, ShadowCompared, ValueError, WebhookCall, WebhookFailed, Webhooks,
+    Observed, Outbox, Peers, Replay, ShadowCompared, ValueError, WebhookCall, WebhookFailed,
+    Webhooks,
 };
 pub use install::BoundInstall;
 pub use journal::{Journal, Leftover};

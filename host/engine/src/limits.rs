@@ -92,6 +92,27 @@ pub const SHADOW_RUNS_MAX: usize = 64;
 /// Levels of a value that comes as JSON. Types are at most this deep; it bounds the stack.
 pub const VALUE_DEPTH_MAX: usize = 64;
 
+/// Bytes of everything that one recorded call asks of the host and is answered. They are held in memory while it runs.
+pub const RECORDED_TAPE_BYTES_MAX: usize = 192 << 10;
+
+/// Bytes of one recorded call as it is kept. Some hundred rows fit; who reads more in one call learns nothing from
+/// the rest.
+pub const RECORDED_CALL_BYTES_MAX: usize = 256 << 10;
+
+/// Different values that are redacted in one recorded call. Each is looked for in everything else of the call.
+pub const REDACTED_VALUES_MAX: usize = 500;
+
+/// Places that a recorded call names as redacted; of the others it says how many there are.
+pub const REDACTED_NAMED_MAX: usize = 200;
+
+/// Bytes of a redacted text from which on it is looked for within longer texts. Shorter ones stand in many texts by
+/// chance; they are replaced where they are the whole text.
+pub const REDACTED_COPY_BYTES_MIN: usize = 6;
+
+/// Digits of a redacted number from which on equal numbers elsewhere are replaced too. Shorter ones are equal by
+/// chance.
+pub const REDACTED_NUMBER_COPY_MIN: usize = 4;
+
 /// Compilations at the same time: one leaves a core of the smallest host to requests.
 pub const COMPILATIONS_MAX: usize = 1;
 

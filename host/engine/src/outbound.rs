@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use cloudware_capability::Tape;
 use http::HeaderName;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result, WasiBody,
@@ -15,12 +16,20 @@ use crate::{
     limits::{BODY_CHUNK_BYTES, BODY_CHUNKS_AHEAD},
 };
 
-/// The wasi:http policy of a sandbox. `context` is what it may call other apps with.
-pub(crate) fn outbound(context: Option<&Arc<CallContext>>) -> Box<dyn WasiHttpHooks> {
-    match context {
+/// The wasi:http policy of a sandbox. `context` is what it may call other apps with, `tape` where its host calls are
+/// noted or answered from.
+pub(crate) fn outbound(
+    context: Option<&Arc<CallContext>>,
+    tape: Option<&Arc<Tape>>,
+) -> Box<dyn WasiHttpHooks> {
+    match (context, tape) {
         // Takes no memory.
-        None => Box::new(Outbound(Denied)),
-        Some(context) => Box::new(Outbound(Within(Arc::clone(context)))),
+        (None, _) => Box::new(Outbound(Denied)),
+        (Some(context), None) => Box::new(Outbound(Within(Arc::clone(context)))),
+        (Some(context), Some(tape)) => Box::new(Outbound(Taped {
+            within: Within(Arc::clone(context)),
+            tape: Arc::clone(tape),
+        })),
     }
 }
 
@@ -32,6 +41,12 @@ struct Denied;
 
 /// Other apps of the instance may be called.
 struct Within(Arc<CallContext>);
+
+/// Other apps may be called, which no tape can hold: bodies stream in both directions.
+struct Taped {
+    within: Within,
+    tape: Arc<Tape>,
+}
 
 /// In memory once: the constant would be put together anew for each header of each request.
 static FORBIDDEN: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
@@ -64,6 +79,21 @@ impl Destination for Within {
             let transmission: Transmission = Box::new(async { Ok(()) });
             Ok((response, transmission))
         })
+    }
+}
+
+impl Destination for Taped {
+    fn send(&self, request: http::Request<WasiBody>) -> Sent {
+        let Some(app) = internal::app_of(request.uri()) else {
+            return Denied.send(request);
+        };
+        self.tape.end(format!(
+            "it sends an HTTP request to {app}, and requests to other apps can't be recorded"
+        ));
+        if self.tape.replays() {
+            return Denied.send(request);
+        }
+        self.within.send(request)
     }
 }
 

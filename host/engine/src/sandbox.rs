@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use cloudware_capability::{GuestLog, Invocation, InvocationParts, LogLevel, Progress, Renewal};
+use cloudware_capability::{
+    GuestLog, Invocation, InvocationParts, LogLevel, Progress, Renewal, Tape,
+};
 use cloudware_types::{Class, Dimension, Limits};
 use wasmtime::{Store, component::Instance};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
@@ -40,6 +42,8 @@ pub(crate) struct Setup {
     pub(crate) context: Option<Arc<CallContext>>,
     /// Time and chance, where they are not the host's.
     pub(crate) world: Option<World>,
+    /// Where its host calls are noted or answered from. Only with a world of its own.
+    pub(crate) tape: Option<Arc<Tape>>,
 }
 
 impl Setup {
@@ -51,6 +55,7 @@ impl Setup {
             fuel: install.limits.get(Dimension::Fuel),
             context,
             world: None,
+            tape: None,
         }
     }
 }
@@ -64,6 +69,7 @@ impl Sandbox {
             fuel,
             context,
             world,
+            tape,
         } = setup;
         let log = Arc::new(GuestLog::new(
             Arc::clone(&install.identity),
@@ -72,7 +78,7 @@ impl Sandbox {
         ));
         let invocation = Invocation::new(InvocationParts {
             wasi,
-            http_hooks: outbound(context.as_ref()),
+            http_hooks: outbound(context.as_ref(), tape.as_ref()),
             identity: Arc::clone(&install.identity),
             class,
             limits: Arc::clone(&limits),
@@ -81,6 +87,7 @@ impl Sandbox {
             progress: Arc::new(Progress::default()),
             context: context.map(|context| context as _),
             access: install.find_access,
+            tape,
         });
         let mut store = Store::new(install.code.engine(), invocation);
         if let Some(world) = world {
@@ -148,7 +155,7 @@ impl Sandbox {
     pub(crate) fn renew(&mut self, setup: Setup) -> wasmtime::Result<()> {
         self.store.data_mut().renew(Renewal {
             limits: setup.limits,
-            http_hooks: outbound(setup.context.as_ref()),
+            http_hooks: outbound(setup.context.as_ref(), None),
             context: setup.context.map(|context| context as _),
         });
         self.refuel(setup.fuel)

@@ -2,9 +2,11 @@
 //! these reasons.
 
 use rusqlite::{ErrorCode, ffi};
+use serde::{Deserialize, Serialize};
 
 /// The kind of a constraint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ConstraintKind {
     /// UNIQUE or PRIMARY KEY.
     Unique,
@@ -19,7 +21,7 @@ pub enum ConstraintKind {
 }
 
 /// A constraint that a change would have broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
     /// Its kind.
     pub kind: ConstraintKind,
@@ -28,7 +30,8 @@ pub struct Violation {
 }
 
 /// Why a call was refused. Unless said otherwise nothing was changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Error {
     /// The statement is not valid, or asks for more than a statement may.
     #[error("the statement was refused: {0}")]

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use cloudware_types::ResultColumn;
+use serde::{Deserialize, Serialize};
+
 /// A parameter or a cell.
 pub use cloudware_types::SqlValue as Value;
 
@@ -22,7 +24,7 @@ pub struct RowSet {
 }
 
 /// What a changing statement did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// Rows inserted, updated or deleted.
     pub affected: u64,
@@ -31,7 +33,7 @@ pub struct Outcome {
 }
 
 /// What a statement takes and gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
     /// Names of the columns that it gives; empty for one that gives no rows.
     pub columns: Vec<String>,

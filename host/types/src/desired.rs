@@ -8,8 +8,8 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DesiredCall, DesiredPoint, Digest, InstallId, InstanceId, Limits, OtherPlans, ReleaseId, Slug,
-    TenantId,
+    DesiredCall, DesiredPoint, DesiredRecording, Digest, InstallId, InstanceId, Limits, OtherPlans,
+    ReleaseId, Slug, TenantId,
 };
 
 /// One instance as it should be served. A suspended or archived instance has no installs.
@@ -83,6 +83,8 @@ pub struct DesiredInstall {
     pub limits: Arc<Limits>,
     /// What the install could use under other plans, for those who ask what would have been enough.
     pub other_plans: OtherPlans,
+    /// The recording of its calls, where one runs.
+    pub recording: Option<Arc<DesiredRecording>>,
 }
 
 /// Where and how the site of an instance serves an app.

@@ -126,6 +126,8 @@ id_kinds! {
     Hook = "hok" => HookId;
     /// Id of a delivery (what one hook is owed of one call of an observe point).
     Delivery = "dlv" => DeliveryId;
+    /// Id of a recording (invocations of an install, to be run again elsewhere).
+    Recording = "rec" => RecordingId;
     /// Id of an access token; not a secret.
     Token = "tok" => TokenId;
     /// Id of an audit entry.

@@ -14,6 +14,7 @@ mod id;
 mod limits;
 mod plan;
 mod quantity;
+mod recording;
 mod slug;
 mod standing;
 mod stop;
@@ -34,11 +35,14 @@ pub use hook::{
 };
 pub use id::{
     AppId, AuditId, DeliveryId, HookId, Id, IdError, IdKind, InstallId, InstanceId, PlanId,
-    ProductId, ProviderId, ReleaseId, StopId, TenantId, TokenId,
+    ProductId, ProviderId, RecordingId, ReleaseId, StopId, TenantId, TokenId,
 };
 pub use limits::{Limits, LimitsError};
 pub use plan::{OtherPlans, Plans};
 pub use quantity::{format_quantity, parse_quantity};
+pub use recording::{
+    DesiredRecording, HostExchange, RecordedCall, RecordedOne, RecordedOutcome, RecordingFile,
+};
 pub use slug::{Slug, SlugError};
 pub use standing::{SOFT_PERCENT, Standing, percent, soft};
 pub use stop::{Consumer, Stop, StopCause, StopRecord};

@@ -10,6 +10,7 @@ mod kinds;
 mod ledger;
 mod live;
 mod observe;
+mod recordings;
 mod refused;
 mod setup;
 mod shadow;

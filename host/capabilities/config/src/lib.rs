@@ -4,10 +4,17 @@
 //! under each name. Values are those that the tenant set, or the defaults of the manifest; they do not
 //! change while a sandbox runs.
 
-use std::{any::Any, collections::BTreeMap, sync::Arc};
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use cloudware_capability::{BindError, Binding, Capability, CapabilityLinker, Consent, Invocation};
+use cloudware_capability::{
+    BindError, Binding, Capability, CapabilityLinker, Consent, Invocation, Tape,
+};
 use cloudware_types::{DesiredInstall, DesiredInstance};
+use serde_json::{Value, json};
 use wasmtime::{
     StoreContextMut,
     component::{ComponentType, Lower},
@@ -70,17 +77,14 @@ impl Capability for Config {
             functions.func_wrap(
                 "get",
                 |mut store: StoreContextMut<'_, Invocation>, (key,): (String,)| {
-                    let value = read(store.data_mut(), "config.get", |v| v.get(&key).cloned())?;
+                    let value = read(store.data_mut(), "config.get", |session| session.get(&key))?;
                     Ok((Ok::<_, ConfigError>(value),))
                 },
             )?;
             functions.func_wrap(
                 "get-all",
                 |mut store: StoreContextMut<'_, Invocation>, (): ()| {
-                    let all = read(store.data_mut(), "config.get-all", |values| {
-                        let pairs = values.iter().map(|(k, v)| (k.clone(), v.clone()));
-                        pairs.collect::<Vec<_>>()
-                    })?;
+                    let all = read(store.data_mut(), "config.get-all", Session::all)?;
                     Ok((Ok::<_, ConfigError>(all),))
                 },
             )?;
@@ -93,28 +97,102 @@ impl Capability for Config {
         _: &DesiredInstance,
         install: &DesiredInstall,
     ) -> Result<Arc<dyn Binding>, BindError> {
-        Ok(Arc::new(ConfigBinding(Arc::clone(&install.config))))
+        let recording = install.recording.as_ref();
+        Ok(Arc::new(ConfigBinding {
+            values: Arc::clone(&install.config),
+            private: recording.map(|recording| Arc::clone(&recording.private_config)),
+        }))
     }
 }
 
-struct ConfigBinding(Values);
+struct ConfigBinding {
+    values: Values,
+    /// The keys whose values nobody else may see, where calls are recorded.
+    private: Option<Arc<BTreeSet<String>>>,
+}
 
 impl Binding for ConfigBinding {
     fn open(&self) -> Box<dyn Any + Send> {
-        Box::new(Arc::clone(&self.0))
+        Box::new(Session {
+            values: Arc::clone(&self.values),
+            tape: None,
+            private: None,
+        })
     }
+
+    fn open_taped(&self, tape: &Arc<Tape>) -> Box<dyn Any + Send> {
+        Box::new(Session {
+            values: Arc::clone(&self.values),
+            tape: Some(Arc::clone(tape)),
+            private: self.private.clone(),
+        })
+    }
+}
+
+/// What an invocation has of the capability.
+struct Session {
+    values: Values,
+    tape: Option<Arc<Tape>>,
+    private: Option<Arc<BTreeSet<String>>>,
+}
+
+impl Session {
+    fn get(&self, key: &str) -> wasmtime::Result<Option<String>> {
+        let live = || self.values.get(key).cloned();
+        let Some(tape) = &self.tape else {
+            return Ok(live());
+        };
+        let write = |value: &Option<String>| match value {
+            None => Value::Null,
+            Some(value) => self.noted(key, value),
+        };
+        let read = |noted: &Value| match noted {
+            Value::Null => Some(None),
+            noted => Some(Some(pair(noted)?.1)),
+        };
+        let asked = json!({ "key": key });
+        Ok(tape.exchange_now("config.get", asked, live, write, read)?)
+    }
+
+    fn all(&self) -> wasmtime::Result<Vec<(String, String)>> {
+        let live = || {
+            let pairs = self.values.iter().map(|(k, v)| (k.clone(), v.clone()));
+            pairs.collect::<Vec<_>>()
+        };
+        let Some(tape) = &self.tape else {
+            return Ok(live());
+        };
+        let write = |pairs: &Vec<(String, String)>| {
+            let noted = pairs.iter().map(|(key, value)| self.noted(key, value));
+            noted.collect()
+        };
+        let read = |noted: &Value| noted.as_array()?.iter().map(pair).collect();
+        Ok(tape.exchange_now("config.get-all", json!({}), live, write, read)?)
+    }
+
+    /// A value as it is noted: whoever keeps it redacts what is marked as private.
+    fn noted(&self, key: &str, value: &str) -> Value {
+        let is_private = self.private.as_ref().is_none_or(|keys| keys.contains(key));
+        json!({ "key": key, "value": value, "private": is_private })
+    }
+}
+
+/// What [`Session::noted`] noted.
+fn pair(noted: &Value) -> Option<(String, String)> {
+    let part = |name: &str| noted[name].as_str().map(ToOwned::to_owned);
+    Some((part("key")?, part("value")?))
 }
 
 fn read<R>(
     invocation: &mut Invocation,
     call: &'static str,
-    look: impl FnOnce(&BTreeMap<String, String>) -> R,
+    look: impl FnOnce(&Session) -> wasmtime::Result<R>,
 ) -> wasmtime::Result<R> {
     invocation.enter(call)?;
-    let values = invocation
-        .state::<Values>(NAME)
+    let session = invocation
+        .state::<Session>(NAME)
         .ok_or_else(|| wasmtime::Error::msg("the capability config is not bound"))?;
-    let found = look(values);
+    let found = look(session)?;
     invocation.leave();
     Ok(found)
 }

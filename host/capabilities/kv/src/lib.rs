@@ -10,12 +10,13 @@ mod limits;
 mod operation;
 mod store;
 pub mod suite;
+mod taped;
 mod wasi_draft;
 mod wasi_draft2;
 
 use std::{any::Any, sync::Arc};
 
-use cloudware_capability::{BindError, Binding, Capability, CapabilityLinker};
+use cloudware_capability::{BindError, Binding, Capability, CapabilityLinker, Tape};
 use cloudware_instance_db::InstanceDbs;
 use cloudware_types::{DesiredInstall, DesiredInstance, Dimension};
 
@@ -27,6 +28,7 @@ pub use store::{
 };
 
 use operation::Session;
+use taped::TapedKv;
 
 /// The name in manifests and grants.
 pub const NAME: &str = "kv";
@@ -102,6 +104,17 @@ impl Binding for KvBinding {
     fn open(&self) -> Box<dyn Any + Send> {
         Box::new(Session {
             store: Arc::clone(&self.store),
+            scope: Arc::clone(&self.scope),
+        })
+    }
+
+    fn open_taped(&self, tape: &Arc<Tape>) -> Box<dyn Any + Send> {
+        let taped = TapedKv {
+            store: Arc::clone(&self.store),
+            tape: Arc::clone(tape),
+        };
+        Box::new(Session {
+            store: Arc::new(taped),
             scope: Arc::clone(&self.scope),
         })
     }

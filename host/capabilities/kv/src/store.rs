@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloudware_types::{InstanceId, Slug};
+use serde::{Deserialize, Serialize};
 
 use crate::limits::{BUCKET_BYTES_MAX, CALL_KEYS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
@@ -35,7 +36,8 @@ pub struct Key(String);
 pub struct Value(Vec<u8>);
 
 /// Why an operation was refused. Nothing was changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KvError {
     /// A name or key breaks a rule; the text says which.
     #[error("{0}")]

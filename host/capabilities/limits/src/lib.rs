@@ -3,9 +3,12 @@
 
 use std::{any::Any, sync::Arc};
 
-use cloudware_capability::{BindError, Binding, Capability, CapabilityLinker, Consent, Invocation};
+use cloudware_capability::{
+    BindError, Binding, Capability, CapabilityLinker, Consent, Invocation, Tape,
+};
 use cloudware_types::{DesiredInstall, DesiredInstance, Dimension, Limit, Meter};
 use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
 use wasmtime::{
     StoreContextMut,
     component::{ComponentType, Lower},
@@ -71,22 +74,32 @@ impl Capability for Limits {
     fn link(&self, linker: &mut CapabilityLinker) -> wasmtime::Result<()> {
         let mut interface = linker.instance(INTERFACES[0])?;
         interface.func_wrap("get", |mut store, (name,): (String,)| {
-            in_host_call(&mut store, "limits.get", |store| {
-                // A stranger's text is only compared.
-                let limit = name.parse::<Limit>().ok();
-                let class = store.data().class();
-                let limit = limit.filter(|limit| limit.dimension().of(class) == *limit);
-                let dimension = limit.map(Limit::dimension);
-                dimension.and_then(|dimension| remaining(store, dimension))
-            })
+            in_host_call(
+                &mut store,
+                "limits.get",
+                || json!({ "name": name }),
+                |store| {
+                    // A stranger's text is only compared.
+                    let limit = name.parse::<Limit>().ok();
+                    let class = store.data().class();
+                    let limit = limit.filter(|limit| limit.dimension().of(class) == *limit);
+                    let dimension = limit.map(Limit::dimension);
+                    dimension.and_then(|dimension| remaining(store, dimension))
+                },
+            )
         })?;
         interface.func_wrap("all", |mut store, (): ()| {
-            in_host_call(&mut store, "limits.all", |store| {
-                let counted = COUNTED.iter();
-                counted
-                    .filter_map(|&dimension| remaining(store, dimension))
-                    .collect::<Vec<_>>()
-            })
+            in_host_call(
+                &mut store,
+                "limits.all",
+                || json!({}),
+                |store| {
+                    let counted = COUNTED.iter();
+                    counted
+                        .filter_map(|&dimension| remaining(store, dimension))
+                        .collect::<Vec<_>>()
+                },
+            )
         })
     }
 
@@ -105,15 +118,66 @@ impl Binding for Stateless {
 }
 
 /// Runs a host function that gives one result, counted like every other.
-fn in_host_call<R>(
+fn in_host_call<R: Noted>(
     store: &mut StoreContextMut<'_, Invocation>,
     name: &'static str,
+    asked: impl FnOnce() -> Value,
     run: impl FnOnce(&StoreContextMut<'_, Invocation>) -> R,
 ) -> wasmtime::Result<(R,)> {
     store.data_mut().enter(name)?;
-    let result = run(store);
+    let tape: Option<Arc<Tape>> = store.data().tape().cloned();
+    let result = match tape {
+        None => run(store),
+        // What is left of time differs from run to run.
+        Some(tape) => tape.exchange_now(name, asked(), || run(store), R::note, R::read)?,
+    };
     store.data_mut().leave();
     Ok((result,))
+}
+
+/// An answer as the tape of an invocation has it.
+trait Noted: Sized {
+    fn note(&self) -> Value;
+    fn read(noted: &Value) -> Option<Self>;
+}
+
+impl Noted for Remaining {
+    fn note(&self) -> Value {
+        json!({ "name": self.name, "used": self.used, "max": self.max })
+    }
+
+    fn read(noted: &Value) -> Option<Self> {
+        let limit: Limit = noted["name"].as_str()?.parse().ok()?;
+        Some(Self {
+            name: limit.name(),
+            unit: limit.unit().word(),
+            used: noted["used"].as_u64()?,
+            max: noted["max"].as_u64()?,
+        })
+    }
+}
+
+impl Noted for Option<Remaining> {
+    fn note(&self) -> Value {
+        self.as_ref().map_or(Value::Null, Noted::note)
+    }
+
+    fn read(noted: &Value) -> Option<Self> {
+        match noted {
+            Value::Null => Some(None),
+            noted => Remaining::read(noted).map(Some),
+        }
+    }
+}
+
+impl Noted for Vec<Remaining> {
+    fn note(&self) -> Value {
+        self.iter().map(Noted::note).collect()
+    }
+
+    fn read(noted: &Value) -> Option<Self> {
+        noted.as_array()?.iter().map(Remaining::read).collect()
+    }
 }
 
 /// What the run has used in one dimension; `None` where that is not counted while it goes on.

@@ -12,10 +12,11 @@ mod limits;
 mod session;
 mod store;
 pub mod suite;
+mod taped;
 
 use std::{any::Any, sync::Arc};
 
-use cloudware_capability::{BindError, Binding, Capability, CapabilityLinker};
+use cloudware_capability::{BindError, Binding, Capability, CapabilityLinker, Tape};
 use cloudware_instance_db::{InstanceDbs, Namespace};
 use cloudware_types::{DesiredInstall, DesiredInstance, Dimension};
 
@@ -24,6 +25,7 @@ pub use limits::TRANSACTIONS_MAX;
 pub use store::{Scope, SqlError, SqlStore, SqlTransaction};
 
 use session::Session;
+use taped::TapedSql;
 
 /// The name in manifests and grants.
 pub const NAME: &str = "sql";
@@ -102,5 +104,10 @@ struct SqlBinding {
 impl Binding for SqlBinding {
     fn open(&self) -> Box<dyn Any + Send> {
         Box::new(Session::new(Arc::clone(&self.store), self.scope.clone()))
+    }
+
+    fn open_taped(&self, tape: &Arc<Tape>) -> Box<dyn Any + Send> {
+        let taped = TapedSql::new(Arc::clone(&self.store), Arc::clone(tape));
+        Box::new(Session::new(Arc::new(taped), self.scope.clone()))
     }
 }

@@ -14,6 +14,7 @@ mod point;
 mod print;
 mod provider;
 mod quota;
+mod recording;
 mod release;
 mod stop;
 mod target;
@@ -73,6 +74,9 @@ pub(crate) enum Command {
     /// What requests were made of in which apps asked hooks or called each other.
     #[command(subcommand)]
     Trace(trace::Command),
+    /// Calls of an app as they happened, to be run again elsewhere.
+    #[command(subcommand)]
+    Recording(recording::Command),
     /// What happened, to be followed.
     #[command(subcommand)]
     Events(event::Command),
@@ -115,6 +119,7 @@ pub(crate) async fn run(command: Command, client: &Client) -> Result<()> {
         Command::Usage(command) => usage::run(command, client).await,
         Command::Stops(command) => stop::run(command, client).await,
         Command::Trace(command) => trace::run(command, client).await,
+        Command::Recording(command) => recording::run(command, client).await,
         Command::Events(command) => event::run(command, client).await,
         Command::Audit(command) => audit::run(command, client).await,
         Command::Token(command) => token::run(command, client).await,

@@ -1,10 +1,9 @@
 //! `cloudware test`: runs what an extension exports against calls that are known, and fails where a result is another
-//! one, or takes more fuel or memory than it did by more than a budget. `cloudware replay`: the same call with
-//! several versions of a package, side by side.
+//! one, or takes more fuel or memory than it did by more than a budget.
 //!
-//! A call is a JSON file in the package's folder `calls/`. Runs happen in this process, in sandboxes as on a platform,
-//! with an empty private database, and with clocks and random numbers that are the same each time: equal
-//! components consume equal fuel, to the instruction.
+//! A call is a JSON file in the package's folder `calls/`; a recording that was exported there is as many calls as it
+//! has. Runs happen in this process, in sandboxes as on a platform, with an empty private database, and with clocks
+//! and random numbers that are the same each time: equal components consume equal fuel, to the instruction.
 
 use std::{
     collections::BTreeMap,
@@ -17,13 +16,14 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use cloudware_engine::{DirectAnswer, DirectCall, World};
 use cloudware_packages::Package;
-use cloudware_types::{Limits, Reuse};
+use cloudware_types::{Limits, RecordedCall, RecordingFile, Reuse};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{
     Context,
     check::{archive_path, read_archive},
+    recorded::{self, Rerun},
 };
 use crate::local::Host;
 
@@ -34,7 +34,7 @@ const CALLS_MAX: usize = 10_000;
 const CALL_BYTES_MAX: u64 = 4 << 20;
 
 /// How long one call may take; a hook has 50 ms on a platform, and fuel bounds it there and here.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Where a package keeps its calls.
 const FOLDER: &str = "calls";
@@ -45,6 +45,7 @@ const FOLDER: &str = "calls";
   { \"interface\": \"inventory:stock/allocation@1.0.0\", \"function\": \"allocate\",
     \"arguments\": { … by the names of the parameters … }, \"config\": { … }, \"result\": … }
 --update writes what each gives now, with its fuel and memory; later runs are compared with it.
+A recording that was exported there (`cloudware recording export`) is compared with what it recorded.
 
 Examples:
   cloudware test                      the package in this folder, as it was built
@@ -65,22 +66,10 @@ pub(crate) struct TestArgs {
     update: bool,
 }
 
-/// Runs one call with several versions of a package, side by side.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  cloudware replay calls/oldest-first.json --with dist/ext-fefo-1.0.0.cwp --with dist/ext-fefo-1.1.0.cwp")]
-pub(crate) struct ReplayArgs {
-    /// The call's file.
-    call: PathBuf,
-    /// An archive or a package's folder; several are compared.
-    #[arg(long, value_name = "PACKAGE", required = true)]
-    with: Vec<PathBuf>,
-}
-
 /// A call that is known.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Known {
+pub(super) struct Known {
     /// The interface that the component exports.
     interface: String,
     /// The function.
@@ -102,7 +91,7 @@ struct Known {
         deserialize_with = "present",
         skip_serializing_if = "Option::is_none"
     )]
-    result: Option<Value>,
+    pub(super) result: Option<Value>,
     /// Fuel that it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fuel: Option<u64>,
@@ -130,17 +119,6 @@ struct Tried {
     memory_bytes_before: Option<u64>,
 }
 
-/// One version of a replayed call.
-#[derive(Debug, Serialize)]
-struct Replayed {
-    package: String,
-    result: Value,
-    fuel: u64,
-    memory_bytes: u64,
-    /// Whether result and fuel are those of the file; absent where it has none.
-    identical: Option<bool>,
-}
-
 impl TestArgs {
     /// Runs the command.
     ///
@@ -160,7 +138,17 @@ impl TestArgs {
             let step = context
                 .progress
                 .step(format!("call {} of {}", index + 1, files.len()));
-            let mut known = read_call(file)?;
+            let mut known = match read_file(file)? {
+                CallFile::Known(known) => known,
+                CallFile::Recording(recording) => {
+                    for (number, call) in recording.calls.iter().enumerate() {
+                        let rerun = recorded::rerun(&trial, call).await;
+                        let name = format!("{} {}", name_of(file), number + 1);
+                        tried.push(judge_recorded(name, call, &rerun, self.budget));
+                    }
+                    continue;
+                }
+            };
             let answer = trial
                 .call(&known)
                 .await
@@ -181,53 +169,23 @@ impl TestArgs {
     }
 }
 
-impl ReplayArgs {
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// A call that can't be read or made.
-    pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let known = read_call(&self.call)?;
-        let mut replayed = Vec::new();
-        for path in &self.with {
-            let package = open(path)?;
-            let trial = Trial::new(&package).await?;
-            let answer = trial.call(&known).await?;
-            replayed.push(Replayed {
-                package: format!("{} {}", package.manifest.name, package.manifest.version),
-                identical: known.is_identical(&answer),
-                result: shown(&answer),
-                fuel: answer.fuel,
-                memory_bytes: answer.memory_bytes,
-            });
-        }
-        let lines: Vec<_> = replayed
-            .iter()
-            .map(|run| {
-                let identical = match run.identical {
-                    Some(true) => ", as in the file",
-                    Some(false) => ", NOT as in the file",
-                    None => "",
-                };
-                format!(
-                    "{}: {} fuel, {} bytes of memory{identical}\n  {}",
-                    run.package, run.fuel, run.memory_bytes, run.result
-                )
-            })
-            .collect();
-        context.print(&lines.join("\n"), &replayed)
-    }
+/// What a file of calls is.
+pub(super) enum CallFile {
+    /// One call, written by a person.
+    Known(Known),
+    /// What a platform recorded.
+    Recording(RecordingFile),
 }
 
 /// A package that is tried.
-struct Trial<'a> {
-    host: Host,
-    package: &'a Package,
+pub(super) struct Trial<'a> {
+    pub(super) host: Host,
+    pub(super) package: &'a Package,
     _folder: tempfile::TempDir,
 }
 
 impl<'a> Trial<'a> {
-    async fn new(package: &'a Package) -> Result<Self> {
+    pub(super) async fn new(package: &'a Package) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder can be made")?;
         let host = Host::new(folder.path(), None, Arc::new(Limits::default()))?;
         host.compile(package).await?;
@@ -238,7 +196,7 @@ impl<'a> Trial<'a> {
         })
     }
 
-    async fn call(&self, known: &Known) -> Result<DirectAnswer> {
+    pub(super) async fn call(&self, known: &Known) -> Result<DirectAnswer> {
         let mut install = self.host.install(self.package, Reuse::Fresh);
         let defaults = self.package.manifest.config.iter();
         let mut config: BTreeMap<_, _> = defaults
@@ -264,6 +222,7 @@ impl<'a> Trial<'a> {
                 seed: known.seed,
                 wall_clock: Duration::from_millis(known.at_ms),
             },
+            replay: None,
         };
         install
             .call(call)
@@ -281,7 +240,7 @@ impl Known {
         }
     }
 
-    fn is_identical(&self, answer: &DirectAnswer) -> Option<bool> {
+    pub(super) fn is_identical(&self, answer: &DirectAnswer) -> Option<bool> {
         let (result, fuel) = (self.result.as_ref()?, self.fuel?);
         Some(answer.result.as_ref() == Ok(result) && answer.fuel == fuel)
     }
@@ -297,13 +256,7 @@ impl Known {
             (Ok(_), Some(_)) => {}
         }
         let mut within = |what: &str, now: u64, before: Option<u64>| {
-            let Some(before) = before else { return };
-            let max = before.saturating_add(before.saturating_mul(budget) / 100);
-            if now > max {
-                problems.push(format!(
-                    "it took {now} {what} and may take {max} ({before} and {budget} %)"
-                ));
-            }
+            problems.extend(before.and_then(|before| beyond(what, now, before, budget)));
         };
         within("fuel", answer.fuel, self.fuel);
         within("bytes of memory", answer.memory_bytes, self.memory_bytes);
@@ -320,7 +273,54 @@ impl Known {
     }
 }
 
-fn shown(answer: &DirectAnswer) -> Value {
+/// What a recorded call came to, compared with what it was.
+fn judge_recorded(
+    name: String,
+    call: &RecordedCall,
+    rerun: &Result<Rerun, String>,
+    budget: u64,
+) -> Tried {
+    let mut problems = Vec::new();
+    let (mut result, mut fuel, mut memory_bytes) = (Value::Null, 0, 0);
+    match rerun {
+        Err(reason) => problems.push(reason.clone()),
+        Ok(rerun) => {
+            (fuel, memory_bytes) = (rerun.answer.fuel, rerun.answer.memory_bytes);
+            result = rerun.shown();
+            match &rerun.diverged {
+                Some(diverged) => problems.push(format!("diverged: {diverged}")),
+                None => {
+                    if !rerun.same_outcome {
+                        let outcome = recorded::outcome(call);
+                        problems.push(format!("it gave {result}, and recorded was {outcome}"));
+                    }
+                    problems.extend(beyond("fuel", fuel, call.fuel, budget));
+                    let memory = beyond("bytes of memory", memory_bytes, call.memory_bytes, budget);
+                    problems.extend(memory);
+                }
+            }
+        }
+    }
+    Tried {
+        call: name,
+        passed: problems.is_empty(),
+        problems,
+        result,
+        fuel,
+        fuel_before: Some(call.fuel),
+        memory_bytes,
+        memory_bytes_before: Some(call.memory_bytes),
+    }
+}
+
+/// What is wrong where something takes more than it did by more than a budget.
+fn beyond(what: &str, now: u64, before: u64, budget: u64) -> Option<String> {
+    let max = before.saturating_add(before.saturating_mul(budget) / 100);
+    (now > max)
+        .then(|| format!("it took {now} {what} and may take {max} ({before} and {budget} %)"))
+}
+
+pub(super) fn shown(answer: &DirectAnswer) -> Value {
     match &answer.result {
         Ok(value) => value.clone(),
         Err(reason) => serde_json::json!({ "failed": reason }),
@@ -351,7 +351,7 @@ fn table(tried: &[Tried]) -> String {
     lines.join("\n")
 }
 
-fn open(path: &Path) -> Result<Package> {
+pub(super) fn open(path: &Path) -> Result<Package> {
     let archive = archive_path(path, None)?;
     let bytes = read_archive(&archive)?;
     cloudware_packages::read(&bytes, None)
@@ -384,17 +384,36 @@ fn call_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read_call(path: &Path) -> Result<Known> {
+/// Reads a call or a recording.
+pub(super) fn read_file(path: &Path) -> Result<CallFile> {
     let unreadable = || format!("{} can't be read", path.display());
     let bytes = fs::metadata(path).with_context(unreadable)?.len();
+    if bytes > recorded::FILE_BYTES_MAX {
+        bail!(
+            "{} has {bytes} bytes; a recording has at most {}",
+            path.display(),
+            recorded::FILE_BYTES_MAX
+        );
+    }
+    let text = fs::read_to_string(path).with_context(unreadable)?;
+    let is_neither = || format!("{} is neither a call nor a recording", path.display());
+    let value: Value = serde_json::from_str(&text).with_context(is_neither)?;
+    if value.get("format").is_some() {
+        let recording = recorded::parse(&text);
+        return Ok(CallFile::Recording(recording.with_context(|| {
+            format!("{} is no recording that can be used", path.display())
+        })?));
+    }
     if bytes > CALL_BYTES_MAX {
         bail!(
             "{} has {bytes} bytes; a call has at most {CALL_BYTES_MAX}",
             path.display()
         );
     }
-    let text = fs::read_to_string(path).with_context(unreadable)?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no call", path.display()))
+    let known = serde_json::from_value(value);
+    Ok(CallFile::Known(known.with_context(|| {
+        format!("{} is no call", path.display())
+    })?))
 }
 
 fn write_call(path: &Path, known: &Known) -> Result<()> {
@@ -425,6 +444,7 @@ mod tests {
     fn answer(result: Result<Value, String>, fuel: u64) -> DirectAnswer {
         DirectAnswer {
             result,
+            stopped: None,
             fuel,
             memory_bytes: 65_536,
             cpu_nanoseconds: 0,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cloudware_packages::Manifest;
 use cloudware_types::{
-    Digest, HookId, HookMode, HookTarget, InstallId, InstanceId, PlanId, ReleaseId, Slug, TenantId,
-    Webhook,
+    Digest, HookId, HookMode, HookTarget, InstallId, InstanceId, PlanId, RecordingId, ReleaseId,
+    Slug, TenantId, Webhook,
 };
 use semver::Version;
 use sqlx::Row as _;
@@ -13,9 +13,9 @@ use sqlx::Row as _;
 use super::{
     Connection, Result, Row, all, damaged,
     hook::{fields_of, keys_of, payload_version_of},
-    json, parsed, parsed_option,
+    json, natural, parsed, parsed_option, time,
 };
-use crate::hook::HookFields;
+use crate::{Timestamp, hook::HookFields};
 
 /// One instance with what decides whether it is served.
 pub(crate) struct InstanceRow {
@@ -62,6 +62,15 @@ pub(crate) struct HookRow {
     pub fields: HookFields,
 }
 
+/// A recording that runs.
+pub(crate) struct RecordingRow {
+    pub id: RecordingId,
+    pub install: InstallId,
+    pub calls_left: u32,
+    pub ends_at: Timestamp,
+    pub redact: Vec<String>,
+}
+
 /// A query for all instances and the same for one, as texts of their own: with a condition that may hold for
 /// all, the database would read all to find the one, at every change of it.
 macro_rules! both {
@@ -100,6 +109,13 @@ const HOOKS: [&str; 2] = both!(
      WHERE h.is_enabled AND l.state = 'enabled' AND COALESCE(e.state, 'enabled') = 'enabled'",
     " AND h.instance_id = $1",
     " ORDER BY h.app_install_id, h.point, h.position"
+);
+
+const RECORDINGS: [&str; 2] = both!(
+    "SELECT id, install_id, calls_max, calls, skipped, ends_at, redact FROM recordings
+     WHERE ended_at IS NULL",
+    " AND instance_id = $1",
+    " ORDER BY id"
 );
 
 /// The rows of one of two queries, by whether one instance is meant.
@@ -152,6 +168,24 @@ pub(crate) async fn releases(
 /// positions.
 pub(crate) async fn hooks(db: &mut Connection, only: Option<InstanceId>) -> Result<Vec<HookRow>> {
     all(&rows(db, HOOKS, only).await?, hook)
+}
+
+/// The recordings that were not ended in all instances, or in one; the time of some may be over.
+pub(crate) async fn recordings(
+    db: &mut Connection,
+    only: Option<InstanceId>,
+) -> Result<Vec<RecordingRow>> {
+    all(&rows(db, RECORDINGS, only).await?, |row| {
+        let had = natural(row, "calls")? + natural(row, "skipped")?;
+        let left = natural(row, "calls_max")?.saturating_sub(had);
+        Ok(RecordingRow {
+            id: parsed(row, "id")?,
+            install: parsed(row, "install_id")?,
+            calls_left: u32::try_from(left).unwrap_or(u32::MAX),
+            ends_at: time(row, "ends_at")?,
+            redact: json(row, "redact")?,
+        })
+    })
 }
 
 fn hook(row: &Row) -> Result<HookRow> {
@@ -223,7 +257,7 @@ mod tests {
             .await
             .unwrap();
         let mut db = store.read().await.unwrap();
-        for [_, of_one] in [INSTANCES, INSTALLS, RELEASES] {
+        for [_, of_one] in [INSTANCES, INSTALLS, RELEASES, RECORDINGS] {
             let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {of_one}"));
             let query = sqlx::query(explained).bind(InstanceId::generate().to_string());
             for row in query.fetch_all(&mut *db).await.unwrap() {

@@ -14,6 +14,7 @@ pub(crate) mod plan;
 pub(crate) mod product;
 pub(crate) mod provider;
 pub(crate) mod quota;
+pub(crate) mod recording;
 pub(crate) mod release;
 pub(crate) mod stop;
 pub(crate) mod tenant;
@@ -209,7 +210,7 @@ fn damaged(column: &str, text: &str, reason: &dyn Display) -> StoreError {
 }
 
 /// Writes a value of ours as JSON; such values always can be.
-fn to_json<T: Serialize>(value: &T) -> String {
+pub(crate) fn to_json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("our own types have text keys and no failing serializer")
 }
 

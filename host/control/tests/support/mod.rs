@@ -14,8 +14,8 @@ use bytes::Bytes;
 use cloudware_control::{
     ApplyError, Call, Config, Control, DataPlane, EnableRequest, Error, EventLog, HookLog, Install,
     InstallChanged, InstanceLoad, InstanceNew, MigrateError, PackageStore, PlainWebhooks, PlanNew,
-    PrepareError, ProviderNew, Pushed, ReleaseToPrepare, StopLog, Store, TenantNew, TokenNew,
-    TraceLog, install, instance, plan, provider, release, tenant, token, usage::Ledger,
+    PrepareError, ProviderNew, Pushed, RecordingLog, ReleaseToPrepare, StopLog, Store, TenantNew,
+    TokenNew, TraceLog, install, instance, plan, provider, release, tenant, token, usage::Ledger,
 };
 use cloudware_packages::{Consent, HostInterfaces, Problem, ProvidedCapability, Source, pack};
 use cloudware_types::{DesiredInstance, InstanceId, Migration, StopRecord, UsageRecord};
@@ -235,6 +235,7 @@ pub struct World {
     pub events: EventLog,
     pub hooks: HookLog,
     pub traces: TraceLog,
+    pub recordings: RecordingLog,
     pub dir: TempDir,
     store: Store,
 }
@@ -265,6 +266,7 @@ impl World {
             events: EventLog::new(store.clone()),
             hooks: HookLog::new(store.clone()),
             traces: TraceLog::new(store.clone()),
+            recordings: RecordingLog::new(store.clone()),
             dir,
             store,
         }

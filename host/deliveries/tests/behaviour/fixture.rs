@@ -385,6 +385,7 @@ pub fn desired(id: InstanceId, hooks: Vec<DesiredHook>, storage: u64) -> Desired
             access_tables: Arc::default(),
             limits,
             other_plans: OtherPlans::default(),
+            recording: None,
         }],
         yanked: Vec::new(),
     }

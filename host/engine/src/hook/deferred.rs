@@ -238,6 +238,7 @@ impl Peers {
                     deadline,
                     usage: &usage,
                     world: None,
+                    tape: None,
                 };
                 nested.call(&arguments).await
             },

@@ -3,17 +3,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cloudware_types::{Class, Dimension};
+use cloudware_capability::Tape;
+use cloudware_types::{Class, Dimension, Limits};
 use serde_json::Value;
 
 use super::{
-    CallContext, Composition, Peers, Step, deferred::apart, deferred::arguments, nested::Nested,
-    value,
+    CallContext, Composition, Failure, Peers, Step, deferred::apart, deferred::arguments,
+    nested::Nested, value,
 };
 use crate::{BoundInstall, serve::RequestId, world::World};
 
 /// One call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DirectCall<'a> {
     /// The interface that the component exports.
     pub interface: &'a str,
@@ -25,6 +26,21 @@ pub struct DirectCall<'a> {
     pub deadline: Duration,
     /// Time and chance.
     pub world: World,
+    /// What it is given where it was recorded; as a hook with all that hooks may have otherwise.
+    pub replay: Option<Replay>,
+}
+
+/// A call that was recorded and runs again.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// Answers its host calls.
+    pub tape: Arc<Tape>,
+    /// Why it ran.
+    pub class: Class,
+    /// What it may use.
+    pub limits: Arc<Limits>,
+    /// Fuel that it was given.
+    pub fuel: u64,
 }
 
 /// What a call came to.
@@ -32,6 +48,8 @@ pub struct DirectCall<'a> {
 pub struct DirectAnswer {
     /// What the function returned, null where it returns nothing; or why it gave nothing.
     pub result: Result<Value, String>,
+    /// The name of what stopped it, `trap` or a limit; `None` where it returned or did not run.
+    pub stopped: Option<&'static str>,
     /// Fuel that it consumed: the same for the same component, arguments and answers of the host.
     pub fuel: u64,
     /// The largest memory of its sandbox, in bytes.
@@ -53,6 +71,7 @@ impl BoundInstall {
             arguments: members,
             deadline,
             world,
+            replay,
         } = call;
         let ty = self
             .code
@@ -73,8 +92,15 @@ impl BoundInstall {
             path: Step::first(self.identity.install, None),
             span: Some(0),
         });
-        let limits = Arc::clone(&self.limits);
-        let fuel = limits.get(Dimension::Fuel.of(Class::Hook));
+        let (class, limits, fuel, tape) = match replay {
+            Some(replay) => (replay.class, replay.limits, replay.fuel, Some(replay.tape)),
+            None => {
+                let limits = Arc::clone(&self.limits);
+                let fuel = limits.get(Dimension::Fuel.of(Class::Hook));
+                (Class::Hook, limits, fuel, None)
+            }
+        };
+        let answers = tape.clone();
         let (interface, function) = (interface.to_owned(), function.to_owned());
         let usage = Arc::clone(&self.usage);
         let called = apart(
@@ -88,23 +114,36 @@ impl BoundInstall {
                     interface: &interface,
                     function: &function,
                     ty: &ty,
-                    class: Class::Hook,
+                    class,
                     limits: &limits,
                     fuel,
                     deadline,
                     usage: &usage,
                     world: Some(world),
+                    tape,
                 };
                 nested.call(&arguments).await
             },
         );
-        let result = called.await;
+        let result = match &answers {
+            None => called.await,
+            // A tape that has no answer ends the run where it stands.
+            Some(tape) => tokio::select! {
+                result = called => result,
+                diverged = tape.divergence() => Err(Failure::Unfit(diverged.to_string())),
+            },
+        };
         let ended = composition.ended(0);
+        let stopped = match &result {
+            Err(failure @ Failure::Stopped(_)) => Some(failure.name()),
+            _ => None,
+        };
         Ok(DirectAnswer {
             result: match result {
                 Ok(values) => Ok(values.first().map_or(Value::Null, value::to_json)),
                 Err(failure) => Err(failure.to_string()),
             },
+            stopped,
             fuel: ended.fuel,
             memory_bytes: ended.memory_bytes,
             cpu_nanoseconds: ended.cpu_nanoseconds,

@@ -11,6 +11,7 @@ use cloudware_capability::{Invocation, Progress};
 use cloudware_types::{
     Class, Dimension, HookMode, HookOutcome, HookTarget, OnFailure, PointKind, Webhook,
 };
+use serde_json::{Value, json};
 use wasmtime::{
     StoreContextMut,
     component::{Type, Val, types::ComponentFunc},
@@ -27,8 +28,57 @@ use super::{
 };
 use crate::{BoundInstall, clock, usage::WebhookReading};
 
-/// A guest calls a function of another app's.
+/// A guest calls a function of another app's. What others answer is noted where the run is recorded, and taken from
+/// the tape where it runs again.
 pub(super) async fn call(
+    mut store: StoreContextMut<'_, Invocation>,
+    import: &Import,
+    ty: ComponentFunc,
+    arguments: &[Val],
+    results: &mut [Val],
+) -> wasmtime::Result<()> {
+    let Some(tape) = store.data().tape().cloned() else {
+        return ask(store, import, ty, arguments, results).await;
+    };
+    let asked = json!({
+        "interface": &*import.interface,
+        "function": &*import.function,
+        "arguments": value::arguments(ty.params(), arguments),
+    });
+    if tape.replays() {
+        store.data_mut().enter("call")?;
+        let answered = tape.play(TAPED, asked)?;
+        take(&answered, &ty, results)?;
+        store.data_mut().leave();
+        return Ok(());
+    }
+    let number = tape.begin(TAPED, asked);
+    let outcome = ask(store, import, ty, arguments, results).await;
+    tape.note(
+        number,
+        match &outcome {
+            Ok(()) => json!({ "ok": results.iter().map(value::to_json).collect::<Vec<_>>() }),
+            Err(_) => json!({ "failed": true }),
+        },
+    );
+    outcome
+}
+
+/// What a call of others is on a tape.
+const TAPED: &str = "app.call";
+
+/// Takes the results of a call from what a tape says of it.
+fn take(answered: &Value, ty: &ComponentFunc, results: &mut [Val]) -> wasmtime::Result<()> {
+    let Some(values) = answered["ok"].as_array() else {
+        wasmtime::bail!("the call failed when it was recorded");
+    };
+    for ((result, ty), json) in results.iter_mut().zip(ty.results()).zip(values) {
+        *result = value::from_json(&ty, json, "$.ok")?;
+    }
+    Ok(())
+}
+
+async fn ask(
     mut store: StoreContextMut<'_, Invocation>,
     import: &Import,
     ty: ComponentFunc,
@@ -230,6 +280,7 @@ impl Ask<'_> {
                     deadline: deadline.min(Duration::from_millis(most)),
                     usage: &hook.usage,
                     world: None,
+                    tape: None,
                 };
                 nested.call(arguments).await?.pop()
             }
@@ -405,6 +456,7 @@ impl Ask<'_> {
                 deadline: Duration::from_millis(limits.get(Dimension::Deadline)),
                 usage: &callee.usage,
                 world: None,
+                tape: None,
             };
             nested.call(arguments).await
         };

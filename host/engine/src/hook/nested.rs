@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloudware_capability::Progress;
+use cloudware_capability::{Progress, Tape};
 use cloudware_types::{Class, Dimension, Limits, Meter, Meters, StopCause};
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Val, types::ComponentFunc};
@@ -19,7 +19,12 @@ use super::{
     slices::{NestedBounds, Slices},
 };
 use crate::{
-    BoundInstall, Sandbox, UsageMeter, clock::thread_moment, near, sandbox::Setup, stop,
+    BoundInstall, Sandbox, UsageMeter,
+    clock::thread_moment,
+    near,
+    recording::{EndedCall, Recorder},
+    sandbox::Setup,
+    stop,
     world::World,
 };
 
@@ -41,6 +46,8 @@ pub(crate) struct Nested<'a> {
     pub(crate) usage: &'a Arc<UsageMeter>,
     /// Time and chance, where they are not the host's.
     pub(crate) world: Option<World>,
+    /// What its host calls are answered from, where it runs again.
+    pub(crate) tape: Option<Arc<Tape>>,
 }
 
 impl Nested<'_> {
@@ -48,16 +55,23 @@ impl Nested<'_> {
     ///
     /// # Errors
     /// The stop of its run, observed already, or why it did not come about.
-    pub(crate) async fn call(self, arguments: &[Val]) -> Result<Vec<Val>, Failure> {
+    pub(crate) async fn call(mut self, arguments: &[Val]) -> Result<Vec<Val>, Failure> {
         let started = Instant::now();
+        let install = Arc::clone(&self.context.install);
+        let recorder = install.recorder.as_ref().filter(|_| self.tape.is_none());
+        let recorded = recorder.and_then(Recorder::begin);
+        if let Some(recorded) = &recorded {
+            self.world = Some(recorded.world);
+            self.tape = Some(Arc::clone(&recorded.tape));
+        }
         let setup = Setup {
             class: self.class,
             limits: Arc::clone(self.limits),
             fuel: self.fuel,
             context: Some(Arc::clone(&self.context)),
             world: self.world,
+            tape: self.tape.clone(),
         };
-        let install = Arc::clone(&self.context.install);
         let (sandbox, place) = install.nested_sandbox(setup)?;
         let mut run = Run {
             install,
@@ -73,6 +87,21 @@ impl Nested<'_> {
             Ok(_) => "ok".into(),
             Err(failure) => failure.name().into(),
         };
+        if let (Some(recorded), Some(sandbox)) = (recorded, &run.sandbox) {
+            let ended = EndedCall {
+                interface: self.interface,
+                function: self.function,
+                ty: self.ty,
+                class: self.class,
+                limits: self.limits,
+                fuel_max: self.fuel,
+                arguments,
+                result: &result,
+                fuel: sandbox.fuel_used(),
+                memory_bytes: sandbox.store.data().memory.peak(),
+            };
+            recorded.end(&run.install, &ended);
+        }
         if result.is_ok() && self.world.is_none() {
             run.keep_warm();
         }

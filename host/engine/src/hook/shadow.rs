@@ -64,6 +64,7 @@ pub(super) fn run(
                     deadline,
                     usage: &usage,
                     world: None,
+                    tape: None,
                 };
                 nested.call(&arguments).await
             },

@@ -1,0 +1,175 @@
+//! Recording invocations as they happen: each gets a world of its own and a tape, and what it came to is redacted
+//! before anybody else sees it. An install that is not recorded has no recorder, and its calls cost nothing.
+
+mod redact;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use cloudware_capability::Tape;
+use cloudware_types::{
+    Class, DesiredRecording, Dimension, Limits, RecordedCall, RecordedOne, RecordedOutcome,
+};
+use serde_json::Value;
+use wasmtime::component::{Val, types::ComponentFunc};
+
+use crate::{
+    BoundInstall, World, clock,
+    hook::{Failure, from_json, function_arguments, to_json},
+    limits::{RECORDED_CALL_BYTES_MAX, RECORDED_TAPE_BYTES_MAX},
+};
+use redact::Redaction;
+
+/// Records calls of one install, until there are enough.
+pub(crate) struct Recorder {
+    desired: Arc<DesiredRecording>,
+    /// Shared by all bindings of the install while the recording runs.
+    left: Arc<AtomicU32>,
+}
+
+/// What an invocation that is recorded is given.
+pub(crate) struct Begun {
+    pub(crate) world: World,
+    pub(crate) tape: Arc<Tape>,
+    recording: Arc<DesiredRecording>,
+}
+
+/// An invocation that has ended.
+pub(crate) struct EndedCall<'a> {
+    pub(crate) interface: &'a str,
+    pub(crate) function: &'a str,
+    pub(crate) ty: &'a ComponentFunc,
+    pub(crate) class: Class,
+    pub(crate) limits: &'a Limits,
+    pub(crate) fuel_max: u64,
+    pub(crate) arguments: &'a [Val],
+    pub(crate) result: &'a Result<Vec<Val>, Failure>,
+    pub(crate) fuel: u64,
+    pub(crate) memory_bytes: u64,
+}
+
+impl Recorder {
+    pub(crate) fn new(desired: Arc<DesiredRecording>, left: Arc<AtomicU32>) -> Self {
+        Self { desired, left }
+    }
+
+    /// Begins to record an invocation; `None` where there are enough, or the time is over.
+    pub(crate) fn begin(&self) -> Option<Begun> {
+        let now = u64::try_from(clock::unix_coarse().as_millis()).unwrap_or(u64::MAX);
+        if now >= self.desired.ends_at_ms {
+            return None;
+        }
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            });
+        taken.ok()?;
+        Some(Begun {
+            world: World {
+                seed: rand::random(),
+                wall_clock: Duration::from_millis(now),
+            },
+            tape: Arc::new(Tape::recording(RECORDED_TAPE_BYTES_MAX)),
+            recording: Arc::clone(&self.desired),
+        })
+    }
+}
+
+impl Begun {
+    /// Tells the observer what the invocation came to, or why that can't be recorded faithfully.
+    pub(crate) fn end(self, install: &BoundInstall, ended: &EndedCall<'_>) {
+        let recorded = RecordedOne {
+            recording: self.recording.id,
+            outcome: self.faithful(install, ended).map(Box::new),
+        };
+        install.observer.recorded(&install.identity, recorded);
+    }
+
+    fn faithful(
+        &self,
+        install: &BoundInstall,
+        ended: &EndedCall<'_>,
+    ) -> Result<RecordedCall, String> {
+        let arguments = function_arguments(ended.ty.params(), ended.arguments);
+        let mut call = RecordedCall {
+            version: install.identity.version.clone(),
+            component: install.component,
+            interface: ended.interface.to_owned(),
+            function: ended.function.to_owned(),
+            class: ended.class,
+            outcome: outcome(ended.result)?,
+            arguments,
+            seed: self.world.seed,
+            at_ms: u64::try_from(self.world.wall_clock.as_millis()).unwrap_or(u64::MAX),
+            fuel_max: ended.fuel_max,
+            limits: ended
+                .limits
+                .iter()
+                .map(|(limit, value)| (limit.name().to_owned(), value))
+                .collect(),
+            transcript: self.tape.take()?,
+            fuel: ended.fuel,
+            memory_bytes: ended.memory_bytes,
+            redacted: Vec::new(),
+        };
+        Redaction::new(&self.recording.redact).apply(&mut call)?;
+        check(&call, ended.ty)?;
+        Ok(call)
+    }
+}
+
+/// How it ended. What a clock ended does not end in the same place each time.
+fn outcome(result: &Result<Vec<Val>, Failure>) -> Result<RecordedOutcome, String> {
+    let stop = match result {
+        Ok(values) => {
+            let value = values.first().map_or(Value::Null, to_json);
+            return Ok(RecordedOutcome::Returned(value));
+        }
+        Err(Failure::Stopped(stop)) => stop,
+        Err(failure) => return Err(format!("it did not run: {}", failure.name())),
+    };
+    let by_clock = match stop.cause {
+        cloudware_types::StopCause::Limit { limit, .. } => matches!(
+            limit.dimension(),
+            Dimension::Deadline | Dimension::CpuTime | Dimension::SqlTime
+        ),
+        _ => false,
+    };
+    if by_clock {
+        return Err(format!(
+            "it was ended by {}, which is not in the same place each time",
+            stop.cause_name()
+        ));
+    }
+    Ok(RecordedOutcome::Stopped(stop.cause_name().to_owned()))
+}
+
+/// Refuses what would not be the same when it is read again: a recording is right, or there is none.
+fn check(call: &RecordedCall, ty: &ComponentFunc) -> Result<(), String> {
+    for (name, ty) in ty.params() {
+        let value = call.arguments.get(name).unwrap_or(&Value::Null);
+        from_json(&ty, value, &format!("$.arguments.{name}")).map_err(|error| {
+            format!(
+                "what would stand in place of a redacted value is none of its type: {}",
+                error.at
+            )
+        })?;
+    }
+    let text = serde_json::to_string(call).map_err(|_| "it can't be written down".to_owned())?;
+    if text.len() > RECORDED_CALL_BYTES_MAX {
+        return Err(format!(
+            "it has {} bytes, and a call may have {RECORDED_CALL_BYTES_MAX}",
+            text.len()
+        ));
+    }
+    match serde_json::from_str::<RecordedCall>(&text) {
+        Ok(read) if read == *call => Ok(()),
+        _ => Err("it has a number that is not the same when it is read again".to_owned()),
+    }
+}

@@ -1,0 +1,631 @@
+//! Redaction of what was recorded, before it is kept. What stands under a name that is to be redacted is replaced,
+//! and so is every copy of it, wherever it stands: an argument comes back as a parameter of a statement, in the key
+//! of an entry, inside a longer text. The same value is replaced by the same one everywhere, of the same length and
+//! the same classes of characters where that is possible, so that the guest goes the same way.
+
+use std::collections::{BTreeSet, HashMap};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cloudware_types::{RecordedCall, RecordedOutcome};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde_json::{Map, Number, Value};
+
+use crate::limits::{
+    REDACTED_COPY_BYTES_MIN, REDACTED_NAMED_MAX, REDACTED_NUMBER_COPY_MIN, REDACTED_VALUES_MAX,
+    VALUE_DEPTH_MAX,
+};
+
+/// Names that are always redacted: they carry what opens something.
+const ALWAYS: [&str; 5] = [
+    "authorization",
+    "cookie",
+    "set-cookie",
+    "proxy-authorization",
+    "x-api-key",
+];
+
+/// Tells what is to be redacted, and does it.
+pub(super) struct Redaction {
+    names: BTreeSet<String>,
+    random: StdRng,
+    texts: HashMap<String, String>,
+    numbers: HashMap<Number, Number>,
+    /// Texts whose copies are replaced too, the longest first.
+    copies: Vec<(String, String)>,
+    redacted: Vec<String>,
+    omitted: usize,
+}
+
+/// Whether a value stands under a name that is redacted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Under {
+    Open,
+    Redacted,
+}
+
+/// What is done with the values that are found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// Finds what is to be replaced.
+    Collect,
+    /// Replaces it, with its copies.
+    Replace,
+}
+
+impl Redaction {
+    pub(super) fn new(names: &[String]) -> Self {
+        let all = ALWAYS
+            .iter()
+            .copied()
+            .chain(names.iter().map(String::as_str));
+        Self {
+            names: all.map(plain).collect(),
+            random: StdRng::from_rng(&mut rand::rng()),
+            texts: HashMap::new(),
+            numbers: HashMap::new(),
+            copies: Vec::new(),
+            redacted: Vec::new(),
+            omitted: 0,
+        }
+    }
+
+    /// Redacts a call, and notes in it what was replaced.
+    ///
+    /// # Errors
+    /// Where there is more to redact than one call may have, or it is nested too deeply; it must not be kept then.
+    pub(super) fn apply(mut self, call: &mut RecordedCall) -> Result<(), String> {
+        self.walk_call(call, Pass::Collect)?;
+        if self.texts.len() + self.numbers.len() > REDACTED_VALUES_MAX {
+            return Err(format!(
+                "it has more than {REDACTED_VALUES_MAX} values to be redacted"
+            ));
+        }
+        self.find_copies();
+        self.walk_call(call, Pass::Replace)?;
+        call.redacted = self.redacted;
+        if self.omitted > 0 {
+            call.redacted.push(format!("and {} more", self.omitted));
+        }
+        Ok(())
+    }
+
+    fn walk_call(&mut self, call: &mut RecordedCall, pass: Pass) -> Result<(), String> {
+        self.walk(&mut call.arguments, Under::Open, pass, "$.arguments", 0)?;
+        for (index, exchange) in call.transcript.iter_mut().enumerate() {
+            let at = format!("$.transcript[{index}]");
+            self.walk(
+                &mut exchange.asked,
+                Under::Open,
+                pass,
+                &format!("{at}.asked"),
+                0,
+            )?;
+            if let Some(answered) = &mut exchange.answered {
+                self.walk(answered, Under::Open, pass, &format!("{at}.answered"), 0)?;
+            }
+        }
+        if let RecordedOutcome::Returned(value) = &mut call.outcome {
+            self.walk(value, Under::Open, pass, "$.outcome.returned", 0)?;
+        }
+        Ok(())
+    }
+
+    /// Copies are looked for in the form in which they stand in JSON, too.
+    fn find_copies(&mut self) {
+        let long = |(text, _): &(&String, &String)| text.len() >= REDACTED_COPY_BYTES_MIN;
+        let mut copies: Vec<(String, String)> = Vec::new();
+        for (text, replacement) in self.texts.iter().filter(long) {
+            copies.push((text.clone(), replacement.clone()));
+            let (text, escaped) = (text, escaped(text));
+            if escaped != *text {
+                copies.push((escaped, self::escaped(replacement)));
+            }
+        }
+        let digits = self
+            .numbers
+            .iter()
+            .map(|(n, r)| (n.to_string(), r.to_string()));
+        copies.extend(digits.filter(|(n, _)| n.len() >= REDACTED_COPY_BYTES_MIN));
+        copies.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.0.cmp(&b.0)));
+        self.copies = copies;
+    }
+
+    fn walk(
+        &mut self,
+        value: &mut Value,
+        under: Under,
+        pass: Pass,
+        at: &str,
+        depth: usize,
+    ) -> Result<(), String> {
+        // Twice what a value may have: texts that are JSON are looked into as well.
+        if depth > 2 * VALUE_DEPTH_MAX {
+            return Err("it is nested too deeply to be redacted".to_owned());
+        }
+        match value {
+            Value::Null => Ok(()),
+            Value::Bool(yes) => {
+                if under == Under::Redacted && pass == Pass::Replace {
+                    *yes = false;
+                    self.note(at);
+                }
+                Ok(())
+            }
+            Value::Number(number) => {
+                self.number(number, under, pass, at);
+                Ok(())
+            }
+            Value::String(text) => self.text(text, under, pass, at, depth),
+            Value::Array(items) => self.list(items, under, pass, at, depth),
+            Value::Object(members) => self.object(members, under, pass, at, depth),
+        }
+    }
+
+    fn list(
+        &mut self,
+        items: &mut [Value],
+        under: Under,
+        pass: Pass,
+        at: &str,
+        depth: usize,
+    ) -> Result<(), String> {
+        // A pair of a name and a value, as headers are written.
+        let is_named = match &*items {
+            [Value::String(name), _] => self.is_redacted(name),
+            _ => false,
+        };
+        for (index, item) in items.iter_mut().enumerate() {
+            let named = is_named && index == 1;
+            let under = if named { Under::Redacted } else { under };
+            self.walk(item, under, pass, &format!("{at}[{index}]"), depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn object(
+        &mut self,
+        members: &mut Map<String, Value>,
+        under: Under,
+        pass: Pass,
+        at: &str,
+        depth: usize,
+    ) -> Result<(), String> {
+        // A value whose name stands beside it, and one that its capability says is private.
+        let key = members.get("key").and_then(Value::as_str);
+        let is_named = members.get("private") == Some(&Value::Bool(true))
+            || key.is_some_and(|key| self.is_redacted(key));
+        // A table: the names of the columns stand once.
+        let columns: Vec<bool> = match (members.get("columns"), members.get("rows")) {
+            (Some(Value::Array(columns)), Some(Value::Array(_))) => columns
+                .iter()
+                .map(|name| name.as_str().is_some_and(|name| self.is_redacted(name)))
+                .collect(),
+            _ => Vec::new(),
+        };
+        if let (Some(Value::String(text)), 1) = (members.get("base64"), members.len()) {
+            let replaced = self.bytes(text, under, pass, at);
+            if let Some(replaced) = replaced {
+                members.insert("base64".to_owned(), replaced.into());
+            }
+            return Ok(());
+        }
+        for (name, value) in members.iter_mut() {
+            let at = format!("{at}.{}", self.shown(name));
+            if name == "rows" && !columns.is_empty() {
+                self.rows(value, &columns, under, pass, &at, depth)?;
+                continue;
+            }
+            let is_redacted = self.is_redacted(name) || (is_named && name == "value");
+            let is_mark = is_named && matches!(name.as_str(), "private" | "key");
+            let under = match (is_redacted, is_mark) {
+                (true, _) => Under::Redacted,
+                (false, true) => Under::Open,
+                (false, false) => under,
+            };
+            self.walk(value, under, pass, &at, depth + 1)?;
+        }
+        if pass == Pass::Replace {
+            self.names_of(members, at);
+        }
+        Ok(())
+    }
+
+    fn rows(
+        &mut self,
+        rows: &mut Value,
+        columns: &[bool],
+        under: Under,
+        pass: Pass,
+        at: &str,
+        depth: usize,
+    ) -> Result<(), String> {
+        for (row, cells) in rows.as_array_mut().into_iter().flatten().enumerate() {
+            for (column, cell) in cells.as_array_mut().into_iter().flatten().enumerate() {
+                let is_redacted = columns.get(column) == Some(&true);
+                let under = if is_redacted { Under::Redacted } else { under };
+                self.walk(
+                    cell,
+                    under,
+                    pass,
+                    &format!("{at}[{row}][{column}]"),
+                    depth + 1,
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies in the names of members.
+    fn names_of(&mut self, members: &mut Map<String, Value>, at: &str) {
+        let has_copy = |name: &String| self.copies.iter().any(|(text, _)| name.contains(text));
+        if !members.keys().any(has_copy) {
+            return;
+        }
+        let before = std::mem::take(members);
+        for (name, value) in before {
+            members.insert(self.without_copies(&name).unwrap_or(name), value);
+        }
+        self.note(at);
+    }
+
+    fn number(&mut self, number: &mut Number, under: Under, pass: Pass, at: &str) {
+        match (pass, under) {
+            (Pass::Collect, Under::Redacted) => {
+                if !self.numbers.contains_key(number) {
+                    let replacement = other_number(number, &mut self.random);
+                    self.numbers.insert(number.clone(), replacement);
+                }
+            }
+            (Pass::Collect, Under::Open) => {}
+            (Pass::Replace, under) => {
+                let is_long = number.to_string().len() >= REDACTED_NUMBER_COPY_MIN;
+                let replacement = self.numbers.get(number);
+                let replacement = replacement.filter(|_| under == Under::Redacted || is_long);
+                if let Some(replacement) = replacement {
+                    *number = replacement.clone();
+                    self.note(at);
+                }
+            }
+        }
+    }
+
+    fn text(
+        &mut self,
+        text: &mut String,
+        under: Under,
+        pass: Pass,
+        at: &str,
+        depth: usize,
+    ) -> Result<(), String> {
+        if under == Under::Redacted {
+            match pass {
+                Pass::Collect => {
+                    if !text.is_empty() && !self.texts.contains_key(text) {
+                        let replacement = other_text(text, &mut self.random);
+                        self.texts.insert(text.clone(), replacement);
+                    }
+                }
+                Pass::Replace => {
+                    if let Some(replacement) = self.texts.get(text) {
+                        text.clone_from(replacement);
+                        self.note(at);
+                    }
+                }
+            }
+            return Ok(());
+        }
+        let is_json = text.starts_with(['{', '[']);
+        if let Some(mut inner) = is_json
+            .then(|| serde_json::from_str::<Value>(text).ok())
+            .flatten()
+        {
+            let before = inner.clone();
+            self.walk(&mut inner, Under::Open, pass, at, depth + 1)?;
+            if pass == Pass::Replace && inner != before {
+                // As it was written where that says the same; otherwise written anew.
+                let kept = self.without_copies(text);
+                let same =
+                    |kept: &String| serde_json::from_str::<Value>(kept).ok() == Some(inner.clone());
+                *text = kept.filter(same).unwrap_or_else(|| inner.to_string());
+                return Ok(());
+            }
+        }
+        if pass == Pass::Replace {
+            let whole = self.texts.get(text).cloned();
+            if let Some(replaced) = whole.or_else(|| self.without_copies(text)) {
+                *text = replaced;
+                self.note(at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that are no text, with their replacement where they have one.
+    fn bytes(&mut self, text: &str, under: Under, pass: Pass, at: &str) -> Option<String> {
+        if pass == Pass::Collect {
+            return None;
+        }
+        let mut bytes = STANDARD.decode(text).unwrap_or_default();
+        let mut changed = under == Under::Redacted;
+        if changed {
+            self.random.fill(&mut bytes[..]);
+        }
+        for (secret, replacement) in &self.copies {
+            let (secret, replacement) = (secret.as_bytes(), replacement.as_bytes());
+            let mut from = 0;
+            while let Some(found) = find(&bytes[from..], secret) {
+                bytes.splice(
+                    from + found..from + found + secret.len(),
+                    replacement.iter().copied(),
+                );
+                from += found + replacement.len();
+                changed = true;
+            }
+        }
+        if !changed {
+            return None;
+        }
+        self.note(at);
+        Some(STANDARD.encode(bytes))
+    }
+
+    /// A text with every copy replaced; `None` where it has none.
+    fn without_copies(&self, text: &str) -> Option<String> {
+        let mut replaced: Option<String> = None;
+        for (secret, replacement) in &self.copies {
+            let now = replaced.as_deref().unwrap_or(text);
+            if now.contains(secret.as_str()) {
+                replaced = Some(now.replace(secret.as_str(), replacement));
+            }
+        }
+        replaced
+    }
+
+    fn is_redacted(&self, name: &str) -> bool {
+        self.names.contains(&plain(name))
+    }
+
+    /// The name of a member in a path, which must not tell what is redacted either.
+    fn shown(&self, name: &str) -> String {
+        let name = self.without_copies(name).unwrap_or_else(|| name.to_owned());
+        name.chars().take(64).collect()
+    }
+
+    fn note(&mut self, at: &str) {
+        if self.redacted.last().is_some_and(|last| last == at) {
+            return;
+        }
+        if self.redacted.len() < REDACTED_NAMED_MAX {
+            self.redacted.push(at.to_owned());
+        } else {
+            self.omitted += 1;
+        }
+    }
+}
+
+/// A name as it is compared: `X-Api-Key` and `x_api_key` are one.
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace('_', "-")
+}
+
+/// A text as it stands within a JSON text.
+fn escaped(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|part| part == wanted)
+}
+
+/// Another text with the same number of bytes, a letter for a letter and a digit for a digit.
+fn other_text(text: &str, random: &mut StdRng) -> String {
+    // A second try only where chance gave the same text, which few and short texts know.
+    for _ in 0..16 {
+        let other: String = text.chars().map(|char| other_char(char, random)).collect();
+        if other != text {
+            return other;
+        }
+    }
+    "*".repeat(text.len())
+}
+
+fn other_char(char: char, random: &mut StdRng) -> char {
+    let among = |random: &mut StdRng, first: u8, count: u8| {
+        char::from(first + random.random_range(0..count))
+    };
+    match char {
+        'a'..='z' => among(random, b'a', 26),
+        'A'..='Z' => among(random, b'A', 26),
+        // A number keeps its length when it is read.
+        '1'..='9' => among(random, b'1', 9),
+        char if char.is_ascii() => char,
+        char => match char.len_utf8() {
+            2 => '\u{e9}',
+            3 => '\u{6587}',
+            _ => '\u{1d400}',
+        },
+    }
+}
+
+/// Another number of the same sign and with as many digits, that is not further from zero: whatever type holds the
+/// one holds the other.
+fn other_number(number: &Number, random: &mut StdRng) -> Number {
+    let below = |size: u64, random: &mut StdRng| {
+        let least = 10_u64.pow(size.checked_ilog10().unwrap_or(0));
+        match size {
+            0 => 1,
+            1 => 0,
+            size if size == least => size - 1,
+            size if size < 10 => random.random_range(1..size),
+            size => random.random_range(least..size),
+        }
+    };
+    if let Some(size) = number.as_u64() {
+        return below(size, random).into();
+    }
+    if let Some(signed) = number.as_i64() {
+        let size = below(signed.unsigned_abs(), random);
+        return i64::try_from(size).map_or(0, |size| -size).into();
+    }
+    let scaled = number.as_f64().unwrap_or_default() * f64::from(random.random_range(1..1_000_u32))
+        / 1_024.0;
+    Number::from_f64(scaled.trunc()).unwrap_or_else(|| 0.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use cloudware_types::{Class, Digest, HostExchange};
+    use serde_json::json;
+
+    use super::*;
+
+    fn call(arguments: Value, transcript: Vec<(Value, Value)>, returned: Value) -> RecordedCall {
+        let exchange = |(asked, answered)| HostExchange {
+            call: "kv.get".to_owned(),
+            asked,
+            answered: Some(answered),
+        };
+        RecordedCall {
+            version: "1.0.0".to_owned(),
+            component: Digest::of(b"component"),
+            interface: "a:b/c".to_owned(),
+            function: "f".to_owned(),
+            class: Class::Hook,
+            arguments,
+            seed: 1,
+            at_ms: 2,
+            fuel_max: 3,
+            limits: BTreeMap::new(),
+            transcript: transcript.into_iter().map(exchange).collect(),
+            outcome: RecordedOutcome::Returned(returned),
+            fuel: 4,
+            memory_bytes: 5,
+            redacted: Vec::new(),
+        }
+    }
+
+    fn redacted(names: &[&str], mut call: RecordedCall) -> RecordedCall {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        Redaction::new(&names).apply(&mut call).unwrap();
+        call
+    }
+
+    #[test]
+    fn a_secret_is_nowhere_and_its_copies_are_equal() {
+        const IBAN: &str = "CH93 0076 2011 6238 5295 7";
+        let call = call(
+            json!({ "customer": { "IBAN": IBAN }, "note": format!("to {IBAN}!") }),
+            vec![
+                (
+                    json!({ "statement": "…", "parameters": [IBAN, { "blob": IBAN }] }),
+                    json!({ "ok": { "columns": ["id", "iban"], "rows": [[1, IBAN]] } }),
+                ),
+                (
+                    json!({ "keys": [IBAN] }),
+                    json!({ "ok": [{ "key": IBAN, "value": json!({ "iban": IBAN }).to_string() }] }),
+                ),
+                (
+                    json!({}),
+                    json!({ IBAN: { "base64": STANDARD.encode([b"\xff", IBAN.as_bytes()].concat()) } }),
+                ),
+            ],
+            json!({ "ok": IBAN }),
+        );
+        let after = redacted(&["iban"], call);
+        let text = serde_json::to_string(&after).unwrap();
+        assert!(!text.contains(IBAN), "{text}");
+        assert!(!text.contains(&STANDARD.encode(IBAN)[4..20]), "{text}");
+        let other = after.arguments["customer"]["IBAN"].as_str().unwrap();
+        assert_eq!(other.len(), IBAN.len());
+        for (was, is) in IBAN.chars().zip(other.chars()) {
+            assert_eq!(was.is_ascii_digit(), is.is_ascii_digit(), "{other}");
+            assert_eq!(was == ' ', is == ' ', "{other}");
+        }
+        let asked = &after.transcript[0].asked["parameters"];
+        assert_eq!(
+            (&asked[0], &asked[1]["blob"]),
+            (&json!(other), &json!(other))
+        );
+        assert_eq!(after.arguments["note"], format!("to {other}!"));
+        let inner = after.transcript[1].answered.as_ref().unwrap()["ok"][0]["value"].as_str();
+        assert_eq!(inner.unwrap(), json!({ "iban": other }).to_string());
+        assert!(
+            after
+                .redacted
+                .contains(&"$.arguments.customer.IBAN".to_owned())
+        );
+        assert!(
+            after
+                .redacted
+                .contains(&"$.transcript[0].answered.ok.rows[0][1]".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_opens_something_is_always_redacted() {
+        let call = call(
+            json!({ "headers": [["Authorization", "Bearer abc.def"], ["accept", "text/html"]] }),
+            vec![(
+                json!({ "key": "token" }),
+                json!({ "key": "token", "value": "hunter2-hunter2", "private": true }),
+            )],
+            json!("hunter2-hunter2 and Bearer abc.def"),
+        );
+        let after = redacted(&[], call);
+        let text = serde_json::to_string(&after).unwrap();
+        assert!(
+            !text.contains("hunter2") && !text.contains("abc.def"),
+            "{text}"
+        );
+        assert!(text.contains("text/html"), "{text}");
+    }
+
+    #[test]
+    fn numbers_stay_in_their_types_and_short_ones_in_their_places() {
+        let call = call(
+            json!({ "pin": 255, "small": -128, "id": 7_340_912, "zero": 0, "other": 255 }),
+            vec![(json!({ "parameters": [7_340_912] }), json!("no 7340912"))],
+            Value::Null,
+        );
+        let after = redacted(&["pin", "small", "id", "zero"], call);
+        let number = |name: &str| after.arguments[name].as_i64().unwrap();
+        assert!((100..255).contains(&number("pin")), "{after:?}");
+        assert!((-128..=-100).contains(&number("small")), "{after:?}");
+        assert_eq!(number("other"), 255, "chance makes many 255");
+        assert_eq!(after.transcript[0].asked["parameters"][0], number("id"));
+        assert!(!serde_json::to_string(&after).unwrap().contains("7340912"));
+    }
+
+    #[test]
+    fn without_names_nothing_changes() {
+        let before = call(
+            json!({ "customer": "acme", "nested": "[1, {\"a\": 2}]" }),
+            vec![(json!({ "keys": ["a"] }), json!({ "ok": [null] }))],
+            json!(true),
+        );
+        let after = redacted(&["iban"], before.clone());
+        assert_eq!(after, before);
+    }
+
+    #[test]
+    fn what_can_not_be_looked_into_is_not_kept() {
+        let mut deep = json!("x");
+        for _ in 0..3 * VALUE_DEPTH_MAX {
+            deep = json!([deep]);
+        }
+        let mut deep = call(deep, Vec::new(), Value::Null);
+        assert!(Redaction::new(&[]).apply(&mut deep).is_err());
+        let many: Vec<_> = (0..=REDACTED_VALUES_MAX)
+            .map(|n| format!("secret-{n}"))
+            .collect();
+        let mut many = call(json!({ "secret": many }), Vec::new(), Value::Null);
+        assert!(
+            Redaction::new(&["secret".to_owned()])
+                .apply(&mut many)
+                .is_err()
+        );
+    }
+}
