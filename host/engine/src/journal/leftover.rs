@@ -73,9 +73,9 @@ impl Leftover {
                 continue;
             }
             match read_slot(layout, header, &words) {
-                Found::Nothing => {}
-                Found::Damage => damaged += 1,
-                Found::Usage(place, meters) => self.records.push(UsageRecord {
+                Ok(None) => {}
+                Err(Damaged) => damaged += 1,
+                Ok(Some((place, meters))) => self.records.push(UsageRecord {
                     source: source(header.start, Some(index), words[LEASE]),
                     instance: place.consumer.instance,
                     install: place.consumer.install,
@@ -112,41 +112,40 @@ impl Leftover {
     }
 }
 
-/// What is in a slot.
-enum Found {
-    /// It is free, or was just taken.
-    Nothing,
-    /// It is not what was written.
-    Damage,
-    Usage(Place, Meters),
-}
+/// A slot that does not hold what was written.
+struct Damaged;
 
-fn read_slot(layout: Layout, header: &Header, words: &[u64]) -> Found {
+/// What is in a slot; nothing where it is free, or was just taken.
+fn read_slot(
+    layout: Layout,
+    header: &Header,
+    words: &[u64],
+) -> Result<Option<(Place, Meters)>, Damaged> {
     let lease = words[LEASE];
     if lease == 0 {
-        return Found::Nothing;
+        return Ok(None);
     }
     let (place, sum) = (&words[1..layout.head - 1], words[layout.head - 1]);
     if sum != check(lease, place.iter().copied()) {
-        return Found::Damage;
+        return Err(Damaged);
     }
     let Some(place) = Place::decode(place) else {
-        return Found::Damage;
+        return Err(Damaged);
     };
     let copies = [0, 1].map(|parity| {
         let begin = layout.copy(parity);
         &words[begin..begin + layout.copy_words()]
     });
     if copies.iter().all(|copy| copy[0] == 0) {
-        return Found::Nothing;
+        return Ok(None);
     }
     let whole = copies.into_iter().filter(|copy| {
         let counted = std::iter::once(copy[0]).chain(copy[2..].iter().copied());
         copy[0] != 0 && copy[1] == check(lease, counted)
     });
     match whole.max_by_key(|copy| copy[0]) {
-        Some(copy) => Found::Usage(place, meters(&header.meters, &copy[2..])),
-        None => Found::Damage,
+        Some(copy) => Ok(Some((place, meters(&header.meters, &copy[2..])))),
+        None => Err(Damaged),
     }
 }
 
