@@ -135,8 +135,8 @@ async fn tenants_restrict_and_mask_one_release_in_their_own_ways() {
         levels.iter().map(of).collect()
     };
     let (main, spare) = (("MAIN-A-01".to_owned(), 10), ("SPARE-A-01".to_owned(), 5));
-    assert_eq!(levels("acme").await, [main.clone()]);
-    assert_eq!(levels("birch").await, [spare.clone()]);
+    assert_eq!(levels("acme").await, std::slice::from_ref(&main));
+    assert_eq!(levels("birch").await, std::slice::from_ref(&spare));
     assert_eq!(levels("cedar").await, [main.clone(), spare.clone()]);
 
     let movements = async |tenant: &str| {
