@@ -40,7 +40,11 @@ pub(crate) fn tokens(text: &str) -> Tokens<'_> {
 impl<'a> Tokens<'a> {
     fn skip_blank(&mut self) {
         loop {
-            self.rest = self.rest.trim_start();
+            // As SQLite does: other blanks of Unicode are parts of names, and a mark of the byte order is a blank
+            // where a token begins.
+            self.rest = self
+                .rest
+                .trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\u{feff}');
             if self.rest.starts_with("--") {
                 self.rest = self.rest.split_once('\n').map_or("", |(_, rest)| rest);
             } else if let Some(comment) = self.rest.strip_prefix("/*") {
@@ -267,6 +271,7 @@ mod tests {
             "select * from \"Main\"/**/.t",
             "select * from [temp].t",
             "select `main`--\n.t.x from t",
+            "select * from \u{feff}main.t",
         ] {
             assert!(has_qualified_name(text), "{text}");
         }
@@ -285,6 +290,7 @@ mod tests {
             "replace into t values (1)",
             "insert or replace into t values (1)",
             "update or/**/REPLACE t set x = 1",
+            "insert or \u{feff}REPLACE into t values (1)",
             "create table t (x unique on conflict replace)",
         ] {
             assert!(replaces_rows(text), "{text}");

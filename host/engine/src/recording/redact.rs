@@ -314,7 +314,7 @@ impl Redaction {
             }
             return Ok(());
         }
-        let is_json = text.starts_with(['{', '[']);
+        let is_json = text.trim_start().starts_with(['{', '[']);
         if let Some(mut inner) = is_json
             .then(|| serde_json::from_str::<Value>(text).ok())
             .flatten()
