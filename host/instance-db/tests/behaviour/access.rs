@@ -269,7 +269,7 @@ async fn only_rows_of_the_filter_are_read() {
 /// Ways past a filter that are refused. None of them changes anything.
 const WAYS_PAST: &[&str] = &[
     "SELECT * FROM main.stock_levels",
-    "UPDATE stock_levels SET quantity = (SELECT sum(quantity) FROM \u{feff}main.stock_levels)",
+    "UPDATE stock_levels SET amount = (SELECT sum(amount) FROM \u{feff}main.stock_levels)",
     "WITH replace(x) AS (SELECT 1) SELECT * FROM \u{feff}main.stock_levels",
     "UPDATE OR \u{feff}REPLACE stock_levels SET id = 1",
     "SELECT * FROM \"Main\" . stock_levels",
