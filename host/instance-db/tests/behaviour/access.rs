@@ -397,6 +397,40 @@ async fn changes_touch_rows_of_the_filter_alone() {
 }
 
 #[tokio::test]
+async fn a_value_of_another_kind_than_its_column_lets_no_hidden_row_be_changed() {
+    let fixture = fixture().await;
+    let below = |_: &TableAccess| {
+        vec![Condition {
+            column: "amount".into(),
+            comparison: Comparison::Lt,
+            values: vec![text("15")],
+        }]
+    };
+    let scope = scope("stock");
+    let mut seen = Vec::new();
+    for statement in [
+        "SELECT id FROM stock_levels",
+        "DELETE FROM stock_levels WHERE id > 0 RETURNING id",
+    ] {
+        let request = decided(&fixture, statement, below).await.unwrap();
+        let rows = fixture.database().query(&scope, request).await.result;
+        seen.push(rows.unwrap().rows);
+    }
+    let before = 4;
+    assert!(
+        seen[0].len() < before,
+        "the filter hides some: {:?}",
+        seen[0]
+    );
+    let removed = &seen[1];
+    assert!(
+        removed.iter().all(|row| seen[0].contains(row)),
+        "hidden rows are neither removed nor told: {removed:?}"
+    );
+    assert_eq!(all(&fixture).await.len(), before - removed.len());
+}
+
+#[tokio::test]
 async fn what_returns_from_a_change_does_not_look_past_the_filter() {
     let fixture = fixture().await;
     for statement in [
