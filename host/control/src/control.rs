@@ -171,15 +171,17 @@ impl Control {
         }
     }
 
+    /// Hands the committed state of an instance to the data plane when its turn comes.
+    pub(crate) async fn apply_in_turn(&self, instance: InstanceId) -> Result<(), Error> {
+        let lock = self.lock(instance).await;
+        self.apply(&lock).await
+    }
+
     /// Hands the committed state of many instances to the data plane, some at a time. All are tried;
     /// the first failure is returned.
     pub(crate) async fn apply_all(&self, instances: Vec<InstanceId>) -> Result<(), Error> {
-        let apply = |instance| async move {
-            let lock = self.lock(instance).await;
-            self.apply(&lock).await
-        };
         stream::iter(instances)
-            .map(apply)
+            .map(|instance| self.apply_in_turn(instance))
             .buffer_unordered(APPLIES_AT_ONCE_MAX)
             .fold(Ok(()), async |outcome, applied| outcome.and(applied))
             .await

@@ -198,8 +198,7 @@ pub async fn disable(
     install.state = InstallState::Disabled;
     save(&mut db, call, "install.disable", &mut install, Some(before)).await?;
     db.commit().await.map_err(StoreError::from)?;
-    let lock = control.lock(install.instance_id).await;
-    control.apply(&lock).await?;
+    control.apply_in_turn(install.instance_id).await?;
     Ok(install)
 }
 

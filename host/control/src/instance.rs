@@ -116,8 +116,7 @@ pub async fn create(
         .write(&mut db)
         .await?;
     db.commit().await.map_err(StoreError::from)?;
-    let lock = control.lock(instance.id).await;
-    control.apply(&lock).await?;
+    control.apply_in_turn(instance.id).await?;
     Ok(instance)
 }
 
@@ -233,9 +232,31 @@ async fn change_state(
         .write(&mut db)
         .await?;
     db.commit().await.map_err(StoreError::from)?;
-    let lock = control.lock(instance.id).await;
-    control.apply(&lock).await?;
+    control.apply_in_turn(instance.id).await?;
     Ok(instance)
+}
+
+/// The tenant and the instance that a list is narrowed to by their names; `own` is the tenant that it is narrowed to
+/// anyway.
+///
+/// # Errors
+/// [`Error::NotFound`] for one that the caller may not know of; [`Error::Invalid`] for an instance without its tenant.
+pub(crate) async fn narrow(
+    db: &mut Connection,
+    call: &Call,
+    own: Option<TenantId>,
+    (tenant, instance): (Option<&str>, Option<&str>),
+) -> Result<(Option<TenantId>, Option<InstanceId>), Error> {
+    let tenant = match tenant {
+        Some(name) => Some(tenant::find(db, call, name).await?.id),
+        None => own,
+    };
+    let Some(name) = instance else {
+        return Ok((tenant, None));
+    };
+    let of = tenant.ok_or_else(|| Error::invalid("instance", "needs its tenant"))?;
+    let (_, instance) = find(db, call, &of.to_string(), name).await?;
+    Ok((tenant, Some(instance.id)))
 }
 
 /// As [`get`], within a transaction, with the tenant.

@@ -141,16 +141,9 @@ pub async fn list(
         Caller::Operator | Caller::Nobody => {}
     }
     let mut db = control.store.read().await?;
-    if let Some(name) = &query.tenant {
-        filter.tenant = Some(tenant::find(&mut db, call, name).await?.id);
-    }
-    if let Some(name) = &query.instance {
-        let tenant = filter
-            .tenant
-            .ok_or_else(|| Error::invalid("instance", "needs its tenant"))?;
-        let (_, instance) = instance::find(&mut db, call, &tenant.to_string(), name).await?;
-        filter.instance = Some(instance.id);
-    }
+    let names = (query.tenant.as_deref(), query.instance.as_deref());
+    (filter.tenant, filter.instance) =
+        instance::narrow(&mut db, call, filter.tenant, names).await?;
     drop(db);
     control.data_plane.flush_stops().await;
     let mut db = control.store.read().await?;
@@ -220,8 +213,7 @@ pub async fn stop(control: &Control, call: &Call, id: &str) -> Result<Recording,
         .write(&mut db)
         .await?;
     db.commit().await.map_err(StoreError::from)?;
-    let lock = control.lock(recording.instance_id).await;
-    control.apply(&lock).await?;
+    control.apply_in_turn(recording.instance_id).await?;
     Ok(recording)
 }
 
@@ -240,8 +232,7 @@ pub async fn remove(control: &Control, call: &Call, id: &str) -> Result<Recordin
         .write(&mut db)
         .await?;
     db.commit().await.map_err(StoreError::from)?;
-    let lock = control.lock(recording.instance_id).await;
-    control.apply(&lock).await?;
+    control.apply_in_turn(recording.instance_id).await?;
     Ok(recording)
 }
 

@@ -12,7 +12,6 @@ use crate::{
         self, StoreError,
         stop::{StopFilter, StopRow},
     },
-    tenant,
 };
 
 /// What stops are called that no limit made.
@@ -155,16 +154,9 @@ async fn filter(control: &Control, call: &Call, query: StopQuery) -> Result<Stop
         Caller::Operator | Caller::Nobody => {}
     }
     let mut db = control.store.read().await?;
-    if let Some(name) = &query.tenant {
-        filter.tenant = Some(tenant::find(&mut db, call, name).await?.id);
-    }
-    if let Some(name) = &query.instance {
-        let tenant = filter
-            .tenant
-            .ok_or_else(|| Error::invalid("instance", "needs its tenant"))?;
-        let (_, instance) = instance::find(&mut db, call, &tenant.to_string(), name).await?;
-        filter.instance = Some(instance.id);
-    }
+    let names = (query.tenant.as_deref(), query.instance.as_deref());
+    (filter.tenant, filter.instance) =
+        instance::narrow(&mut db, call, filter.tenant, names).await?;
     Ok(filter)
 }
 

@@ -10,7 +10,6 @@ use crate::{
     Call, Caller, Control, Error, Page, PageRequest, Store, Timestamp, instance,
     limits::{NAME_BYTES_MAX, TRACES_PER_INSTANCE_MAX},
     store::{self, StoreError, trace::TraceFilter},
-    tenant,
 };
 
 /// Where the data plane writes traces. Cheap to clone.
@@ -83,16 +82,9 @@ pub async fn list(
 ) -> Result<Page<TraceEntry>, Error> {
     let mut filter = visible(call)?;
     let mut db = control.store.read().await?;
-    if let Some(name) = &query.tenant {
-        filter.tenant = Some(tenant::find(&mut db, call, name).await?.id);
-    }
-    if let Some(name) = &query.instance {
-        let tenant = filter
-            .tenant
-            .ok_or_else(|| Error::invalid("instance", "needs its tenant"))?;
-        let (_, instance) = instance::find(&mut db, call, &tenant.to_string(), name).await?;
-        filter.instance = Some(instance.id);
-    }
+    let names = (query.tenant.as_deref(), query.instance.as_deref());
+    (filter.tenant, filter.instance) =
+        instance::narrow(&mut db, call, filter.tenant, names).await?;
     drop(db);
     control.data_plane.flush_stops().await;
     let mut db = control.store.read().await?;

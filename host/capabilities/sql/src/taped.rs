@@ -90,11 +90,9 @@ impl SqlStore for TapedSql {
             Mode::Write => "write",
         };
         let asked = json!({ "mode": word, "transaction": number });
-        let live = async { self.store.begin(scope, mode).await.map(Some) };
-        let (write, read) = (
-            outcome(|_: &Option<_>| json!(number)),
-            answer(|_| Some(None)),
-        );
+        let live = self.store.begin(scope, mode);
+        let answered = |_: &Json| Some(Box::new(Closed) as Box<dyn SqlTransaction>);
+        let (write, read) = (outcome(|_| json!(number)), answer(answered));
         let begun = self
             .tape
             .exchange("sql.begin", asked, live, write, read)
@@ -111,8 +109,7 @@ impl SqlStore for TapedSql {
 
 /// A transaction behind a tape.
 struct TapedTransaction {
-    /// None where the tape answers.
-    transaction: Option<Box<dyn SqlTransaction>>,
+    transaction: Box<dyn SqlTransaction>,
     number: u64,
     tape: Arc<Tape>,
 }
@@ -121,13 +118,7 @@ struct TapedTransaction {
 impl SqlTransaction for TapedTransaction {
     async fn query(&mut self, request: Request) -> Worked<RowSet> {
         let asked = asked(&request, Some(self.number));
-        let transaction = &mut self.transaction;
-        let live = async {
-            match transaction {
-                Some(transaction) => transaction.query(request).await,
-                None => Worked::refused(SqlError::Closed),
-            }
-        };
+        let live = self.transaction.query(request);
         let (write, read) = (outcome(write_rows), answer(read_rows));
         self.tape
             .exchange("sql.transaction.query", asked, live, write, read)
@@ -136,13 +127,7 @@ impl SqlTransaction for TapedTransaction {
 
     async fn execute(&mut self, request: Request) -> Worked<Outcome> {
         let asked = asked(&request, Some(self.number));
-        let transaction = &mut self.transaction;
-        let live = async {
-            match transaction {
-                Some(transaction) => transaction.execute(request).await,
-                None => Worked::refused(SqlError::Closed),
-            }
-        };
+        let live = self.transaction.execute(request);
         let (write, read) = (outcome(plain), answer(parsed));
         self.tape
             .exchange("sql.transaction.execute", asked, live, write, read)
@@ -155,10 +140,7 @@ impl SqlTransaction for TapedTransaction {
         time_max: Duration,
     ) -> Worked<Vec<TableAccess>> {
         self.tape.end(DECIDED_BY_OTHERS);
-        match &mut self.transaction {
-            Some(transaction) => transaction.examine(statement, time_max).await,
-            None => Worked::refused(SqlError::Closed),
-        }
+        self.transaction.examine(statement, time_max).await
     }
 
     async fn commit(self: Box<Self>) -> Worked<()> {
@@ -168,12 +150,7 @@ impl SqlTransaction for TapedTransaction {
             tape,
         } = *self;
         let asked = json!({ "transaction": number });
-        let live = async {
-            match transaction {
-                Some(transaction) => transaction.commit().await,
-                None => Worked::refused(SqlError::Closed),
-            }
-        };
+        let live = transaction.commit();
         let (write, read) = (outcome(plain), answer(parsed));
         tape.exchange("sql.transaction.commit", asked, live, write, read)
             .await
@@ -186,15 +163,40 @@ impl SqlTransaction for TapedTransaction {
             tape,
         } = *self;
         let asked = json!({ "transaction": number });
-        let live = async {
-            match transaction {
-                Some(transaction) => transaction.rollback().await,
-                None => Worked::refused(SqlError::Closed),
-            }
-        };
+        let live = transaction.rollback();
         let (write, read) = (outcome(plain), answer(parsed));
         tape.exchange("sql.transaction.rollback", asked, live, write, read)
             .await
+    }
+}
+
+/// Stands for the transaction where the tape answers in its place.
+struct Closed;
+
+#[async_trait]
+impl SqlTransaction for Closed {
+    async fn query(&mut self, _request: Request) -> Worked<RowSet> {
+        Worked::refused(SqlError::Closed)
+    }
+
+    async fn execute(&mut self, _request: Request) -> Worked<Outcome> {
+        Worked::refused(SqlError::Closed)
+    }
+
+    async fn examine(
+        &mut self,
+        _statement: (Arc<str>, Arc<[Arc<str>]>),
+        _time_max: Duration,
+    ) -> Worked<Vec<TableAccess>> {
+        Worked::refused(SqlError::Closed)
+    }
+
+    async fn commit(self: Box<Self>) -> Worked<()> {
+        Worked::refused(SqlError::Closed)
+    }
+
+    async fn rollback(self: Box<Self>) -> Worked<()> {
+        Worked::refused(SqlError::Closed)
     }
 }
 

@@ -108,8 +108,7 @@ pub async fn add(
         .write(&mut db)
         .await?;
     db.commit().await.map_err(StoreError::from)?;
-    let lock = control.lock(instance.id).await;
-    control.apply(&lock).await?;
+    control.apply_in_turn(instance.id).await?;
     Ok(HookKeyed {
         hook,
         secret: key.map(|key| key.secret()),

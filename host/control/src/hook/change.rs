@@ -95,8 +95,7 @@ pub async fn set(
     }
     db.commit().await.map_err(StoreError::from)?;
     // Also where nothing is new: the data plane may have refused the state before.
-    let lock = control.lock(hook.instance_id).await;
-    control.apply(&lock).await?;
+    control.apply_in_turn(hook.instance_id).await?;
     Ok(hook)
 }
 
@@ -164,8 +163,7 @@ pub async fn rotate_key(
         .write(&mut db)
         .await?;
     db.commit().await.map_err(StoreError::from)?;
-    let lock = control.lock(hook.instance_id).await;
-    control.apply(&lock).await?;
+    control.apply_in_turn(hook.instance_id).await?;
     Ok(HookKeyed {
         hook,
         secret: Some(secret),

@@ -104,8 +104,7 @@ pub async fn start(
         .write(&mut db)
         .await?;
     db.commit().await.map_err(StoreError::from)?;
-    let lock = control.lock(recording.instance_id).await;
-    control.apply(&lock).await?;
+    control.apply_in_turn(recording.instance_id).await?;
     Ok(recording)
 }
 

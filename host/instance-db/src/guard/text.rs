@@ -177,9 +177,11 @@ impl Texts {
         // Without its value, which whoever made the condition must have given, nothing fulfils it.
         let value = condition.values.first().unwrap_or(&SqlValue::Null);
         let compared = format!("{column} {sign} {}", self.value(value));
+        if row.is_empty() || sign == "=" {
+            return compared;
+        }
+        // In a trigger a column has no affinity: without this, any number would be less than any text.
         let kinds = match value {
-            // In a trigger a column has no affinity: without this, any number would be less than any text.
-            _ if row.is_empty() || condition.comparison == Comparison::Eq => return compared,
             SqlValue::Null => return compared,
             SqlValue::Boolean(_) | SqlValue::Integer(_) | SqlValue::Real(_) => "'integer', 'real'",
             SqlValue::Text(_) => "'text'",
