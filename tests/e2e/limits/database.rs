@@ -62,7 +62,8 @@ async fn a_statement_that_waits_for_a_thread_ends_with_its_run() {
 async fn a_transaction_that_does_nothing_does_not_keep_others_waiting() {
     let platform = platform(("TRANSACTION_IDLE_MS", "200")).await;
     let site = platform.site("acme", "/state");
-    let long = json!({ "deadline": "60s" });
+    // The loop below asks as often as it is answered.
+    let long = json!({ "deadline": "60s", "request-rate": 1_000_000 });
     platform.limit("acme", long).await;
     let holding = tokio::spawn({
         let site = site.clone();
