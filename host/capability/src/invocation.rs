@@ -294,7 +294,7 @@ impl Invocation {
         self.stop
             .take()
             .or_else(|| self.memory.take_stop())
-            .or_else(|| self.progress.take_stop())
+            .or_else(|| self.progress.stop_cause())
     }
 
     /// Makes the invocation ready for the next request of a warm sandbox: nothing is counted as used,

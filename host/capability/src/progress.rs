@@ -224,10 +224,11 @@ impl Progress {
         lock(&self.stop).get_or_insert(cause);
     }
 
-    /// The recorded cause.
+    /// The recorded cause. It stays until the sandbox serves another request: whoever waits for the invocation
+    /// looks for it as well as the invocation itself.
     #[must_use]
-    pub fn take_stop(&self) -> Option<StopCause> {
-        lock(&self.stop).take()
+    pub fn stop_cause(&self) -> Option<StopCause> {
+        lock(&self.stop).clone()
     }
 
     /// Forgets everything, before the sandbox serves another request.

@@ -290,6 +290,17 @@ impl Conversation {
             Poll::Pending => false,
         };
         let response = conversation.task.take_answer();
+        if response.is_some()
+            && let Some(cause) = conversation.task.progress().stop_cause()
+        {
+            // What the guest answers is that it was stopped, and the caller is told by whom and why.
+            conversation.task.cancel();
+            let stop = conversation.interrupted(Interruption::Ended {
+                cause,
+                resets_in: None,
+            });
+            return Poll::Ready(Err(conversation.observed(stop)));
+        }
         match response {
             // An interim status would leave the client waiting for the real one.
             Some(Ok(response)) if response.status().is_informational() => {

@@ -138,6 +138,21 @@ async fn bodies_that_are_too_large() {
 }
 
 #[tokio::test]
+async fn what_a_guest_answers_to_a_body_that_is_too_large_does_not_matter() {
+    let platform = platform().await;
+    let head = "POST /t/acme/main/adversary/drain HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                Transfer-Encoding: chunked\r\n\r\n";
+    let megabyte = format!("100000\r\n{}\r\n", "x".repeat(1 << 20)).into_bytes();
+    let endless =
+        std::iter::once(head.as_bytes().to_vec()).chain(std::iter::repeat_n(megabyte, 1024));
+    let answer = exchange_parts(platform.socket(), endless).await;
+    assert_eq!(answer.status, Some(413), "{}", answer.text);
+    let problem: Value = serde_json::from_str(answer.body()).unwrap_or_default();
+    assert_eq!(problem["limit"], "request-bytes", "{}", answer.text);
+    assert_well(&platform).await;
+}
+
+#[tokio::test]
 async fn bytes_that_are_not_http() {
     let platform = platform().await;
     let rest = "Host: localhost\r\nConnection: close\r\n";

@@ -78,6 +78,7 @@ fn router() -> Router {
         .get("/endless-response", output::endless_response)
         .get("/bad-header", output::bad_header)
         .get("/bad-status", output::bad_status)
+        .post("/drain", output::drain)
         .post("/echo", output::echo)
         .get("/headers", output::headers)
         .post("/headers", output::headers)

@@ -110,6 +110,14 @@ pub fn echo(request: Request) -> Response {
     })
 }
 
+/// Takes the request body, and whatever became of it, streams for ever.
+pub fn drain(request: Request) -> Response {
+    if let Ok(mut reader) = request.body_reader() {
+        while let Ok(Some(_)) = reader.next_chunk() {}
+    }
+    endless_response(request)
+}
+
 /// Answers what the guest sees of the request: method, target and every header, in order.
 pub fn headers(request: Request) -> Response {
     let headers: Vec<(String, String)> = request
