@@ -4,7 +4,7 @@
 //! by a task that lets everything else go first, to one instance after the other.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -23,15 +23,11 @@ pub(crate) struct Pace(Mutex<State>);
 #[derive(Default)]
 struct State {
     /// Instances whose answers wait, the next one first.
-    lines: VecDeque<Line>,
+    order: VecDeque<InstanceId>,
+    /// Their answers; none is empty.
+    lines: HashMap<InstanceId, VecDeque<Arc<Turn>>>,
     /// Whether turns are being given.
     is_giving: bool,
-}
-
-/// The answers of one instance that wait; never empty.
-struct Line {
-    instance: InstanceId,
-    turns: VecDeque<Arc<Turn>>,
 }
 
 /// A turn that is waited for.
@@ -90,21 +86,26 @@ impl Pace {
 
 impl State {
     fn push(&mut self, instance: InstanceId, turn: Arc<Turn>) {
-        match self.lines.iter_mut().find(|line| line.instance == instance) {
-            Some(line) => line.turns.push_back(turn),
-            None => self.lines.push_back(Line {
-                instance,
-                turns: [turn].into(),
-            }),
+        match self.lines.entry(instance) {
+            Entry::Occupied(mut line) => line.get_mut().push_back(turn),
+            Entry::Vacant(line) => {
+                line.insert([turn].into());
+                self.order.push_back(instance);
+            }
         }
     }
 
     /// The next turn that somebody still waits for.
     fn next(&mut self) -> Option<Arc<Turn>> {
-        while let Some(mut line) = self.lines.pop_front() {
-            let turn = line.turns.pop_front();
-            if !line.turns.is_empty() {
-                self.lines.push_back(line);
+        while let Some(instance) = self.order.pop_front() {
+            let Entry::Occupied(mut line) = self.lines.entry(instance) else {
+                continue;
+            };
+            let turn = line.get_mut().pop_front();
+            if line.get().is_empty() {
+                line.remove();
+            } else {
+                self.order.push_back(instance);
             }
             if let Some(turn) = turn.filter(|turn| Arc::strong_count(turn) > 1) {
                 return Some(turn);

@@ -15,6 +15,7 @@ use cloudware_capability::Tape;
 use cloudware_types::{
     Class, DesiredRecording, Dimension, Limits, RecordedCall, RecordedOne, RecordedOutcome,
 };
+use futures_util::FutureExt as _;
 use serde_json::Value;
 use wasmtime::component::{Val, types::ComponentFunc};
 
@@ -32,11 +33,13 @@ pub(crate) struct Recorder {
     left: Arc<AtomicU32>,
 }
 
-/// What an invocation that is recorded is given.
+/// An invocation that is being recorded, and what it is given. Whatever becomes of it is told once.
 pub(crate) struct Begun {
     pub(crate) world: World,
     pub(crate) tape: Arc<Tape>,
+    install: Arc<BoundInstall>,
     recording: Arc<DesiredRecording>,
+    outcome: Option<Result<Box<RecordedCall>, String>>,
 }
 
 /// An invocation that has ended.
@@ -58,8 +61,8 @@ impl Recorder {
         Self { desired, left }
     }
 
-    /// Begins to record an invocation; `None` where there are enough, or the time is over.
-    pub(crate) fn begin(&self) -> Option<Begun> {
+    /// Begins to record an invocation of its install; `None` where there are enough, or the time is over.
+    pub(crate) fn begin(&self, install: &Arc<BoundInstall>) -> Option<Begun> {
         let now = u64::try_from(clock::unix_coarse().as_millis()).unwrap_or(u64::MAX);
         if now >= self.desired.ends_at_ms {
             return None;
@@ -76,35 +79,51 @@ impl Recorder {
                 wall_clock: Duration::from_millis(now),
             },
             tape: Arc::new(Tape::recording(RECORDED_TAPE_BYTES_MAX)),
+            install: Arc::clone(install),
             recording: Arc::clone(&self.desired),
+            outcome: None,
         })
     }
 }
 
 impl Begun {
-    /// Tells the observer what the invocation came to, or why that can't be recorded faithfully.
-    pub(crate) fn end(self, install: &BoundInstall, ended: &EndedCall<'_>) {
-        let recorded = RecordedOne {
-            recording: self.recording.id,
-            outcome: self.faithful(install, ended).map(Box::new),
-        };
-        install.observer.recorded(&install.identity, recorded);
+    /// It did not come about.
+    pub(crate) fn refused(self, failure: &Failure) {
+        self.told(Err(did_not_run(failure)));
     }
 
-    fn faithful(
-        &self,
-        install: &BoundInstall,
-        ended: &EndedCall<'_>,
-    ) -> Result<RecordedCall, String> {
-        let arguments = function_arguments(ended.ty.params(), ended.arguments);
-        let mut call = RecordedCall {
-            version: install.identity.version.clone(),
-            component: install.component,
+    /// Says what became of it, as it is dropped.
+    fn told(mut self, outcome: Result<Box<RecordedCall>, String>) {
+        self.outcome = Some(outcome);
+    }
+
+    /// Tells the observer what the invocation came to, or why that can't be recorded faithfully. What is redacted
+    /// is looked for on a thread that may compute.
+    pub(crate) fn end(self, ended: &EndedCall<'_>) -> impl Future<Output = ()> + Send + use<> {
+        let gathered = self.gathered(ended);
+        let ty = ended.ty.clone();
+        let concluded = tokio::task::spawn_blocking(move || {
+            let redaction = Redaction::new(&self.recording.redact);
+            let outcome = gathered.and_then(|mut call| {
+                redaction.apply(&mut call)?;
+                check(&call, &ty)?;
+                Ok(Box::new(call))
+            });
+            self.told(outcome);
+        });
+        // Where it panicked, it has been told of as it was dropped.
+        concluded.map(drop)
+    }
+
+    fn gathered(&self, ended: &EndedCall<'_>) -> Result<RecordedCall, String> {
+        Ok(RecordedCall {
+            version: self.install.identity.version.clone(),
+            component: self.install.component,
             interface: ended.interface.to_owned(),
             function: ended.function.to_owned(),
             class: ended.class,
             outcome: outcome(ended.result)?,
-            arguments,
+            arguments: function_arguments(ended.ty.params(), ended.arguments),
             seed: self.world.seed,
             at_ms: u64::try_from(self.world.wall_clock.as_millis()).unwrap_or(u64::MAX),
             fuel_max: ended.fuel_max,
@@ -117,11 +136,26 @@ impl Begun {
             fuel: ended.fuel,
             memory_bytes: ended.memory_bytes,
             redacted: Vec::new(),
-        };
-        Redaction::new(&self.recording.redact).apply(&mut call)?;
-        check(&call, ended.ty)?;
-        Ok(call)
+        })
     }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take();
+        let outcome = outcome.unwrap_or_else(|| Err("nobody waited for its end".to_owned()));
+        let recorded = RecordedOne {
+            recording: self.recording.id,
+            outcome,
+        };
+        self.install
+            .observer
+            .recorded(&self.install.identity, recorded);
+    }
+}
+
+fn did_not_run(failure: &Failure) -> String {
+    format!("it did not run: {}", failure.name())
 }
 
 /// How it ended. What a clock ended does not end in the same place each time.
@@ -132,7 +166,7 @@ fn outcome(result: &Result<Vec<Val>, Failure>) -> Result<RecordedOutcome, String
             return Ok(RecordedOutcome::Returned(value));
         }
         Err(Failure::Stopped(stop)) => stop,
-        Err(failure) => return Err(format!("it did not run: {}", failure.name())),
+        Err(failure) => return Err(did_not_run(failure)),
     };
     let by_clock = match stop.cause {
         cloudware_types::StopCause::Limit { limit, .. } => matches!(

@@ -191,8 +191,10 @@ pub(crate) fn authorize(guard: &Guard, context: &AuthContext<'_>) -> Option<Verd
     let verdict = match operation {
         Operation::Read => {
             let is_free = conditions.is_empty();
-            // The name alone, without a schema, is that of the rows that may be read.
-            let is_counted = column.is_none() && context.database_name.is_none();
+            // The name alone, without a schema, is that of the rows that may be read; within a view or trigger of
+            // the app it is not, whatever the database calls it there.
+            let is_counted =
+                column.is_none() && context.database_name.is_none() && context.accessor.is_none();
             let is_changed = guard.verb != Verb::Read
                 && context.accessor.is_none()
                 && (guard.writes(declared) || guard.connected.contains(declared));

@@ -1,6 +1,6 @@
 //! Calls that were recorded, gathered in bounded memory until the control plane takes them.
 
-use cloudware_types::{RecordedOne, RecordingId};
+use cloudware_types::RecordedOne;
 use parking_lot::Mutex;
 
 /// Calls of all recordings between two flushes. Each has at most a quarter of a megabyte, and most have a hundredth.
@@ -16,17 +16,20 @@ pub(crate) struct RecordingWatch(Mutex<Vec<RecordedOne>>);
 impl RecordingWatch {
     pub(super) fn recorded(&self, mut recorded: RecordedOne) {
         let mut gathered = self.0.lock();
-        let of_recording =
-            |id: RecordingId| gathered.iter().filter(|one| one.recording == id).count();
-        if gathered.len() >= CALLS_MAX {
-            tracing::warn!(recording = %recorded.recording, "too many calls are recorded at once: this one is not kept");
-            return;
+        if recorded.outcome.is_ok() {
+            let kept = gathered.iter().filter(|one| one.outcome.is_ok());
+            let of_recording = kept
+                .clone()
+                .filter(|one| one.recording == recorded.recording);
+            if of_recording.count() >= CALLS_PER_RECORDING_MAX {
+                recorded.outcome = Err(format!(
+                    "more than {CALLS_PER_RECORDING_MAX} calls came within a few seconds"
+                ));
+            } else if kept.count() >= CALLS_MAX {
+                recorded.outcome = Err("too many calls were recorded at once".to_owned());
+            }
         }
-        if of_recording(recorded.recording) >= CALLS_PER_RECORDING_MAX {
-            recorded.outcome = Err(format!(
-                "more than {CALLS_PER_RECORDING_MAX} calls came within a few seconds"
-            ));
-        }
+        // Why a call is not kept is short, and a recording has at most as many calls as it was to have.
         gathered.push(recorded);
     }
 
@@ -38,14 +41,28 @@ impl RecordingWatch {
 
 #[cfg(test)]
 mod tests {
+    use cloudware_types::{Digest, RecordedCall, RecordingId};
+    use serde_json::json;
+
     use super::*;
+
+    fn call() -> RecordedCall {
+        let call = json!({
+            "version": "1.0.0", "component": Digest::of(b"").to_string(),
+            "interface": "a:b/c", "function": "f", "class": "hook",
+            "arguments": {}, "seed": 1, "at_ms": 2, "fuel_max": 3, "limits": {},
+            "transcript": [], "outcome": { "returned": null },
+            "fuel": 4, "memory_bytes": 5,
+        });
+        serde_json::from_value(call).unwrap()
+    }
 
     #[test]
     fn a_busy_recording_takes_bounded_memory_and_leaves_room() {
         let watch = RecordingWatch::default();
         let one = |recording| RecordedOne {
             recording,
-            outcome: Err("made by a test".to_owned()),
+            outcome: Ok(Box::new(call())),
         };
         let (busy, quiet) = (RecordingId::generate(), RecordingId::generate());
         for _ in 0..CALLS_PER_RECORDING_MAX + 10 {
@@ -63,6 +80,9 @@ mod tests {
         for _ in 0..2 * CALLS_MAX {
             watch.recorded(one(RecordingId::generate()));
         }
-        assert_eq!(watch.take().len(), CALLS_MAX);
+        let taken = watch.take();
+        assert_eq!(taken.len(), 2 * CALLS_MAX, "each is told of");
+        let kept = taken.iter().filter(|one| one.outcome.is_ok());
+        assert_eq!(kept.count(), CALLS_MAX);
     }
 }

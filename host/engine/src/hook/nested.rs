@@ -19,13 +19,8 @@ use super::{
     slices::{NestedBounds, Slices},
 };
 use crate::{
-    BoundInstall, Sandbox, UsageMeter,
-    clock::thread_moment,
-    near,
-    recording::{EndedCall, Recorder},
-    sandbox::Setup,
-    stop,
-    world::World,
+    BoundInstall, Sandbox, UsageMeter, clock::thread_moment, near, recording::EndedCall,
+    sandbox::Setup, stop, world::World,
 };
 
 /// What is called, and within which bounds.
@@ -59,7 +54,7 @@ impl Nested<'_> {
         let started = Instant::now();
         let install = Arc::clone(&self.context.install);
         let recorder = install.recorder.as_ref().filter(|_| self.tape.is_none());
-        let recorded = recorder.and_then(Recorder::begin);
+        let recorded = recorder.and_then(|recorder| recorder.begin(&install));
         if let Some(recorded) = &recorded {
             self.world = Some(recorded.world);
             self.tape = Some(Arc::clone(&recorded.tape));
@@ -72,7 +67,15 @@ impl Nested<'_> {
             world: self.world,
             tape: self.tape.clone(),
         };
-        let (sandbox, place) = install.nested_sandbox(setup)?;
+        let (sandbox, place) = match install.nested_sandbox(setup) {
+            Ok(taken) => taken,
+            Err(failure) => {
+                if let Some(recorded) = recorded {
+                    recorded.refused(&failure);
+                }
+                return Err(failure);
+            }
+        };
         let mut run = Run {
             install,
             usage: Arc::clone(self.usage),
@@ -87,8 +90,9 @@ impl Nested<'_> {
             Ok(_) => "ok".into(),
             Err(failure) => failure.name().into(),
         };
-        if let (Some(recorded), Some(sandbox)) = (recorded, &run.sandbox) {
-            let ended = EndedCall {
+        let told = recorded.zip(run.sandbox.as_ref());
+        let told = told.map(|(recorded, sandbox)| {
+            recorded.end(&EndedCall {
                 interface: self.interface,
                 function: self.function,
                 ty: self.ty,
@@ -99,8 +103,10 @@ impl Nested<'_> {
                 result: &result,
                 fuel: sandbox.fuel_used(),
                 memory_bytes: sandbox.store.data().memory.peak(),
-            };
-            recorded.end(&run.install, &ended);
+            })
+        });
+        if let Some(told) = told {
+            told.await;
         }
         if result.is_ok() && self.world.is_none() {
             run.keep_warm();

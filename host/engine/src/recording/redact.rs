@@ -3,6 +3,10 @@
 //! of an entry, inside a longer text. The same value is replaced by the same one everywhere, of the same length and
 //! the same classes of characters where that is possible, so that the guest goes the same way.
 
+mod copies;
+mod origin;
+mod other;
+
 use std::collections::{BTreeSet, HashMap};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -11,9 +15,11 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Map, Number, Value};
 
 use crate::limits::{
-    REDACTED_COPY_BYTES_MIN, REDACTED_NAMED_MAX, REDACTED_NUMBER_COPY_MIN, REDACTED_VALUES_MAX,
-    VALUE_DEPTH_MAX,
+    REDACTED_COPY_BYTES_MIN, REDACTED_NAMED_MAX, REDACTED_VALUES_MAX, VALUE_DEPTH_MAX,
 };
+use copies::{Copies, escaped};
+use origin::{Said, Speaker, is_long};
+use other::{other_number, other_text};
 
 /// Names that are always redacted: they carry what opens something.
 const ALWAYS: [&str; 5] = [
@@ -29,9 +35,14 @@ pub(super) struct Redaction {
     names: BTreeSet<String>,
     random: StdRng,
     texts: HashMap<String, String>,
+    /// Bytes that are no texts.
+    blobs: HashMap<Vec<u8>, Vec<u8>>,
     numbers: HashMap<Number, Number>,
-    /// Texts whose copies are replaced too, the longest first.
-    copies: Vec<(String, String)>,
+    /// What was said in the part of the call that is looked at.
+    speaker: Speaker,
+    said: Said,
+    /// Values whose copies are replaced too.
+    copies: Copies,
     redacted: Vec<String>,
     omitted: usize,
 }
@@ -62,8 +73,11 @@ impl Redaction {
             names: all.map(plain).collect(),
             random: StdRng::from_rng(&mut rand::rng()),
             texts: HashMap::new(),
+            blobs: HashMap::new(),
             numbers: HashMap::new(),
-            copies: Vec::new(),
+            speaker: Speaker::Host,
+            said: Said::default(),
+            copies: Copies::none(),
             redacted: Vec::new(),
             omitted: 0,
         }
@@ -72,15 +86,17 @@ impl Redaction {
     /// Redacts a call, and notes in it what was replaced.
     ///
     /// # Errors
-    /// Where there is more to redact than one call may have, or it is nested too deeply; it must not be kept then.
+    /// Where there is more to redact than one call may have, it is nested too deeply, or the component made a redacted
+    /// value itself; it must not be kept then.
     pub(super) fn apply(mut self, call: &mut RecordedCall) -> Result<(), String> {
         self.walk_call(call, Pass::Collect)?;
-        if self.texts.len() + self.numbers.len() > REDACTED_VALUES_MAX {
+        if self.texts.len() + self.blobs.len() + self.numbers.len() > REDACTED_VALUES_MAX {
             return Err(format!(
                 "it has more than {REDACTED_VALUES_MAX} values to be redacted"
             ));
         }
-        self.find_copies();
+        self.find_copies()?;
+        self.refuse_made()?;
         self.walk_call(call, Pass::Replace)?;
         call.redacted = self.redacted;
         if self.omitted > 0 {
@@ -90,20 +106,19 @@ impl Redaction {
     }
 
     fn walk_call(&mut self, call: &mut RecordedCall, pass: Pass) -> Result<(), String> {
+        self.speaker = Speaker::Host;
         self.walk(&mut call.arguments, Under::Open, pass, "$.arguments", 0)?;
         for (index, exchange) in call.transcript.iter_mut().enumerate() {
             let at = format!("$.transcript[{index}]");
-            self.walk(
-                &mut exchange.asked,
-                Under::Open,
-                pass,
-                &format!("{at}.asked"),
-                0,
-            )?;
+            let asked = format!("{at}.asked");
+            self.speaker = Speaker::Guest;
+            self.walk(&mut exchange.asked, Under::Open, pass, &asked, 0)?;
+            self.speaker = Speaker::Host;
             if let Some(answered) = &mut exchange.answered {
                 self.walk(answered, Under::Open, pass, &format!("{at}.answered"), 0)?;
             }
         }
+        self.speaker = Speaker::Guest;
         if let RecordedOutcome::Returned(value) = &mut call.outcome {
             self.walk(value, Under::Open, pass, "$.outcome.returned", 0)?;
         }
@@ -111,23 +126,39 @@ impl Redaction {
     }
 
     /// Copies are looked for in the form in which they stand in JSON, too.
-    fn find_copies(&mut self) {
-        let long = |(text, _): &(&String, &String)| text.len() >= REDACTED_COPY_BYTES_MIN;
-        let mut copies: Vec<(String, String)> = Vec::new();
-        for (text, replacement) in self.texts.iter().filter(long) {
-            copies.push((text.clone(), replacement.clone()));
-            let (text, escaped) = (text, escaped(text));
+    fn find_copies(&mut self) -> Result<(), String> {
+        let mut copies: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        for (text, replacement) in &self.texts {
+            copies.push((text.clone().into(), replacement.clone().into()));
+            let escaped = escaped(text);
             if escaped != *text {
-                copies.push((escaped, self::escaped(replacement)));
+                copies.push((escaped.into(), self::escaped(replacement).into()));
             }
         }
-        let digits = self
-            .numbers
-            .iter()
-            .map(|(n, r)| (n.to_string(), r.to_string()));
-        copies.extend(digits.filter(|(n, _)| n.len() >= REDACTED_COPY_BYTES_MIN));
-        copies.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.0.cmp(&b.0)));
-        self.copies = copies;
+        let digits = self.numbers.iter();
+        copies.extend(digits.map(|(n, r)| (n.to_string().into(), r.to_string().into())));
+        let blobs = self.blobs.iter();
+        copies.extend(blobs.map(|(bytes, other)| (bytes.clone(), other.clone())));
+        copies.retain(|(value, _)| value.len() >= REDACTED_COPY_BYTES_MIN);
+        self.copies = Copies::new(copies).map_err(|_| too_long())?;
+        Ok(())
+    }
+
+    /// Refuses a call in which the component made a value that is redacted.
+    fn refuse_made(&self) -> Result<(), String> {
+        let digits: Vec<String> = self.numbers.keys().map(Number::to_string).collect();
+        let long = |digits: &&String| digits.len() >= REDACTED_COPY_BYTES_MIN;
+        let texts = self.texts.keys().chain(digits.iter().filter(long));
+        let values = texts.map(String::as_bytes);
+        let values = values.chain(self.blobs.keys().map(Vec::as_slice));
+        let made = self.said.made_by_guest(values, self.numbers.keys());
+        match made.map_err(|_| too_long())? {
+            None => Ok(()),
+            Some(at) => Err(format!(
+                "the component made a value that is redacted, and would make it again: {}",
+                self.copies.replaced(at).unwrap_or_else(|| at.to_owned())
+            )),
+        }
     }
 
     fn walk(
@@ -211,6 +242,9 @@ impl Redaction {
         }
         for (name, value) in members.iter_mut() {
             let at = format!("{at}.{}", self.shown(name));
+            if pass == Pass::Collect {
+                self.said.text(self.speaker, &at, name.as_bytes());
+            }
             if name == "rows" && !columns.is_empty() {
                 self.rows(value, &columns, under, pass, &at, depth)?;
                 continue;
@@ -257,35 +291,32 @@ impl Redaction {
 
     /// Copies in the names of members.
     fn names_of(&mut self, members: &mut Map<String, Value>, at: &str) {
-        let has_copy = |name: &String| self.copies.iter().any(|(text, _)| name.contains(text));
-        if !members.keys().any(has_copy) {
+        if !members.keys().any(|name| self.copies.is_in(name)) {
             return;
         }
         let before = std::mem::take(members);
         for (name, value) in before {
-            members.insert(self.without_copies(&name).unwrap_or(name), value);
+            members.insert(self.copies.replaced(&name).unwrap_or(name), value);
         }
         self.note(at);
     }
 
     fn number(&mut self, number: &mut Number, under: Under, pass: Pass, at: &str) {
-        match (pass, under) {
-            (Pass::Collect, Under::Redacted) => {
-                if !self.numbers.contains_key(number) {
-                    let replacement = other_number(number, &mut self.random);
-                    self.numbers.insert(number.clone(), replacement);
-                }
+        let is_named = under == Under::Redacted;
+        if pass == Pass::Collect {
+            self.said.number(self.speaker, at, number, is_named);
+            self.said
+                .text(self.speaker, at, number.to_string().as_bytes());
+            if is_named && !self.numbers.contains_key(number) {
+                let replacement = other_number(number, &mut self.random);
+                self.numbers.insert(number.clone(), replacement);
             }
-            (Pass::Collect, Under::Open) => {}
-            (Pass::Replace, under) => {
-                let is_long = number.to_string().len() >= REDACTED_NUMBER_COPY_MIN;
-                let replacement = self.numbers.get(number);
-                let replacement = replacement.filter(|_| under == Under::Redacted || is_long);
-                if let Some(replacement) = replacement {
-                    *number = replacement.clone();
-                    self.note(at);
-                }
-            }
+            return;
+        }
+        let replacement = self.numbers.get(number);
+        if let Some(replacement) = replacement.filter(|_| is_named || is_long(number)) {
+            *number = replacement.clone();
+            self.note(at);
         }
     }
 
@@ -297,6 +328,9 @@ impl Redaction {
         at: &str,
         depth: usize,
     ) -> Result<(), String> {
+        if pass == Pass::Collect {
+            self.said.text(self.speaker, at, text.as_bytes());
+        }
         if under == Under::Redacted {
             match pass {
                 Pass::Collect => {
@@ -323,7 +357,7 @@ impl Redaction {
             self.walk(&mut inner, Under::Open, pass, at, depth + 1)?;
             if pass == Pass::Replace && inner != before {
                 // As it was written where that says the same; otherwise written anew.
-                let kept = self.without_copies(text);
+                let kept = self.copies.replaced(text);
                 let same =
                     |kept: &String| serde_json::from_str::<Value>(kept).ok() == Some(inner.clone());
                 *text = kept.filter(same).unwrap_or_else(|| inner.to_string());
@@ -332,7 +366,7 @@ impl Redaction {
         }
         if pass == Pass::Replace {
             let whole = self.texts.get(text).cloned();
-            if let Some(replaced) = whole.or_else(|| self.without_copies(text)) {
+            if let Some(replaced) = whole.or_else(|| self.copies.replaced(text)) {
                 *text = replaced;
                 self.note(at);
             }
@@ -342,43 +376,20 @@ impl Redaction {
 
     /// Bytes that are no text, with their replacement where they have one.
     fn bytes(&mut self, text: &str, under: Under, pass: Pass, at: &str) -> Option<String> {
+        let bytes = STANDARD.decode(text).unwrap_or_default();
         if pass == Pass::Collect {
-            return None;
-        }
-        let mut bytes = STANDARD.decode(text).unwrap_or_default();
-        let mut changed = under == Under::Redacted;
-        if changed {
-            self.random.fill(&mut bytes[..]);
-        }
-        for (secret, replacement) in &self.copies {
-            let (secret, replacement) = (secret.as_bytes(), replacement.as_bytes());
-            let mut from = 0;
-            while let Some(found) = find(&bytes[from..], secret) {
-                bytes.splice(
-                    from + found..from + found + secret.len(),
-                    replacement.iter().copied(),
-                );
-                from += found + replacement.len();
-                changed = true;
+            self.said.text(self.speaker, at, &bytes);
+            if under == Under::Redacted && !self.blobs.contains_key(&bytes) {
+                let mut other = vec![0; bytes.len()];
+                self.random.fill(&mut other[..]);
+                self.blobs.insert(bytes, other);
             }
-        }
-        if !changed {
             return None;
         }
+        let whole = self.blobs.get(&bytes).cloned();
+        let replaced = whole.or_else(|| self.copies.replaced_bytes(&bytes))?;
         self.note(at);
-        Some(STANDARD.encode(bytes))
-    }
-
-    /// A text with every copy replaced; `None` where it has none.
-    fn without_copies(&self, text: &str) -> Option<String> {
-        let mut replaced: Option<String> = None;
-        for (secret, replacement) in &self.copies {
-            let now = replaced.as_deref().unwrap_or(text);
-            if now.contains(secret.as_str()) {
-                replaced = Some(now.replace(secret.as_str(), replacement));
-            }
-        }
-        replaced
+        Some(STANDARD.encode(replaced))
     }
 
     fn is_redacted(&self, name: &str) -> bool {
@@ -387,7 +398,10 @@ impl Redaction {
 
     /// The name of a member in a path, which must not tell what is redacted either.
     fn shown(&self, name: &str) -> String {
-        let name = self.without_copies(name).unwrap_or_else(|| name.to_owned());
+        let name = self
+            .copies
+            .replaced(name)
+            .unwrap_or_else(|| name.to_owned());
         name.chars().take(64).collect()
     }
 
@@ -408,69 +422,8 @@ fn plain(name: &str) -> String {
     name.to_lowercase().replace('_', "-")
 }
 
-/// A text as it stands within a JSON text.
-fn escaped(text: &str) -> String {
-    let quoted = Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|part| part == wanted)
-}
-
-/// Another text with the same number of bytes, a letter for a letter and a digit for a digit.
-fn other_text(text: &str, random: &mut StdRng) -> String {
-    // A second try only where chance gave the same text, which few and short texts know.
-    for _ in 0..16 {
-        let other: String = text.chars().map(|char| other_char(char, random)).collect();
-        if other != text {
-            return other;
-        }
-    }
-    "*".repeat(text.len())
-}
-
-fn other_char(char: char, random: &mut StdRng) -> char {
-    let among = |random: &mut StdRng, first: u8, count: u8| {
-        char::from(first + random.random_range(0..count))
-    };
-    match char {
-        'a'..='z' => among(random, b'a', 26),
-        'A'..='Z' => among(random, b'A', 26),
-        // A number keeps its length when it is read.
-        '1'..='9' => among(random, b'1', 9),
-        char if char.is_ascii() => char,
-        char => match char.len_utf8() {
-            2 => '\u{e9}',
-            3 => '\u{6587}',
-            _ => '\u{1d400}',
-        },
-    }
-}
-
-/// Another number of the same sign and with as many digits, that is not further from zero: whatever type holds the
-/// one holds the other.
-fn other_number(number: &Number, random: &mut StdRng) -> Number {
-    let below = |size: u64, random: &mut StdRng| {
-        let least = 10_u64.pow(size.checked_ilog10().unwrap_or(0));
-        match size {
-            0 => 1,
-            1 => 0,
-            size if size == least => size - 1,
-            size if size < 10 => random.random_range(1..size),
-            size => random.random_range(least..size),
-        }
-    };
-    if let Some(size) = number.as_u64() {
-        return below(size, random).into();
-    }
-    if let Some(signed) = number.as_i64() {
-        let size = below(signed.unsigned_abs(), random);
-        return i64::try_from(size).map_or(0, |size| -size).into();
-    }
-    let scaled = number.as_f64().unwrap_or_default() * f64::from(random.random_range(1..1_000_u32))
-        / 1_024.0;
-    Number::from_f64(scaled.trunc()).unwrap_or_else(|| 0.into())
+fn too_long() -> String {
+    "its values to be redacted are too long to be looked for".to_owned()
 }
 
 #[cfg(test)]
@@ -562,6 +515,66 @@ mod tests {
                 .redacted
                 .contains(&"$.transcript[0].answered.ok.rows[0][1]".to_owned())
         );
+    }
+
+    #[test]
+    fn what_the_component_made_itself_is_not_kept() {
+        let refused = |arguments, transcript, returned| {
+            let mut call = call(arguments, transcript, returned);
+            Redaction::new(&["token".to_owned()])
+                .apply(&mut call)
+                .map_err(|error| {
+                    assert!(!error.contains("tok-"), "{error}");
+                    error.split(": ").nth(1).unwrap_or_default().to_owned()
+                })
+        };
+        let told = json!({ "token": "tok-1234", "note": "n" });
+        let asks = |what: Value| vec![(what, json!({ "ok": null }))];
+        let again = asks(json!({ "parameters": ["of tok-1234"] }));
+        assert_eq!(
+            refused(told.clone(), again, json!({ "token": "tok-1234" })),
+            Ok(())
+        );
+        // It is made in the answer, in a question, and in a question whose answer names it.
+        let made = refused(told.clone(), Vec::new(), json!({ "token": "tok-9999" }));
+        assert_eq!(made, Err("$.outcome.returned.token".to_owned()));
+        let made = refused(
+            told,
+            asks(json!({ "value": "{\"token\": 77}" })),
+            Value::Null,
+        );
+        assert_eq!(made, Err("$.transcript[0].asked.value.token".to_owned()));
+        let inserted = vec![(
+            json!({ "parameters": ["tok-new1"] }),
+            json!({ "columns": ["token"], "rows": [["tok-new1"]] }),
+        )];
+        let made = refused(json!({}), inserted, Value::Null);
+        assert_eq!(made, Err("$.transcript[0].asked.parameters[0]".to_owned()));
+        let short = vec![(
+            json!({ "parameters": ["ab"] }),
+            json!({ "columns": ["token"], "rows": [["ab"]] }),
+        )];
+        assert!(refused(json!({}), short, Value::Null).is_err());
+    }
+
+    #[test]
+    fn bytes_under_a_name_are_the_same_everywhere() {
+        let photo = json!({ "base64": STANDARD.encode(b"\xff\xd8 a photo") });
+        let call = call(
+            json!({ "photo": photo }),
+            vec![(json!({ "parameters": [photo] }), json!({ "ok": 1 }))],
+            json!({ "base64": STANDARD.encode(b"with \xff\xd8 a photo in it") }),
+        );
+        let after = redacted(&["photo"], call);
+        let other = &after.arguments["photo"];
+        assert_ne!(*other, photo);
+        assert_eq!(after.transcript[0].asked["parameters"][0], *other);
+        let bytes = |value: &Value| STANDARD.decode(value["base64"].as_str().unwrap()).unwrap();
+        let RecordedOutcome::Returned(returned) = &after.outcome else {
+            panic!("{after:?}");
+        };
+        let expected = [b"with ".as_slice(), &bytes(other), b" in it"].concat();
+        assert_eq!(bytes(returned), expected);
     }
 
     #[test]
