@@ -9,7 +9,8 @@
 //!   nobody else can know.
 //!
 //! An expression of the app may be computed for a row before the filter drops it. What it gave goes nowhere; whether it
-//! failed, or how long it took, can be seen.
+//! failed, or how long it took, can be seen. So can what the `WHERE` of an upsert says of a row that may not be changed:
+//! the upsert is refused where it holds and does nothing where it does not.
 
 mod text;
 mod triggers;

@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use cloudware_tests::{Cli, Package, Source};
+use cloudware_tests::{Cli, Package, Source, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -282,7 +282,7 @@ async fn what_can_not_be_recorded_is_told_and_bounds_are_bounds() {
             .await
             .refused(1, &[word]);
     }
-    let started = cli.json(&format!("{start} --calls 2")).await;
+    let started = cli.json(&format!("{start} --calls 3")).await;
     cli.run(start).await.refused(1, &["being recorded already"]);
     // It calls the app by HTTP, and no tape holds that.
     hooked.ask("/rewrite?text=a&how=back").await;
@@ -295,6 +295,32 @@ async fn what_can_not_be_recorded_is_told_and_bounds_are_bounds() {
     );
     let reason = shown["skipped_reason"].as_str().unwrap_or_default();
     assert!(reason.contains("HTTP request to hooks-app"), "{reason}");
+    // A call counts also where nobody waits for its end.
+    let long = json!({ "deadline_ms": 60_000 });
+    hooked.set("ext-11", "rewrite", long).await;
+    let limits = json!({ "concurrency": 1, "deadline": "60s" });
+    hooked.platform.limit("acme", limits).await;
+    let wait = || {
+        let site = hooked.site.clone();
+        tokio::spawn(async move { site.get("/rewrite?text=a&how=wait").await })
+    };
+    let mut waiting = wait();
+    eventually("it waits", async || {
+        let other = hooked.site.get("/nothing").await;
+        if waiting.is_finished() {
+            // The other came first.
+            waiting = wait();
+        }
+        (other.status == 429).then_some(())
+    })
+    .await;
+    waiting.abort();
+    let shown = eventually("it is told of", async || {
+        let shown = cli.json(&show).await;
+        (shown["skipped"] == 2).then_some(shown)
+    })
+    .await;
+    assert_eq!(shown["skipped_reason"], "nobody waited for its end");
     // A hook that traps is recorded as that.
     hooked.ask("/rewrite?text=a&how=trap").await;
     let shown = cli.json(&show).await;
