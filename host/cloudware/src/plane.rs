@@ -411,11 +411,6 @@ impl DataPlane for Plane {
                 tracing::error!(%error, "recorded calls can't be kept yet and are kept for later");
             }
         }
-        match self.recordings.forget_old().await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "old recordings are removed"),
-            Err(error) => tracing::error!(%error, "old recordings can't be removed yet"),
-        }
         match self.hooks.record(hooks).await {
             Ok(()) => hooks.clear(),
             Err(error) => {
@@ -477,6 +472,15 @@ impl Plane {
                 record.meters[Meter::StorageBytes] =
                     self.databases.size_bytes(record.instance).await;
             }
+        }
+    }
+
+    /// Removes what is kept for a time only and whose time is over.
+    pub(crate) async fn forget_old(&self) {
+        match self.recordings.forget_old().await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "old recordings are removed"),
+            Err(error) => tracing::error!(%error, "old recordings can't be removed yet"),
         }
     }
 

@@ -327,6 +327,7 @@ fn chores(
             async move {
                 plane.flush_usage().await;
                 plane.flush_stops().await;
+                plane.forget_old().await;
                 fall_back(&plane, &control).await;
             }
         })),
