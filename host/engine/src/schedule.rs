@@ -173,7 +173,7 @@ impl Queue {
     /// Whether a run of the instance may have a slice on the thread of its connection: nobody waits for a
     /// processor, or the instance has not had more than its share.
     pub(crate) fn may_run_at_once(&self, share: &Share) -> bool {
-        if self.waiting.load(Ordering::Relaxed) == 0 {
+        if !self.has_waiting() {
             return true;
         }
         let ahead = share.time.load(Ordering::Relaxed);
@@ -185,7 +185,7 @@ impl Queue {
     pub(crate) fn charge(&self, share: &Share, cpu_nanoseconds: u64) {
         let spent = share.weighed(cpu_nanoseconds);
         let now = self.now.load(Ordering::Relaxed);
-        let contended = self.waiting.load(Ordering::Relaxed) > 0;
+        let contended = self.has_waiting();
         let update = |time: u64| {
             let time = time.max(now).saturating_add(spent);
             Some(if contended {
@@ -242,10 +242,19 @@ impl Queue {
         let _ = rustix::process::nice(COMPUTE_NICENESS);
         while let Some(task) = self.next() {
             task.compute();
-            // On kernels that let a thread finish its slice, this is when a woken socket thread gets on.
-            thread::yield_now();
+            let_others_on();
         }
     }
+
+    /// Whether runs wait for a compute thread.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// On kernels that let a thread finish its slice, this is when a woken socket thread gets on.
+pub(crate) fn let_others_on() {
+    thread::yield_now();
 }
 
 impl Ready {

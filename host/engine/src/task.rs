@@ -23,7 +23,11 @@ use parking_lot::{Mutex, MutexGuard};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::{
-    admission::Admission, clock::thread_moment, limits::FIRST_SLICE, near::Near, schedule::Queue,
+    admission::Admission,
+    clock::thread_moment,
+    limits::{FIRST_SLICE, TURN_MAX},
+    near::Near,
+    schedule::{Queue, let_others_on},
 };
 
 /// The call of one invocation, whole: it owns the sandbox.
@@ -194,7 +198,7 @@ impl Task {
             state.place = Place::Running;
             state.is_woken = false;
             drop(state);
-            let slice = self.slice(call);
+            let slice = self.slice(call, None);
             state = self.state.lock();
             match slice {
                 Slice::Ended(outcome) => {
@@ -217,7 +221,7 @@ impl Task {
         Poll::Pending
     }
 
-    /// One slice on a compute thread.
+    /// A turn on a compute thread.
     pub(crate) fn compute(self: &Arc<Self>) {
         let mut state = self.state.lock();
         let (Place::Queued, Some(call)) = (state.place, state.call.take()) else {
@@ -226,7 +230,7 @@ impl Task {
         state.place = Place::Running;
         state.is_woken = false;
         drop(state);
-        let slice = self.slice(call);
+        let slice = self.slice(call, Some(Instant::now() + TURN_MAX));
         let mut state = self.state.lock();
         match slice {
             Slice::Ended(outcome) => {
@@ -260,8 +264,9 @@ impl Task {
         self.queue.push(self.admission.share(), Arc::clone(self));
     }
 
-    /// Polls the call once, measures it, and checks what bounds it.
-    fn slice(self: &Arc<Self>, mut call: Call) -> Slice {
+    /// Polls the call, measures it, and checks what bounds it. A call that yields is polled again until the moment
+    /// `until`, while nobody else waits for the thread.
+    fn slice(self: &Arc<Self>, mut call: Call, until: Option<Instant>) -> Slice {
         if let Some(interruption) = self.overdue() {
             drop(call);
             return Slice::Ended(Err(interruption));
@@ -269,55 +274,82 @@ impl Task {
         let waker = Waker::from(Arc::clone(self));
         let mut cx = Context::from_waker(&waker);
         self.progress.cpu_enter(&thread_moment());
-        // A bug in a host function costs its run and not the thread.
-        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut cx)));
-        match polled {
-            // A call that ends has metered itself, this last stay included.
-            Ok(Poll::Ready(result)) => {
-                self.settle(None);
-                Slice::Ended(result.map_err(Interruption::Stopped))
-            }
-            Ok(Poll::Pending) => {
-                self.progress.cpu_leave(thread_moment);
-                let is_woken = self.state.lock().is_woken;
-                match self.settle(is_woken.then_some(self.bounds.fuel_yield_interval)) {
-                    Some(interruption) => {
-                        drop(call);
-                        Slice::Ended(Err(interruption))
-                    }
-                    None => Slice::Pending(call),
+        loop {
+            // A bug in a host function costs its run and not the thread.
+            let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut cx)));
+            let interruption = match polled {
+                // A call that ends has metered itself, this last stay included.
+                Ok(Poll::Ready(result)) => {
+                    self.charge();
+                    return Slice::Ended(result.map_err(Interruption::Stopped));
                 }
-            }
-            Err(_) => {
-                self.progress.cpu_leave(thread_moment);
-                drop(call);
-                Slice::Ended(Err(Interruption::Ended {
-                    cause: StopCause::Trap {
-                        message: "a host function failed; the operator's log says more".to_owned(),
-                    },
-                    resets_in: None,
-                }))
-            }
+                Ok(Poll::Pending) => {
+                    let is_woken = self.state.lock().is_woken;
+                    let exhausted = if is_woken { self.burn() } else { None };
+                    if is_woken && exhausted.is_none() && self.goes_on(until) {
+                        let_others_on();
+                        continue;
+                    }
+                    self.progress.cpu_leave(thread_moment);
+                    self.charge();
+                    exhausted.or_else(|| if is_woken { self.overspent() } else { None })
+                }
+                Err(_) => {
+                    self.progress.cpu_leave(thread_moment);
+                    Some(Interruption::Ended {
+                        cause: StopCause::Trap {
+                            message: "a host function failed; the operator's log says more"
+                                .to_owned(),
+                        },
+                        resets_in: None,
+                    })
+                }
+            };
+            return match interruption {
+                Some(interruption) => {
+                    drop(call);
+                    Slice::Ended(Err(interruption))
+                }
+                None => Slice::Pending(call),
+            };
         }
     }
 
-    /// Counts what the last slice used for the whole instance. `fuel` is what a slice that ended by
-    /// yielding has burned; a call that ended says itself what it burned in all.
-    fn settle(&self, fuel: Option<u64>) -> Option<Interruption> {
+    /// Whether a call that has yielded is polled again at once.
+    fn goes_on(&self, until: Option<Instant>) -> bool {
+        let is_alone =
+            until.is_some_and(|until| Instant::now() < until) && !self.queue.has_waiting();
+        // Whoever waits for the answer is told of it between slices.
+        if !is_alone || self.answer.lock().is_some() {
+            return false;
+        }
+        let mut state = self.state.lock();
+        state.place == Place::Running && std::mem::take(&mut state.is_woken)
+    }
+
+    /// Counts the processor time since the last time for the whole instance.
+    fn charge(&self) {
         let cpu = self.progress.cpu_spent();
         let mut state = self.state.lock();
         let spent = cpu.saturating_sub(state.cpu_charged);
         state.cpu_charged = cpu;
-        state.fuel_counted += fuel.unwrap_or(0);
         drop(state);
         self.queue.charge(self.admission.share(), spent);
-        let fuel = fuel?;
-        if let Err(exhausted) = self.admission.burn(fuel) {
-            return Some(Interruption::Ended {
-                cause: exhausted.cause,
-                resets_in: Some(exhausted.resets_in),
-            });
-        }
+    }
+
+    /// Counts what a call has burned that yielded, for the whole instance; one that ended says itself what it burned
+    /// in all.
+    fn burn(&self) -> Option<Interruption> {
+        let fuel = self.bounds.fuel_yield_interval;
+        self.state.lock().fuel_counted += fuel;
+        let exhausted = self.admission.burn(fuel).err()?;
+        Some(Interruption::Ended {
+            cause: exhausted.cause,
+            resets_in: Some(exhausted.resets_in),
+        })
+    }
+
+    fn overspent(&self) -> Option<Interruption> {
         let (used, max) = (self.progress.cpu_own() / 1_000_000, millis(self.bounds.cpu));
         (used > max).then(|| self.ended(Dimension::CpuTime, used, max))
     }
