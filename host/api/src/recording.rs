@@ -87,11 +87,13 @@ pub(crate) struct RecordingView {
     bytes: u64,
     /// Names of fields that are redacted, beside those that always are.
     redact: Vec<String>,
+    /// Those of them that stood somewhere in its calls. A name that is missing may be written wrongly.
+    redact_found: Vec<String>,
     /// Whether the provider of the app may see and export it.
     shared: bool,
     /// Since when it runs (RFC 3339).
     started_at: String,
-    /// When it ends by itself (RFC 3339).
+    /// When it ended, or ends by itself (RFC 3339).
     ends_at: String,
     /// When it is removed by itself (RFC 3339).
     removed_at: String,
@@ -121,6 +123,8 @@ impl RecordingView {
             true => "running",
             false => "ended",
         };
+        let ended_at = recording.ended.as_ref().map(|(at, _)| *at);
+        let ends_at = ended_at.unwrap_or(recording.ends_at);
         Self {
             id: recording.id.to_string(),
             state: state.to_owned(),
@@ -132,11 +136,12 @@ impl RecordingView {
             calls_max: recording.calls_max,
             skipped: recording.skipped,
             started_at: recording.started_at.to_string(),
-            ends_at: recording.ends_at.to_string(),
+            ends_at: ends_at.to_string(),
             removed_at: recording.removed_at().to_string(),
             skipped_reason: recording.skipped_reason,
             bytes: recording.bytes,
             redact: recording.redact,
+            redact_found: recording.redact_found,
             shared: recording.is_shared,
         }
     }

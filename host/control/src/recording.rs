@@ -53,6 +53,8 @@ pub struct Recording {
     pub skipped_reason: Option<String>,
     /// Names of fields that are redacted.
     pub redact: Vec<String>,
+    /// Those of them that stood somewhere in a recorded call.
+    pub redact_found: Vec<String>,
     /// Whether the provider of the app may see and export it.
     pub is_shared: bool,
     /// Since when.

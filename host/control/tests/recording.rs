@@ -15,11 +15,11 @@ use cloudware_types::{
     Class, DesiredRecording, Digest, RecordedCall, RecordedOne, RecordedOutcome,
 };
 use serde_json::{Value, json};
-use support::{HELLO, World};
+use support::{FEFO, STORE, World};
 
 fn new() -> RecordingNew {
     RecordingNew {
-        app: "hello".parse().unwrap(),
+        app: "fefo".parse().unwrap(),
         calls: None,
         time: None,
         redact: vec!["iban".to_owned()],
@@ -36,8 +36,13 @@ async fn world() -> (World, Call) {
     let world = World::new().await;
     let provider = world.provider("northwind").await;
     let acme = world.tenant("acme").await;
-    world.push(&provider, &HELLO).await.unwrap();
-    world.enable(&acme, "acme", "hello", "1.0.0").await.unwrap();
+    for package in [&STORE, &FEFO] {
+        world.push(&provider, package).await.unwrap();
+        world
+            .enable(&acme, "acme", package.name, "1.0.0")
+            .await
+            .unwrap();
+    }
     (world, acme)
 }
 
@@ -61,13 +66,17 @@ fn call(recording: &Recording, bytes: usize) -> RecordedOne {
             fuel: 3,
             memory_bytes: 4,
             redacted: Vec::new(),
+            redacted_names: Vec::new(),
         })),
     }
 }
 
 async fn desired(world: &World) -> Option<std::sync::Arc<DesiredRecording>> {
     let served = world.plane.served(world.id_of("acme", "main").await);
-    served.installs[0].recording.clone()
+    served
+        .installs
+        .iter()
+        .find_map(|install| install.recording.clone())
 }
 
 #[tokio::test]

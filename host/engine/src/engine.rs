@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    sync::{Arc, Weak, atomic::AtomicU32},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -30,7 +30,7 @@ use crate::{
     hook::{Delivery, DeliveryError, Hooks, NothingOutside, Outbox, Peers, Webhooks, linker_of},
     install::BindParts,
     limits,
-    recording::Recorder,
+    recording::{Recorder, Room},
     schedule::Scheduler,
     usage::{Consumer, UsageMeters},
 };
@@ -56,7 +56,7 @@ pub struct Engine {
     peers: DashMap<InstanceId, Weak<Peers>>,
     hooks: Arc<Hooks>,
     /// How many calls each recording may still take; outlives the bindings of its install.
-    recordings: DashMap<RecordingId, Arc<AtomicU32>>,
+    recordings: DashMap<RecordingId, Arc<Room>>,
     usage: UsageMeters,
 }
 
@@ -386,9 +386,9 @@ impl Engine {
 
     fn recorder(&self, install: &DesiredInstall) -> Option<Recorder> {
         let recording = install.recording.as_ref()?;
-        let left = self.recordings.entry(recording.id);
-        let left = left.or_insert_with(|| Arc::new(AtomicU32::new(recording.calls_left)));
-        Some(Recorder::new(Arc::clone(recording), Arc::clone(&left)))
+        let room = self.recordings.entry(recording.id);
+        let room = room.or_insert_with(|| Arc::new(Room::new(recording.calls_left)));
+        Some(Recorder::new(Arc::clone(recording), Arc::clone(&room)))
     }
 
     fn check_grants(&self, install: &DesiredInstall) -> Result<(), BindError> {
@@ -452,7 +452,7 @@ impl Engine {
         self.codes.retain(|_, code| code.strong_count() > 0);
         self.peers.retain(|_, peers| peers.strong_count() > 0);
         self.recordings
-            .retain(|_, left| Arc::strong_count(left) > 1);
+            .retain(|_, room| Arc::strong_count(room) > 1);
         self.hooks.forget_unbound();
     }
 }

@@ -103,6 +103,10 @@ pub const RECORDED_TAPE_BYTES_MAX: usize = 192 << 10;
 /// the rest.
 pub const RECORDED_CALL_BYTES_MAX: usize = 256 << 10;
 
+/// Calls of one recording a second, with a burst of as many. A busy app shows what it does within seconds; what is
+/// recorded is held in memory until the control plane takes it.
+pub const RECORDED_CALLS_PER_SECOND: u64 = 10;
+
 /// Different values that are redacted in one recorded call. Each is looked for in everything else of the call.
 pub const REDACTED_VALUES_MAX: usize = 500;
 

@@ -22,15 +22,49 @@ use wasmtime::component::{Val, types::ComponentFunc};
 use crate::{
     BoundInstall, World, clock,
     hook::{Failure, from_json, function_arguments, to_json},
-    limits::{RECORDED_CALL_BYTES_MAX, RECORDED_TAPE_BYTES_MAX},
+    limits::{RECORDED_CALL_BYTES_MAX, RECORDED_CALLS_PER_SECOND, RECORDED_TAPE_BYTES_MAX},
+    rate::Rate,
 };
 use redact::Redaction;
 
 /// Records calls of one install, until there are enough.
 pub(crate) struct Recorder {
     desired: Arc<DesiredRecording>,
-    /// Shared by all bindings of the install while the recording runs.
-    left: Arc<AtomicU32>,
+    room: Arc<Room>,
+}
+
+/// What a recording still takes, shared by all bindings of the install while it runs.
+pub(crate) struct Room {
+    left: AtomicU32,
+    rate: Rate,
+}
+
+impl Room {
+    pub(crate) fn new(calls: u32) -> Self {
+        Self {
+            left: AtomicU32::new(calls),
+            rate: Rate::default(),
+        }
+    }
+
+    /// Takes the place of one call. Who asks too often is not refused for good: the next moment's call is as good.
+    fn take(&self) -> bool {
+        if self.left.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        if self
+            .rate
+            .take(clock::coarse(), RECORDED_CALLS_PER_SECOND)
+            .is_err()
+        {
+            return false;
+        }
+        let taken = |left: u32| left.checked_sub(1);
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
+        taken.is_ok()
+    }
 }
 
 /// An invocation that is being recorded, and what it is given. Whatever becomes of it is told once.
@@ -57,22 +91,20 @@ pub(crate) struct EndedCall<'a> {
 }
 
 impl Recorder {
-    pub(crate) fn new(desired: Arc<DesiredRecording>, left: Arc<AtomicU32>) -> Self {
-        Self { desired, left }
+    pub(crate) fn new(desired: Arc<DesiredRecording>, room: Arc<Room>) -> Self {
+        Self { desired, room }
     }
 
-    /// Begins to record an invocation of its install; `None` where there are enough, or the time is over.
+    /// Begins to record an invocation of its install; `None` where there are enough for now or at all, or the time is
+    /// over.
     pub(crate) fn begin(&self, install: &Arc<BoundInstall>) -> Option<Begun> {
         let now = u64::try_from(clock::unix_coarse().as_millis()).unwrap_or(u64::MAX);
         if now >= self.desired.ends_at_ms {
             return None;
         }
-        let taken = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            });
-        taken.ok()?;
+        if !self.room.take() {
+            return None;
+        }
         Some(Begun {
             world: World {
                 seed: rand::random(),
@@ -136,6 +168,7 @@ impl Begun {
             fuel: ended.fuel,
             memory_bytes: ended.memory_bytes,
             redacted: Vec::new(),
+            redacted_names: Vec::new(),
         })
     }
 }

@@ -85,6 +85,9 @@ pub struct RecordedCall {
     /// Where something was replaced, such as `$.arguments.customer.iban`; empty where it is as it happened.
     #[serde(default)]
     pub redacted: Vec<String>,
+    /// Names of fields to be redacted that stood somewhere, as they were given.
+    #[serde(default)]
+    pub redacted_names: Vec<String>,
 }
 
 /// What the data plane says of one invocation of an install that is being recorded.

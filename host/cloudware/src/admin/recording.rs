@@ -114,16 +114,26 @@ const SHOW: &[Column] = &[
     Column::left("SKIPPED", |v| number(&v["skipped"])),
     Column::left("SKIPPED BECAUSE", |v| text(&v["skipped_reason"])),
     Column::left("BYTES", |v| bytes(&v["bytes"])),
-    Column::left("REDACTED", |v| {
-        let names = v["redact"].as_array().into_iter().flatten();
-        let names: Vec<_> = names.filter_map(Value::as_str).collect();
-        names.join(", ")
-    }),
+    Column::left("REDACTED", redacted),
     Column::left("SHARED", |v| text(&v["shared"])),
     Column::left("STARTED", |v| time(&v["started_at"])),
     Column::left("ENDS", |v| time(&v["ends_at"])),
     Column::left("REMOVED", |v| time(&v["removed_at"])),
 ];
+
+/// The names that are redacted. Where there are calls, those that none of them has are marked: they may be written
+/// wrongly.
+fn redacted(recording: &Value) -> String {
+    let found = recording["redact_found"].as_array();
+    let is_found = |name: &Value| found.is_some_and(|found| found.contains(name));
+    let has_calls = recording["calls"] != 0;
+    let names = recording["redact"].as_array().into_iter().flatten();
+    let names = names.map(|name| match is_found(name) || !has_calls {
+        true => text(name),
+        false => format!("{} (in no call)", text(name)),
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
 
 pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
     let path = |recording: &str| format!("/recordings/{recording}");
@@ -155,8 +165,11 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
                 None => print::json(&file),
                 Some(to) => {
                     let text = serde_json::to_string_pretty(&file)? + "\n";
-                    std::fs::write(&to, text)
-                        .with_context(|| format!("{} can't be written", to.display()))?;
+                    let unwritable = || format!("{} can't be written", to.display());
+                    if let Some(folder) = to.parent() {
+                        std::fs::create_dir_all(folder).with_context(unwritable)?;
+                    }
+                    std::fs::write(&to, text).with_context(unwritable)?;
                     let calls = file["calls"].as_array().map_or(0, Vec::len);
                     print::note(&format!("{calls} calls are in {}", to.display()))
                 }

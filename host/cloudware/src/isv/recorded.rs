@@ -41,6 +41,20 @@ impl Rerun {
             && self.host_calls.0 == self.host_calls.1
     }
 
+    /// Takes what it came to now as what was recorded, where it asked the host for nothing else and can be compared.
+    pub(super) fn update(&self, call: &mut RecordedCall) {
+        if self.diverged.is_some() {
+            return;
+        }
+        let outcome = match (&self.answer.result, self.answer.stopped) {
+            (_, Some(cause)) => RecordedOutcome::Stopped(cause.to_owned()),
+            (Ok(value), None) => RecordedOutcome::Returned(value.clone()),
+            (Err(_), None) => return,
+        };
+        call.outcome = outcome;
+        (call.fuel, call.memory_bytes) = (self.answer.fuel, self.answer.memory_bytes);
+    }
+
     /// What it gave.
     pub(super) fn shown(&self) -> Value {
         match self.answer.stopped {
@@ -83,7 +97,30 @@ pub(super) fn parse(text: &str) -> Result<RecordingFile> {
             file.calls.len()
         );
     }
+    for (index, call) in file.calls.iter().enumerate() {
+        if let Err(problem) = check(call) {
+            bail!("$.calls[{index}].{problem}");
+        }
+    }
     Ok(file)
+}
+
+/// What is printed of a call must not be able to command a terminal.
+fn check(call: &RecordedCall) -> Result<(), String> {
+    if semver::Version::parse(&call.version).is_err() {
+        return Err("version is no version, such as 1.0.0".to_owned());
+    }
+    let names = [("interface", &call.interface), ("function", &call.function)];
+    for (member, name) in names {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!("{member} is no name"));
+        }
+    }
+    let paths = call.redacted.iter().chain(&call.redacted_names);
+    match paths.flat_map(|path| path.chars()).any(char::is_control) {
+        true => Err("redacted has control characters".to_owned()),
+        false => Ok(()),
+    }
 }
 
 /// Runs a recorded call again.
@@ -185,6 +222,15 @@ mod tests {
             file["calls"][0]["fuel"] = json!("much")
         });
         refused("unknown field", |file| file["calls"][0]["extra"] = json!(1));
+        refused("$.calls[0].version", |file| {
+            file["calls"][0]["version"] = json!("1.0.0\u{1b}[31m")
+        });
+        refused("$.calls[0].interface", |file| {
+            file["calls"][0]["interface"] = json!("a:b\n")
+        });
+        refused("$.calls[0].redacted", |file| {
+            file["calls"][0]["redacted"] = json!(["$.arguments.\u{7}"])
+        });
         refused("1000", |file| {
             let call = file["calls"][0].clone();
             file["calls"] = Value::Array(vec![call; 1_001]);

@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 /// Calls of all recordings between two flushes. Each has at most a quarter of a megabyte, and most have a hundredth.
 const CALLS_MAX: usize = 200;
 
-/// Calls of one recording between two flushes, so that a busy one leaves room for others.
-const CALLS_PER_RECORDING_MAX: usize = 50;
+/// Calls of one recording between two flushes, so that a busy one leaves room for others. The engine begins no more.
+const CALLS_PER_RECORDING_MAX: usize = 70;
 
 /// Gathers.
 #[derive(Default)]

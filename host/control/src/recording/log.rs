@@ -48,7 +48,10 @@ impl RecordingLog {
             if recording.ended.is_none()
                 && recording.calls + recording.skipped >= u64::from(recording.calls_max)
             {
-                recording.ended = Some((now, "it has as many calls as it was to have".to_owned()));
+                recording.ended = Some((
+                    now,
+                    "as many calls were recorded or skipped as it was to have".to_owned(),
+                ));
             }
             store::recording::update(&mut db, &recording).await?;
         }
@@ -98,5 +101,10 @@ async fn add(
     }
     recording.calls += 1;
     recording.bytes += bytes;
+    for name in &call.redacted_names {
+        if recording.redact.contains(name) && !recording.redact_found.contains(name) {
+            recording.redact_found.push(name.clone());
+        }
+    }
     store::recording::add_call(db, recording.id, recording.calls, &text).await
 }

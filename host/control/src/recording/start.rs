@@ -36,7 +36,7 @@ pub struct RecordingNew {
 ///
 /// # Errors
 /// [`Error::NotFound`] for instance or install; [`Error::Invalid`] for what is chosen; [`Error::Conflict`] if the app
-/// is not enabled, is being recorded already, or the instance has as many recordings as it may.
+/// is not enabled, exports no function that could be called, is being recorded already, or the instance has as many recordings as it may.
 pub async fn start(
     control: &Control,
     call: &Call,
@@ -54,6 +54,17 @@ pub async fn start(
         return Err(Error::conflict(
             "not-enabled",
             format!("{} is disabled: enable it first", install.path()),
+        ));
+    }
+    let shapes = store::release::shapes(&mut db, install.release_id).await?;
+    if shapes.implements.is_empty() && shapes.services.is_empty() {
+        return Err(Error::conflict(
+            "nothing-to-record",
+            format!(
+                "{} answers HTTP requests only: calls of functions are recorded, and it exports none, neither for \
+                 extension points nor for other apps",
+                install.path()
+            ),
         ));
     }
     let now = Timestamp::now();
@@ -92,6 +103,7 @@ pub async fn start(
         skipped: 0,
         skipped_reason: None,
         redact: new.redact,
+        redact_found: Vec::new(),
         is_shared: new.is_shared,
         started_at: now,
         ends_at: after(now, time),

@@ -54,7 +54,7 @@ pub(crate) async fn update(db: &mut Connection, recording: &Recording) -> Result
     let ended = recording.ended.as_ref();
     sqlx::query(
         "UPDATE recordings SET calls = $2, bytes = $3, skipped = $4, skipped_reason = $5, ended_at = $6,
-           ended_reason = $7
+           ended_reason = $7, redact_found = $8
          WHERE id = $1",
     )
     .bind(recording.id.to_string())
@@ -64,6 +64,7 @@ pub(crate) async fn update(db: &mut Connection, recording: &Recording) -> Result
     .bind(&recording.skipped_reason)
     .bind(ended.map(|(at, _)| at.millis()))
     .bind(ended.map(|(_, reason)| reason))
+    .bind(to_json(&recording.redact_found))
     .execute(db)
     .await?;
     Ok(())
@@ -200,6 +201,7 @@ fn recording(row: &Row) -> Result<Recording> {
         skipped: natural(row, "skipped")?,
         skipped_reason: row.try_get("skipped_reason")?,
         redact: json(row, "redact")?,
+        redact_found: json(row, "redact_found")?,
         is_shared: row.try_get("is_shared")?,
         started_at: time(row, "started_at")?,
         ends_at: time(row, "ends_at")?,

@@ -7,7 +7,10 @@ mod copies;
 mod origin;
 mod other;
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap, HashSet},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cloudware_types::{RecordedCall, RecordedOutcome};
@@ -19,7 +22,7 @@ use crate::limits::{
 };
 use copies::{Copies, escaped};
 use origin::{Said, Speaker, is_long};
-use other::{other_number, other_text};
+use other::{Others, other_number};
 
 /// Names that are always redacted: they carry what opens something.
 const ALWAYS: [&str; 5] = [
@@ -32,9 +35,15 @@ const ALWAYS: [&str; 5] = [
 
 /// Tells what is to be redacted, and does it.
 pub(super) struct Redaction {
-    names: BTreeSet<String>,
+    /// As they are compared, with what stands under them.
+    names: HashMap<String, Name>,
+    /// Names that stood somewhere, as they were given.
+    found: RefCell<BTreeSet<String>>,
     random: StdRng,
+    others: Others,
     texts: HashMap<String, String>,
+    /// Texts of which parts are looked for, too.
+    secrets: HashSet<String>,
     /// Bytes that are no texts.
     blobs: HashMap<Vec<u8>, Vec<u8>>,
     numbers: HashMap<Number, Number>,
@@ -47,11 +56,22 @@ pub(super) struct Redaction {
     omitted: usize,
 }
 
+/// A name that is redacted.
+#[derive(Debug)]
+struct Name {
+    given: String,
+    under: Under,
+}
+
 /// Whether a value stands under a name that is redacted.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Under {
     Open,
+    /// It is what somebody does not want to be seen.
     Redacted,
+    /// It opens something. A component takes such values apart (a scheme and a token, a list of addresses), and no part
+    /// may be seen either.
+    Secret,
 }
 
 /// What is done with the values that are found.
@@ -65,14 +85,20 @@ enum Pass {
 
 impl Redaction {
     pub(super) fn new(names: &[String]) -> Self {
-        let all = ALWAYS
-            .iter()
-            .copied()
-            .chain(names.iter().map(String::as_str));
+        let always = ALWAYS.iter().map(|&name| (name, Under::Secret));
+        let chosen = names.iter().map(|name| (name.as_str(), Under::Redacted));
+        // What always is stays what it is where it is chosen as well.
+        let all = chosen.chain(always).map(|(name, under)| {
+            let given = name.to_owned();
+            (plain(name), Name { given, under })
+        });
         Self {
-            names: all.map(plain).collect(),
+            names: all.collect(),
+            found: RefCell::default(),
             random: StdRng::from_rng(&mut rand::rng()),
+            others: Others::default(),
             texts: HashMap::new(),
+            secrets: HashSet::new(),
             blobs: HashMap::new(),
             numbers: HashMap::new(),
             speaker: Speaker::Host,
@@ -91,14 +117,13 @@ impl Redaction {
     pub(super) fn apply(mut self, call: &mut RecordedCall) -> Result<(), String> {
         self.walk_call(call, Pass::Collect)?;
         if self.texts.len() + self.blobs.len() + self.numbers.len() > REDACTED_VALUES_MAX {
-            return Err(format!(
-                "it has more than {REDACTED_VALUES_MAX} values to be redacted"
-            ));
+            return Err(too_many());
         }
         self.find_copies()?;
         self.refuse_made()?;
         self.walk_call(call, Pass::Replace)?;
         call.redacted = self.redacted;
+        call.redacted_names = self.found.into_inner().into_iter().collect();
         if self.omitted > 0 {
             call.redacted.push(format!("and {} more", self.omitted));
         }
@@ -128,6 +153,14 @@ impl Redaction {
     /// Copies are looked for in the form in which they stand in JSON, too.
     fn find_copies(&mut self) -> Result<(), String> {
         let mut copies: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        for secret in &self.secrets {
+            for part in parts(secret).ok_or_else(too_many)? {
+                if !self.texts.contains_key(part) {
+                    let replacement = self.others.text(part, &mut self.random);
+                    self.texts.insert(part.to_owned(), replacement);
+                }
+            }
+        }
         for (text, replacement) in &self.texts {
             copies.push((text.clone().into(), replacement.clone().into()));
             let escaped = escaped(text);
@@ -176,7 +209,7 @@ impl Redaction {
         match value {
             Value::Null => Ok(()),
             Value::Bool(yes) => {
-                if under == Under::Redacted && pass == Pass::Replace {
+                if under != Under::Open && pass == Pass::Replace {
                     *yes = false;
                     self.note(at);
                 }
@@ -201,13 +234,12 @@ impl Redaction {
         depth: usize,
     ) -> Result<(), String> {
         // A pair of a name and a value, as headers are written.
-        let is_named = match &*items {
-            [Value::String(name), _] => self.is_redacted(name),
-            _ => false,
+        let named = match &*items {
+            [Value::String(name), _] => self.under(name),
+            _ => Under::Open,
         };
         for (index, item) in items.iter_mut().enumerate() {
-            let named = is_named && index == 1;
-            let under = if named { Under::Redacted } else { under };
+            let under = if index == 1 { under.max(named) } else { under };
             self.walk(item, under, pass, &format!("{at}[{index}]"), depth + 1)?;
         }
         Ok(())
@@ -221,16 +253,21 @@ impl Redaction {
         at: &str,
         depth: usize,
     ) -> Result<(), String> {
-        // A value whose name stands beside it, and one that its capability says is private.
-        let key = members.get("key").and_then(Value::as_str);
-        let is_named = members.get("private") == Some(&Value::Bool(true))
-            || key.is_some_and(|key| self.is_redacted(key));
+        // Values whose name stands beside them, and those that their capability says are private.
+        let beside = ["key", "name", "column"];
+        let names = beside
+            .iter()
+            .filter_map(|name| members.get(*name)?.as_str());
+        let named = names.map(|name| self.under(name)).max();
+        let named = match members.get("private") {
+            Some(Value::Bool(true)) => Under::Secret,
+            _ => named.unwrap_or(Under::Open),
+        };
         // A table: the names of the columns stand once.
-        let columns: Vec<bool> = match (members.get("columns"), members.get("rows")) {
-            (Some(Value::Array(columns)), Some(Value::Array(_))) => columns
-                .iter()
-                .map(|name| name.as_str().is_some_and(|name| self.is_redacted(name)))
-                .collect(),
+        let columns: Vec<Under> = match (members.get("columns"), members.get("rows")) {
+            (Some(Value::Array(columns)), Some(Value::Array(_))) => {
+                columns.iter().map(|column| self.column(column)).collect()
+            }
             _ => Vec::new(),
         };
         if let (Some(Value::String(text)), 1) = (members.get("base64"), members.len()) {
@@ -246,15 +283,13 @@ impl Redaction {
                 self.said.text(self.speaker, &at, name.as_bytes());
             }
             if name == "rows" && !columns.is_empty() {
-                self.rows(value, &columns, under, pass, &at, depth)?;
+                self.rows(value, &columns, (under, pass), &at, depth)?;
                 continue;
             }
-            let is_redacted = self.is_redacted(name) || (is_named && name == "value");
-            let is_mark = is_named && matches!(name.as_str(), "private" | "key");
-            let under = match (is_redacted, is_mark) {
-                (true, _) => Under::Redacted,
-                (false, true) => Under::Open,
-                (false, false) => under,
+            let under = match name.as_str() {
+                "value" | "values" => under.max(named),
+                "private" | "key" | "name" | "column" if named != Under::Open => self.under(name),
+                name => under.max(self.under(name)),
             };
             self.walk(value, under, pass, &at, depth + 1)?;
         }
@@ -264,26 +299,37 @@ impl Redaction {
         Ok(())
     }
 
+    /// What stands in a column, which is a name, or an object with its name and the column of a table that it shows.
+    fn column(&self, column: &Value) -> Under {
+        let names = [
+            column.as_str(),
+            column["name"].as_str(),
+            column["origin"]["column"].as_str(),
+        ];
+        let under = names.into_iter().flatten().map(|name| self.under(name));
+        under.max().unwrap_or(Under::Open)
+    }
+
     fn rows(
         &mut self,
         rows: &mut Value,
-        columns: &[bool],
-        under: Under,
-        pass: Pass,
+        columns: &[Under],
+        (under, pass): (Under, Pass),
         at: &str,
         depth: usize,
     ) -> Result<(), String> {
         for (row, cells) in rows.as_array_mut().into_iter().flatten().enumerate() {
             for (column, cell) in cells.as_array_mut().into_iter().flatten().enumerate() {
-                let is_redacted = columns.get(column) == Some(&true);
-                let under = if is_redacted { Under::Redacted } else { under };
-                self.walk(
-                    cell,
-                    under,
-                    pass,
-                    &format!("{at}[{row}][{column}]"),
-                    depth + 1,
-                )?;
+                let named = columns.get(column).copied().unwrap_or(Under::Open);
+                // The case of a variant for a cell without a value; a text would be in an object.
+                let is_absent = cell.as_str() == Some("null");
+                let under = if is_absent {
+                    Under::Open
+                } else {
+                    under.max(named)
+                };
+                let at = format!("{at}[{row}][{column}]");
+                self.walk(cell, under, pass, &at, depth + 1)?;
             }
         }
         Ok(())
@@ -302,7 +348,7 @@ impl Redaction {
     }
 
     fn number(&mut self, number: &mut Number, under: Under, pass: Pass, at: &str) {
-        let is_named = under == Under::Redacted;
+        let is_named = under != Under::Open;
         if pass == Pass::Collect {
             self.said.number(self.speaker, at, number, is_named);
             self.said
@@ -331,12 +377,15 @@ impl Redaction {
         if pass == Pass::Collect {
             self.said.text(self.speaker, at, text.as_bytes());
         }
-        if under == Under::Redacted {
+        if under != Under::Open {
             match pass {
                 Pass::Collect => {
                     if !text.is_empty() && !self.texts.contains_key(text) {
-                        let replacement = other_text(text, &mut self.random);
+                        let replacement = self.others.text(text, &mut self.random);
                         self.texts.insert(text.clone(), replacement);
+                    }
+                    if under == Under::Secret {
+                        self.secrets.insert(text.clone());
                     }
                 }
                 Pass::Replace => {
@@ -379,7 +428,7 @@ impl Redaction {
         let bytes = STANDARD.decode(text).unwrap_or_default();
         if pass == Pass::Collect {
             self.said.text(self.speaker, at, &bytes);
-            if under == Under::Redacted && !self.blobs.contains_key(&bytes) {
+            if under != Under::Open && !self.blobs.contains_key(&bytes) {
                 let mut other = vec![0; bytes.len()];
                 self.random.fill(&mut other[..]);
                 self.blobs.insert(bytes, other);
@@ -392,8 +441,16 @@ impl Redaction {
         Some(STANDARD.encode(replaced))
     }
 
-    fn is_redacted(&self, name: &str) -> bool {
-        self.names.contains(&plain(name))
+    /// What stands under a name.
+    fn under(&self, name: &str) -> Under {
+        let Some(name) = self.names.get(&plain(name)) else {
+            return Under::Open;
+        };
+        let mut found = self.found.borrow_mut();
+        if !found.contains(&name.given) {
+            found.insert(name.given.clone());
+        }
+        name.under
     }
 
     /// The name of a member in a path, which must not tell what is redacted either.
@@ -420,6 +477,36 @@ impl Redaction {
 /// A name as it is compared: `X-Api-Key` and `x_api_key` are one.
 fn plain(name: &str) -> String {
     name.to_lowercase().replace('_', "-")
+}
+
+/// The parts of a text of a size that is looked for: what stands between separators, and between those of each kind.
+/// `None` where they are too many.
+fn parts(text: &str) -> Option<HashSet<&str>> {
+    let mut parts = HashSet::new();
+    let mut open = vec![text];
+    while let Some(text) = open.pop() {
+        let separators: BTreeSet<char> = text.chars().filter(|c| !c.is_alphanumeric()).collect();
+        let around = separators
+            .iter()
+            .filter_map(|&separator| text.split_once(separator));
+        let around = around.flat_map(|(before, after)| [before, after]);
+        let between = separators
+            .iter()
+            .flat_map(|&separator| text.split(separator));
+        for part in between.chain(around) {
+            if part.len() >= REDACTED_COPY_BYTES_MIN && parts.insert(part) {
+                open.push(part);
+            }
+        }
+        if parts.len() > REDACTED_VALUES_MAX {
+            return None;
+        }
+    }
+    Some(parts)
+}
+
+fn too_many() -> String {
+    format!("it has more than {REDACTED_VALUES_MAX} values to be redacted")
 }
 
 fn too_long() -> String {
@@ -457,6 +544,7 @@ mod tests {
             fuel: 4,
             memory_bytes: 5,
             redacted: Vec::new(),
+            redacted_names: Vec::new(),
         }
     }
 
@@ -555,6 +643,66 @@ mod tests {
             json!({ "columns": ["token"], "rows": [["ab"]] }),
         )];
         assert!(refused(json!({}), short, Value::Null).is_err());
+    }
+
+    #[test]
+    fn rows_with_typed_cells_are_known_by_their_columns_and_origins() {
+        let column = |name: &str, origin: &str| json!({ "name": name, "origin": { "table": "people", "column": origin } });
+        let call = call(
+            json!({
+                "rows": {
+                    "columns": [column("id", "id"), column("who", "actor"), { "name": "phone", "origin": null }],
+                    "rows": [
+                        [{ "integer": 1 }, { "text": "Anna Muster" }, { "text": "+41 44 123" }],
+                        [{ "integer": 2 }, "null", { "integer": 441_234 }],
+                    ],
+                },
+                "accesses": [{ "filter": [
+                    { "column": "actor", "comparison": "eq", "values": [{ "text": "Berta Muster" }] },
+                ] }],
+            }),
+            Vec::new(),
+            Value::Null,
+        );
+        let after = redacted(&["actor", "Phone", "fax"], call);
+        let text = serde_json::to_string(&after.arguments).unwrap();
+        for hidden in ["Anna", "Berta", "+41 44 123", "441234"] {
+            assert!(!text.contains(hidden), "{text}");
+        }
+        assert_eq!(after.arguments["rows"]["rows"][1][1], "null");
+        assert_eq!(after.arguments["rows"]["rows"][0][0]["integer"], 1);
+        assert_eq!(after.redacted_names, ["Phone", "actor"]);
+    }
+
+    #[test]
+    fn parts_of_what_opens_something_are_redacted_as_the_whole_is() {
+        let call = call(
+            json!({ "headers": [["authorization", "Bearer abcdef.123456"]], "at": "MAIN-A-02" }),
+            vec![(
+                json!({ "key": "places" }),
+                json!({ "key": "places", "value": "MAIN-A-01;MAIN-A-02", "private": true }),
+            )],
+            json!(["abcdef.123456", "MAIN-A-01", "MAIN-A-02", "MAIN-A-03"]),
+        );
+        let after = redacted(&[], call);
+        let text = serde_json::to_string(&after).unwrap();
+        for hidden in ["abcdef", "123456", "MAIN-A-01", "MAIN-A-02"] {
+            assert!(!text.contains(hidden), "{text}");
+        }
+        // The component finds in the replacements what it found in the values.
+        let list = after.transcript[0].answered.as_ref().unwrap()["value"].as_str();
+        let parts: Vec<_> = list.unwrap().split(';').collect();
+        let RecordedOutcome::Returned(returned) = &after.outcome else {
+            panic!("{after:?}");
+        };
+        assert_eq!(
+            (&returned[1], &returned[2]),
+            (&json!(parts[0]), &json!(parts[1]))
+        );
+        assert_ne!(parts[0], parts[1]);
+        assert_eq!(after.arguments["at"], parts[1]);
+        let header = after.arguments["headers"][0][1].as_str().unwrap();
+        assert!(header.ends_with(returned[0].as_str().unwrap()), "{header}");
     }
 
     #[test]

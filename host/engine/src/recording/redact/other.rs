@@ -1,19 +1,57 @@
 //! What stands in place of a redacted value: drawn by chance, because what is computed from a secret can be searched
 //! for, and as like it as it can be, so that the guest goes the same way.
 
+use std::collections::{HashMap, HashSet};
+
 use rand::{RngExt as _, rngs::StdRng};
 use serde_json::Number;
 
-/// Another text with the same number of bytes, a letter for a letter and a digit for a digit.
-pub(super) fn other_text(text: &str, random: &mut StdRng) -> String {
-    // A second try only where chance gave the same text, which few and short texts know.
-    for _ in 0..16 {
-        let other: String = text.chars().map(|char| other_char(char, random)).collect();
-        if other != text {
-            return other;
+/// How often chance is asked for a word that stands for no other yet, which few and short words know.
+const TRIES: usize = 64;
+
+/// Words in place of words. A text that is taken apart gives parts whose replacements are the parts of its own.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    words: HashMap<String, String>,
+    taken: HashSet<String>,
+}
+
+impl Others {
+    /// Another text with the same number of bytes, a letter for a letter and a digit for a digit.
+    pub(super) fn text(&mut self, text: &str, random: &mut StdRng) -> String {
+        let mut other = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let is_word = first.is_alphanumeric();
+            let end = rest.find(|char: char| char.is_alphanumeric() != is_word);
+            let (run, after) = rest.split_at(end.unwrap_or(rest.len()));
+            match is_word {
+                true => other.push_str(self.word(run, random)),
+                false => other.push_str(run),
+            }
+            rest = after;
         }
+        if other == text {
+            return "*".repeat(text.len());
+        }
+        other
     }
-    "*".repeat(text.len())
+
+    fn word(&mut self, word: &str, random: &mut StdRng) -> &str {
+        if !self.words.contains_key(word) {
+            let mut drawn = || word.chars().map(|char| other_char(char, random)).collect();
+            let mut other: String = drawn();
+            for _ in 0..TRIES {
+                if other != word && !self.taken.contains(&other) {
+                    break;
+                }
+                other = drawn();
+            }
+            self.taken.insert(other.clone());
+            self.words.insert(word.to_owned(), other);
+        }
+        &self.words[word]
+    }
 }
 
 fn other_char(char: char, random: &mut StdRng) -> char {
