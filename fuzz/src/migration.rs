@@ -74,7 +74,7 @@ pub fn run(data: &[u8]) {
         down,
     };
     let namespace = "stock".parse().expect("a namespace");
-    if let Err(error) = check_migrations(&namespace, &[step]) {
+    if let Err(error) = check_migrations(&namespace, &[step], &[]) {
         assert!(!error.to_string().is_empty());
     }
 }

@@ -16,7 +16,9 @@ use cloudware_control::{
 use cloudware_deliveries::{Deliveries, DeliveryFilter, HookPlace, Replay};
 use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, Peers, UsageBatch};
 use cloudware_gateway::{Mount, NotServed, RouteTable, Site};
-use cloudware_instance_db::{InstanceDbs, Namespace, NamespaceError, check_migrations};
+use cloudware_instance_db::{
+    InstanceDbs, MigrationError, Namespace, NamespaceError, check_migrations,
+};
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
     BreakerState, DeliveryId, DeliveryRecord, DesiredInstall, DesiredInstance, Digest, Dimension,
@@ -245,11 +247,21 @@ impl DataPlane for Plane {
         let namespace: Namespace = namespace
             .parse()
             .map_err(|error: NamespaceError| PrepareError::Host(error.to_string()))?;
-        let migrations = release.migrations;
-        let checked =
-            tokio::task::spawn_blocking(move || check_migrations(&namespace, &migrations)).await;
-        match checked {
+        let (migrations, declared) = (release.migrations, release.declared);
+        let checked = tokio::task::spawn_blocking(move || {
+            check_migrations(&namespace, &migrations, &declared)
+        });
+        match checked.await {
             Ok(Ok(())) => Ok(()),
+            Ok(Err(error @ MigrationError::NotATable { .. })) => {
+                let problem = Problem::new(
+                    "access-not-a-table",
+                    "access",
+                    error.to_string(),
+                    "name a table that the migrations leave, as they write it",
+                );
+                Err(PrepareError::Rejected(Problems::from(problem)))
+            }
             Ok(Err(error)) => {
                 let problem = Problem::new(
                     "migration-failed",

@@ -22,6 +22,8 @@ pub struct ReleaseToPrepare {
     pub migrations: Vec<Migration>,
     /// The prefix of the app's tables, if it has any.
     pub namespace: Option<String>,
+    /// Tables of which hooks of tenants are asked; each must be there after all migrations.
+    pub declared: Vec<String>,
 }
 
 /// What an instance takes at a moment.

@@ -60,6 +60,15 @@ pub enum MigrationError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The steps ran, but what the app declares for data access hooks is no table after them: nothing would be asked
+    /// about what was meant.
+    #[error("`{table}` in [access] is {found} after all migrations")]
+    NotATable {
+        /// What is declared.
+        table: String,
+        /// What it is, for people.
+        found: &'static str,
+    },
     /// The database could not be read or written.
     #[error(transparent)]
     Database(#[from] Error),
@@ -99,13 +108,14 @@ struct Applied {
 }
 
 /// Runs every step up, then each one down, up and down again as far as there are down steps, then all up
-/// again, on a scratch database in memory. Takes up to ten seconds of the calling thread; for the check before a release is published.
+/// again, on a scratch database in memory, and looks whether `declared` are tables then. Takes up to ten seconds of the calling thread; for the check before a release is published.
 ///
 /// # Errors
-/// [`MigrationError`] with the first step that fails.
+/// [`MigrationError`] with the first step that fails, or the first of `declared` that is no table.
 pub fn check_migrations(
     namespace: &Namespace,
     migrations: &[Migration],
+    declared: &[String],
 ) -> Result<(), MigrationError> {
     crate::memory::init().map_err(|error| Error::Unavailable(error.to_string()))?;
     crate::memory::bounded(limits::STATEMENT_MEMORY_BYTES_MAX, || {
@@ -125,7 +135,13 @@ pub fn check_migrations(
             };
             apply(&mut conn, &plan)?;
         }
-        Ok(())
+        match verify::no_table(conn.platform(), declared)? {
+            None => Ok(()),
+            Some((table, found)) => Err(MigrationError::NotATable {
+                table: table.clone(),
+                found,
+            }),
+        }
     })
 }
 

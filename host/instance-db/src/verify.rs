@@ -38,6 +38,25 @@ pub(crate) fn first_table<'n>(
     Ok(None)
 }
 
+/// The first of `names` that is no table, and what it is.
+pub(crate) fn no_table<'n>(
+    sqlite: &Connection,
+    names: &'n [String],
+) -> Result<Option<(&'n String, &'static str)>, Error> {
+    for name in names {
+        let kinds = sqlite
+            .prepare_cached("SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE")?
+            .query_map([name], |row| row.get::<_, String>(0))?
+            .collect::<Result<Vec<_>, _>>()?;
+        match kinds.first().map(String::as_str) {
+            Some("table") => {}
+            Some("view") => return Ok(Some((name, "a view: declare the tables that it shows"))),
+            _ => return Ok(Some((name, "no table"))),
+        }
+    }
+    Ok(None)
+}
+
 /// Everything in the schema that does not belong to the app.
 pub(crate) fn others(sqlite: &Connection, namespace: &Namespace) -> Result<Vec<Object>, Error> {
     let objects = objects(sqlite)?;

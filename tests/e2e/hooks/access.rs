@@ -166,6 +166,13 @@ async fn tenants_restrict_and_mask_one_release_in_their_own_ways() {
     let receipt = json!({ "sku": "MILK", "location": "SPARE-A-01", "quantity": 1 });
     let refused = acme.post("/receipts", &receipt).await;
     assert!(refused.status >= 400, "{}", refused.text());
+    let item = json!({ "sku": "BREAD", "title": "Bread" });
+    let _ = acme.post("/items", &item).await.expect(201);
+    let receipt = json!({ "sku": "BREAD", "location": "SPARE-A-01", "quantity": 1 });
+    let refused = acme.post("/receipts", &receipt).await;
+    let problem = refused.problem(403, "access-refused");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("a row of `stock_levels`"), "{problem}");
     let receipt = json!({ "sku": "MILK", "location": "MAIN-A-01", "quantity": 1 });
     let _ = acme.post("/receipts", &receipt).await.expect(201);
     assert_eq!(levels("acme").await, [("MAIN-A-01".to_owned(), 11)]);

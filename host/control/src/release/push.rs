@@ -108,6 +108,7 @@ async fn prepare(control: &Control, package: &Package) -> Result<(), Error> {
             .database
             .as_ref()
             .map(|db| db.namespace.clone()),
+        declared: package.manifest.access.keys().cloned().collect(),
     };
     match control.data_plane.prepare(release).await {
         Ok(()) => Ok(()),

@@ -174,15 +174,34 @@ async fn references_must_hold_after_a_migration() {
 }
 
 #[test]
+fn what_is_declared_for_access_must_be_a_table_after_all_steps() {
+    let namespace = "stock".parse().unwrap();
+    let schema = "CREATE TABLE stock_items (sku TEXT); CREATE VIEW stock_overview AS SELECT sku FROM stock_items;";
+    let steps = [step(1, schema, None)];
+    let declared = |table: &str| {
+        let checked = check_migrations(&namespace, &steps, &[table.to_owned()]);
+        checked.map_err(|error| error.to_string())
+    };
+    assert_eq!(declared("STOCK_items"), Ok(()));
+    let missing = declared("stock_itmes").unwrap_err();
+    assert!(
+        missing.contains("`stock_itmes` in [access] is no table"),
+        "{missing}"
+    );
+    let view = declared("stock_overview").unwrap_err();
+    assert!(view.contains("is a view"), "{view}");
+}
+
+#[test]
 fn the_check_before_publishing_goes_up_down_and_up() {
     let namespace = "stock".parse().unwrap();
-    check_migrations(&namespace, &history()).unwrap();
-    check_migrations(&namespace, &[]).unwrap();
+    check_migrations(&namespace, &history(), &[]).unwrap();
+    check_migrations(&namespace, &[], &[]).unwrap();
     let mut broken = history();
     broken.pop();
     broken[1].down = Some("DROP VIEW stock_overview".into());
     // The way down leaves a column, which the second way up meets.
-    let refusal = check_migrations(&namespace, &broken).unwrap_err();
+    let refusal = check_migrations(&namespace, &broken, &[]).unwrap_err();
     assert!(
         matches!(
             refusal,
@@ -197,7 +216,7 @@ fn the_check_before_publishing_goes_up_down_and_up() {
         "CREATE TABLE stock_a (x); CREATE TABLE stock_b (x)",
         Some("DROP TABLE stock_a"),
     )];
-    let refusal = check_migrations(&namespace, &leftover).unwrap_err();
+    let refusal = check_migrations(&namespace, &leftover, &[]).unwrap_err();
     assert!(refusal.to_string().contains("stock_b"), "{refusal}");
     let endless = [step(
         1,
@@ -205,7 +224,7 @@ fn the_check_before_publishing_goes_up_down_and_up() {
         None,
     )];
     let begun = std::time::Instant::now();
-    assert!(check_migrations(&namespace, &endless).is_err());
+    assert!(check_migrations(&namespace, &endless, &[]).is_err());
     assert!(begun.elapsed() < std::time::Duration::from_secs(30));
 }
 
@@ -236,7 +255,7 @@ async fn a_schema_may_use_what_sqlite_offers_for_tables() {
         CREATE TRIGGER stock_latest_set INSTEAD OF UPDATE ON stock_latest BEGIN
             UPDATE stock_items SET amount = new.amount WHERE sku = new.sku;
         END;";
-    check_migrations(&"stock".parse().unwrap(), &[step(1, schema, None)]).unwrap();
+    check_migrations(&"stock".parse().unwrap(), &[step(1, schema, None)], &[]).unwrap();
     migrate(&fixture, vec![step(1, schema, None)], 1)
         .await
         .unwrap();

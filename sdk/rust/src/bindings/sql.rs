@@ -157,7 +157,8 @@ pub mod cloudware {
                 Statement(_rt::String),
                 /// The parameters don't fit the statement.
                 Parameters(_rt::String),
-                /// The statement touches what the app does not own; the text names it.
+                /// The statement touches what the app does not own; the text names it. Where a tenant's data access hook does not
+                /// allow what it does with a table, the text is `access-refused: ` and what the hook says.
                 Denied(_rt::String),
                 /// A constraint would have been broken.
                 Constraint(Violation),

@@ -154,6 +154,9 @@ fn mistake(error: &dyn std::error::Error) -> Problem {
 
 impl From<sql::Error> for Problem {
     fn from(error: sql::Error) -> Self {
+        if let Some(reason) = error.access_refused() {
+            return Self::new(Status::FORBIDDEN, "access-refused").with_detail(reason);
+        }
         match error {
             sql::Error::Storage(failure) => failure.into(),
             other => mistake(&other),

@@ -14,7 +14,8 @@ pub enum Error {
     Statement(String),
     /// The parameters don't fit the statement.
     Parameters(String),
-    /// The statement touches what the app does not own; the text names it.
+    /// The statement touches what the app does not own, or what a tenant's hook does not allow
+    /// ([`Error::access_refused`]); the text names it.
     Denied(String),
     /// A constraint would have been broken.
     Constraint(Violation),
@@ -57,6 +58,21 @@ impl Error {
     #[must_use]
     pub fn violates(&self, kind: ConstraintKind) -> bool {
         matches!(self, Self::Constraint(violation) if violation.kind == kind)
+    }
+}
+
+/// What the text begins with where a tenant's data access hook refuses.
+const ACCESS_REFUSED: &str = "access-refused: ";
+
+impl Error {
+    /// What the tenant's hooks say to the app and its users, where one of them refuses what the statement does with a
+    /// table that the app's manifest declares in `[access]`.
+    #[must_use]
+    pub fn access_refused(&self) -> Option<&str> {
+        match self {
+            Self::Denied(text) => text.strip_prefix(ACCESS_REFUSED),
+            _ => None,
+        }
     }
 }
 
