@@ -170,9 +170,9 @@ fn revised(install: Install) -> Revised<InstallView> {
     Revised::ok(install.revision, install.into())
 }
 
-/// Enable an app
+/// Enable an app, or change configuration and mount of one that is enabled
 ///
-/// It is hooked on the extension points of other apps that it implements, and extensions that are enabled already on
+/// Configuration that was chosen before stays where it is not chosen anew. When enabled, the app is hooked on the extension points of other apps that it implements, and extensions that are enabled already on
 /// its own.
 #[utoipa::path(
     post, path = "/tenants/{tenant}/instances/{instance}/installs", tag = "installs",

@@ -138,6 +138,33 @@ async fn apps_of_an_instance_share_neither_mount_nor_tables() {
 }
 
 #[tokio::test]
+async fn configuration_of_an_enabled_app_is_changed_where_it_is() {
+    let (world, acme) = world().await;
+    let id = world.id_of("acme", "main").await;
+    let request = |config: &[(&str, &str)], version: Option<&str>| EnableRequest {
+        app: "stock".to_owned(),
+        version: version.map(|version| version.parse().unwrap()),
+        config: config
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+        mount: None,
+    };
+    let enable = async |request| install::enable(&world.control, &acme, MAIN, request).await;
+    let changed = enable(request(&[("currency", "CHF")], None)).await.unwrap();
+    assert_eq!(changed.install.config["currency"], "CHF");
+    assert_eq!(world.plane.served(id).installs[0].config["currency"], "CHF");
+    assert_eq!(served(&world).await, ["stock 1.0.0"]);
+    // Without a change, or for another version, it is a mistake.
+    assert_eq!(conflict(enable(request(&[], None)).await), "already-so");
+    let other = request(&[("currency", "USD")], Some("1.1.0"));
+    assert_eq!(conflict(enable(other).await), "already-so");
+    let wrong = enable(request(&[("colour", "red")], None)).await;
+    assert!(matches!(wrong, Err(Error::Invalid { .. })), "{wrong:?}");
+    assert_eq!(world.plane.served(id).installs[0].config["currency"], "CHF");
+}
+
+#[tokio::test]
 async fn an_upgrade_goes_up_and_back() {
     let (world, acme) = world().await;
     let id = world.id_of("acme", "main").await;

@@ -126,13 +126,14 @@ impl Hooks {
         Arc::clone(self.access_types.get_or_init(|| Arc::new(read())))
     }
 
-    /// The breaker of a hook, a new one where it calls something else than before.
+    /// The breaker of a hook, a new one where it calls something else than before or was bound nowhere meanwhile: who
+    /// enables it again has looked at it.
     fn breaker(&self, hook: HookId, target: String) -> Arc<Breaker> {
         let mut known = self
             .breakers
             .entry(hook)
             .or_insert_with(|| Arc::new(Breaker::new(target.clone())));
-        if known.target() != target {
+        if known.target() != target || Arc::strong_count(&known) == 1 {
             *known = Arc::new(Breaker::new(target));
         }
         Arc::clone(&known)

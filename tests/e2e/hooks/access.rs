@@ -369,6 +369,29 @@ async fn columns_are_masked_where_they_come_from_and_where_they_are_computed() {
 }
 
 #[tokio::test]
+async fn a_repaired_configuration_holds_at_once_and_without_a_gap() {
+    let restricted = Restricted::start(json!({ "misbehave": "trap-before" })).await;
+    // More failures than a hook may have before it is not called any more.
+    let tripped = cloudware_tests::eventually("the hook is tripped", async || {
+        let text = restricted.refused(ALL, "query").await;
+        text.contains("failed too often").then_some(text)
+    });
+    let _ = tripped.await;
+    let repaired = json!({ "config": { "misbehave": "", "only": "probe_rows.label=a|b" } });
+    restricted
+        .platform
+        .enable("acme", "access-ext", repaired)
+        .await;
+    assert_eq!(restricted.rows(ALL).await, json!([["a"], ["b"]]));
+    let narrowed = json!({ "config": { "only": "probe_rows.label=a" } });
+    restricted
+        .platform
+        .enable("acme", "access-ext", narrowed)
+        .await;
+    assert_eq!(restricted.rows(ALL).await, json!([["a"]]));
+}
+
+#[tokio::test]
 async fn what_fails_lets_nothing_be_done_and_nothing_be_seen() {
     for misdeed in ["trap-before", "loop-before", "rename", "foreign-column"] {
         let restricted = Restricted::start(json!({ "misbehave": misdeed })).await;

@@ -15,10 +15,14 @@ use crate::client::Client;
 /// A verb on installs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Enable an app in an instance; this consents to the capabilities that it asks for.
+    /// Enable an app in an instance, or change configuration and mount of one that is enabled.
+    ///
+    /// Enabling consents to the capabilities that the app asks for. Configuration that was chosen before stays where it is
+    /// not chosen anew, also while the app was disabled.
     #[command(after_help = "Examples:
   cloudware install enable acme/main inventory-stock@1.0.0
-  cloudware install enable acme/main inventory-stock --config currency=CHF --mount /warehouse")]
+  cloudware install enable acme/main inventory-stock --config currency=CHF --mount /warehouse
+  cloudware install enable acme/main inventory-stock --config currency=EUR      enabled already: changed from the next request on")]
     Enable {
         #[command(flatten)]
         place: Place,

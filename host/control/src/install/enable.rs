@@ -33,13 +33,14 @@ pub struct EnableRequest {
     pub mount: Option<String>,
 }
 
-/// Enables an app: brings its tables to the release's schema, registers the hooks that it brings together with what
+/// Enables an app, or changes configuration and mount of one that is enabled, which holds from the next invocation on.
+/// Configuration that was chosen before stays where it is not chosen anew. Enabling brings its tables to the release's schema, registers the hooks that it brings together with what
 /// is enabled already, then serves it. By enabling it, the tenant consents to the capabilities that the release asks
 /// for, and that it fills the extension points that it implements.
 ///
 /// # Errors
-/// [`Error::NotFound`] for instance, app or version; [`Error::Conflict`] if it is enabled already,
-/// or in change, its mount or namespace is taken, the release is yanked, it needs what is not there, or an extension
+/// [`Error::NotFound`] for instance, app or version; [`Error::Conflict`] if it is enabled already
+/// and nothing is to change, in change, its mount or namespace is taken, the release is yanked, it needs what is not there, or an extension
 /// does not fit a point (`point-mismatch`); [`Error::Invalid`] for configuration and mount; [`Error::Migration`],
 /// [`Error::TakenBack`] with everything as before.
 pub async fn enable(
@@ -70,7 +71,13 @@ pub async fn enable(
     let mut db = control.store.write().await?;
     let connections = connections(&mut db, &install, &release).await?;
     let described = before.as_ref().map(|(install, _)| install.describe());
-    save(&mut db, call, "install.enable", &mut install, described).await?;
+    let enabled_before = before.map(|(install, _)| install);
+    let enabled_before = enabled_before.filter(|install| install.state == InstallState::Enabled);
+    let action = match enabled_before {
+        Some(_) => "install.configure",
+        None => "install.enable",
+    };
+    save(&mut db, call, action, &mut install, described).await?;
     store::hook_observation::reset_of_extension(&mut db, install.id).await?;
     let changed = InstallChanged {
         hooks: hook::register(&mut db, call, &install, connections.new).await?,
@@ -79,7 +86,7 @@ pub async fn enable(
     };
     db.commit().await.map_err(StoreError::from)?;
     if let Err(error) = control.apply(&lock).await {
-        return Err(take_back(control, call, &lock, changed, error).await);
+        return Err(take_back(control, call, &lock, (changed, enabled_before), error).await);
     }
     Ok(changed)
 }
@@ -105,13 +112,13 @@ async fn migrate(
     run_migration(control, install, namespace, &migrations, release.schema()).await
 }
 
-/// Disables what could not be put into service, without the hooks that came with it. Its tables stay: they are in the
-/// state that the next attempt needs.
+/// Disables what could not be put into service, without the hooks that came with it; what was enabled before is as it
+/// was. Tables stay: they are in the state that the next attempt needs.
 async fn take_back(
     control: &Control,
     call: &Call,
     lock: &InstanceLock<'_>,
-    changed: InstallChanged,
+    (changed, enabled_before): (InstallChanged, Option<Install>),
     error: Error,
 ) -> Error {
     let Error::Apply(source) = error else {
@@ -124,7 +131,13 @@ async fn take_back(
         let mut db = control.store.write().await?;
         hook::take_back(&mut db, call, &hooks).await?;
         let before = install.describe();
-        install.state = InstallState::Disabled;
+        match enabled_before {
+            Some(before) => {
+                let revision = install.revision;
+                install = Install { revision, ..before };
+            }
+            None => install.state = InstallState::Disabled,
+        }
         save(
             &mut db,
             call,

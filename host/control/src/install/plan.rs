@@ -40,14 +40,22 @@ pub(super) async fn plan(
         .as_ref()
         .filter(|own| own.state == InstallState::Enabled)
     {
-        return Err(Error::conflict(
-            "already-so",
-            format!(
-                "{} is enabled already, at {}: use upgrade to change its version",
-                install.path(),
-                install.version
-            ),
-        ));
+        let is_same = request
+            .version
+            .as_ref()
+            .is_none_or(|version| *version == install.version);
+        let is_changed = !request.config.is_empty() || request.mount.is_some();
+        if !is_same || !is_changed {
+            return Err(Error::conflict(
+                "already-so",
+                format!(
+                    "{} is enabled already, at {}: use upgrade to change its version, or say which configuration or \
+                     mount it is to have",
+                    install.path(),
+                    install.version
+                ),
+            ));
+        }
     }
     if before.is_none() && others.len() as i64 >= INSTALLS_PER_INSTANCE_MAX {
         return Err(Error::conflict(

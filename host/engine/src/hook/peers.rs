@@ -7,8 +7,8 @@ use std::{
 };
 
 use cloudware_types::{
-    Class, DesiredHook, DesiredInstall, DesiredInstance, Dimension, HookTarget, InstallId, Limits,
-    PointKind, Slug,
+    Class, DesiredHook, DesiredInstall, DesiredInstance, Digest, Dimension, HookTarget, InstallId,
+    Limits, PointKind, Slug,
 };
 
 use super::{Hooks, NothingOutside, access::AccessPoints, breaker::Breaker};
@@ -223,12 +223,16 @@ fn consumer(hook: &DesiredHook, owner: &DesiredInstall, instance: &DesiredInstan
     }
 }
 
-/// What a hook calls, as a text that changes when it does: a breaker forgets what another release did.
+/// What a hook calls, as a text that changes when it does: a breaker forgets what another release did, or the same one
+/// with another configuration.
 fn target(hook: &DesiredHook, instance: &DesiredInstance) -> String {
     match &hook.target {
         HookTarget::Install(id) => {
             let install = instance.installs.iter().find(|install| install.id == *id);
-            install.map_or_else(String::new, |install| install.release.to_string())
+            install.map_or_else(String::new, |install| {
+                let config = format!("{:?}", install.config);
+                format!("{} {}", install.release, Digest::of(config.as_bytes()))
+            })
         }
         HookTarget::Webhook(webhook) => webhook.url.clone(),
     }
