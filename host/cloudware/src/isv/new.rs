@@ -124,6 +124,7 @@ fn make(folder: &Path, name: &Slug, kind: KindArg, language: Language) -> Result
         let interfaces = TEMPLATES.get_dir(EXAMPLE_INTERFACES);
         let interfaces = interfaces.expect("the templates of extensions have an example");
         wit::write_dir(interfaces, &folder.join(WIT_DEPS))?;
+        wit::write_access(&folder.join(WIT_DEPS))?;
     }
     match language {
         Language::Rust => wit::write_dir(&RUST_SDK, &folder.join(VENDORED_SDK)),
@@ -183,6 +184,8 @@ mod tests {
                 assert!(manifest.contains("name = \"made\""), "{manifest}");
                 let has_example = project.join("wit/deps/example-shop/shop.wit").is_file();
                 assert_eq!(has_example, kind == KindArg::Extension);
+                let has_access = project.join("wit/deps/access/access.wit").is_file();
+                assert!(has_access || kind == KindArg::App);
             }
         }
     }

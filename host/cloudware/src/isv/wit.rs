@@ -15,6 +15,9 @@ static WIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../wit");
 /// The name that a project gives its world.
 pub(crate) const WORLD: &str = "app";
 
+/// The package with the points on the data of apps.
+const ACCESS: &str = "access";
+
 /// The folder of third-party packages inside the interfaces.
 const DEPS: &str = "deps";
 
@@ -68,6 +71,14 @@ fn packages() -> impl Iterator<Item = (&'static OsStr, &'static Dir<'static>)> {
 /// Writes every package of the platform's interfaces, each in its own folder of `to`.
 pub(crate) fn write_deps(to: &Path) -> Result<()> {
     packages().try_for_each(|(name, dir)| write_dir(dir, &to.join(name)))
+}
+
+/// Writes the interfaces that an extension may fill of every app.
+pub(crate) fn write_access(to: &Path) -> Result<()> {
+    let mut packages = packages();
+    let found = packages.find(|(name, _)| *name == ACCESS);
+    let (name, dir) = found.expect("wit/access is in the tree");
+    write_dir(dir, &to.join(name))
 }
 
 /// Copies the files of a folder, also of folders in it; what links lead to as well.

@@ -194,7 +194,17 @@ impl Ask<'_> {
                 let result = self.ask(point, hook, deadline, arguments).await;
                 composition.spend(&hook.desired.name, begun.elapsed());
                 self.note(point, hook, &result);
-                result
+                let own = Duration::from_millis(hook.desired.deadline_ms);
+                let is_webhook = matches!(hook.desired.target, HookTarget::Webhook(_));
+                match result {
+                    // An endpoint knows nothing of the budget: what ended the wait for it is to be told.
+                    Err(_)
+                        if is_webhook && deadline < own && composition.budget_left().is_zero() =>
+                    {
+                        Err(Failure::Budget(composition.spenders()))
+                    }
+                    result => result,
+                }
             }
         };
         if let (Err(failure), None) = (&result, started) {

@@ -3,7 +3,7 @@
 use cloudware_sdk::config;
 
 mod bindings {
-    wit_bindgen::generate!({ path: "wit", world: "app" });
+    wit_bindgen::generate!({ path: "wit", world: "app", generate_all });
 }
 
 use bindings::exports::example::shop::discount::{Guest, Line};
