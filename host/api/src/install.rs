@@ -172,8 +172,8 @@ fn revised(install: Install) -> Revised<InstallView> {
 
 /// Enable an app, or change configuration and mount of one that is enabled
 ///
-/// Configuration that was chosen before stays where it is not chosen anew. When enabled, the app is hooked on the extension points of other apps that it implements, and extensions that are enabled already on
-/// its own.
+/// Configuration that was chosen before stays where it is not chosen anew. When enabled, the app is hooked on the
+/// extension points of other apps that it implements, and extensions that are enabled already on its own.
 #[utoipa::path(
     post, path = "/tenants/{tenant}/instances/{instance}/installs", tag = "installs",
     params(InstancePath), request_body = InstallEnable,

@@ -254,7 +254,10 @@ pub(crate) fn wrong_type(at: &str, value: &Value, expected: &str) -> Problem {
     Problem::new(
         "invalid-value",
         at,
-        format!("This is a {}, not {expected}.", value.type_str()),
+        format!(
+            "This is of the type {}, and not {expected}.",
+            value.type_str()
+        ),
         format!("Write {expected}."),
     )
 }

@@ -2,7 +2,7 @@
 
 mod chosen;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use cloudware_types::{Unit, format_quantity};
 use serde_json::{Value, json};
@@ -226,7 +226,11 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
                 Output::Text => print::write(&differences(&hook)),
             };
         }
-        Command::Set(set) => client.patch(&set.place.path(), &set.body()).await?,
+        Command::Set(set) => {
+            let hook = client.patch(&set.place.path(), &set.body()?).await?;
+            warn_of_open_data(&hook)?;
+            hook
+        }
         Command::Move { place, position } => {
             let body = json!({ "position": position });
             client.patch(&place.path(), &body).await?
@@ -244,6 +248,18 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
         Command::Remove(place) => client.delete(&place.path()).await?,
     };
     print::item(client, &hook, DETAILS)
+}
+
+/// Says what it means that a hook on data is left out where it fails.
+fn warn_of_open_data(hook: &Value) -> Result<()> {
+    let is_on_data = matches!(
+        hook["point"].as_str(),
+        Some("before-access" | "after-access")
+    );
+    if is_on_data && hook["on_failure"] == "skip" {
+        print::note("where this hook fails, nothing is refused, restricted or masked by it")?;
+    }
+    Ok(())
 }
 
 async fn added(client: &Client, add: Add) -> Result<()> {
@@ -284,10 +300,17 @@ fn secret(client: &Client, hook: &Value) -> Result<()> {
 }
 
 impl Set {
-    fn body(&self) -> serde_json::Map<String, Value> {
+    fn body(&self) -> Result<serde_json::Map<String, Value>> {
         let mut body = self.chosen.body();
         for unset in &self.unset {
-            body.insert(unset.member().to_owned(), Value::Null);
+            let member = unset.member();
+            if body
+                .insert(member.to_owned(), Value::Null)
+                .is_some_and(|chosen| !chosen.is_null())
+            {
+                let option = member.trim_end_matches("_ms").replace('_', "-");
+                bail!("Either set {option} or --unset it: both at once mean nothing.");
+            }
         }
         if let Some(url) = &self.url {
             body.insert("url".to_owned(), url.clone().into());
@@ -295,7 +318,12 @@ impl Set {
         if let Some(version) = self.payload_version {
             body.insert("payload_version".to_owned(), version.into());
         }
-        body
+        if body.is_empty() {
+            bail!(
+                "Say what is to change, such as --deadline 20ms (see `cloudware hook set --help`)."
+            );
+        }
+        Ok(body)
     }
 }
 

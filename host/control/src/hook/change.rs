@@ -80,6 +80,11 @@ pub async fn set(
     if let Some(position) = change.position {
         move_to(&mut db, &mut hook, position).await?;
     }
+    // The data plane begins with a clean record in these cases.
+    let is_anew = hook.is_enabled && !before.is_enabled || endpoint(&hook) != endpoint(&before);
+    if is_anew {
+        store::hook_observation::reset(&mut db, hook.id).await?;
+    }
     if hook.mode != before.mode {
         store::hook_observation::reset_comparison(&mut db, hook.id).await?;
     }
@@ -97,6 +102,14 @@ pub async fn set(
     // Also where nothing is new: the data plane may have refused the state before.
     control.apply_in_turn(hook.instance_id).await?;
     Ok(hook)
+}
+
+/// Where a webhook is called.
+fn endpoint(hook: &Hook) -> Option<&str> {
+    match &hook.target {
+        Target::Webhook(webhook) => Some(&webhook.url),
+        Target::Extension(_) => None,
+    }
 }
 
 /// Removes a hook. Those behind it move up.

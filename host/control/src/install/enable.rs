@@ -34,15 +34,16 @@ pub struct EnableRequest {
 }
 
 /// Enables an app, or changes configuration and mount of one that is enabled, which holds from the next invocation on.
-/// Configuration that was chosen before stays where it is not chosen anew. Enabling brings its tables to the release's schema, registers the hooks that it brings together with what
-/// is enabled already, then serves it. By enabling it, the tenant consents to the capabilities that the release asks
-/// for, and that it fills the extension points that it implements.
+/// Configuration that was chosen before stays where it is not chosen anew. Enabling brings its tables to the release's
+/// schema, registers the hooks that it brings together with what is enabled already, then serves it. By enabling it, the
+/// tenant consents to the capabilities that the release asks for, and that it fills the extension points that it
+/// implements.
 ///
 /// # Errors
-/// [`Error::NotFound`] for instance, app or version; [`Error::Conflict`] if it is enabled already
-/// and nothing is to change, in change, its mount or namespace is taken, the release is yanked, it needs what is not there, or an extension
-/// does not fit a point (`point-mismatch`); [`Error::Invalid`] for configuration and mount; [`Error::Migration`],
-/// [`Error::TakenBack`] with everything as before.
+/// [`Error::NotFound`] for instance, app or version; [`Error::Conflict`] if it is enabled already and nothing is to
+/// change, in change, its mount or namespace is taken, the release is yanked, it needs what is not there, or an
+/// extension does not fit a point (`point-mismatch`); [`Error::Invalid`] for configuration and mount;
+/// [`Error::Migration`], [`Error::TakenBack`] with everything as before.
 pub async fn enable(
     control: &Control,
     call: &Call,
@@ -78,7 +79,11 @@ pub async fn enable(
         None => "install.enable",
     };
     save(&mut db, call, action, &mut install, described).await?;
-    store::hook_observation::reset_of_extension(&mut db, install.id).await?;
+    // What hooks did with another configuration does not count any more; the data plane forgets it, too.
+    let is_anew = |before: &Install| before.config != install.config;
+    if enabled_before.as_ref().is_none_or(is_anew) {
+        store::hook_observation::reset_of_extension(&mut db, install.id).await?;
+    }
     let changed = InstallChanged {
         hooks: hook::register(&mut db, call, &install, connections.new).await?,
         install,

@@ -91,8 +91,22 @@ pub(crate) async fn change(db: &mut Connection, change: &StateChange) -> Result<
     Ok(())
 }
 
-/// Begins anew with the hooks that call an install, whose release changes. What the data plane tells of the time
-/// before does not count any more.
+/// Begins anew with a hook that is enabled again or calls something else.
+pub(crate) async fn reset(db: &mut Connection, hook: HookId) -> Result<()> {
+    sqlx::query(
+        "UPDATE hook_observations SET state = 'active', changed_at = $2, failures_of_last = 0, failures = 0,
+           last_failure_at = NULL, last_failure = NULL
+         WHERE hook_id = $1",
+    )
+    .bind(hook.to_string())
+    .bind(Timestamp::now().millis())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Begins anew with the hooks that call an install, whose release or configuration changes. What the data plane tells
+/// of the time before does not count any more.
 pub(crate) async fn reset_of_extension(db: &mut Connection, install: InstallId) -> Result<()> {
     let install = install.to_string();
     sqlx::query(

@@ -220,6 +220,27 @@ async fn a_provider_sees_how_the_hooks_of_its_extension_do_and_not_whose_they_ar
 }
 
 #[tokio::test]
+async fn a_hook_that_is_enabled_again_begins_with_a_clean_record() {
+    let (world, acme) = hooked().await;
+    let id = shown(&world).await.hook.id;
+    let tripped = [change(id, BreakerState::Tripped)];
+    world.events.hook_changed(&tripped).await.unwrap();
+    let enabled = |is_enabled| HookChange {
+        is_enabled: Some(is_enabled),
+        ..HookChange::default()
+    };
+    set(&world, &acme, FEFO_HOOK, enabled(false)).await.unwrap();
+    let state = shown(&world).await.observed.state;
+    assert_eq!(state, BreakerState::Tripped, "nothing was mended yet");
+    set(&world, &acme, FEFO_HOOK, enabled(true)).await.unwrap();
+    let observed = shown(&world).await.observed;
+    assert_eq!(
+        (observed.state, observed.failures_of_last),
+        (BreakerState::Active, 0)
+    );
+}
+
+#[tokio::test]
 async fn a_hook_that_practises_is_compared() {
     let (world, acme) = hooked().await;
     let id = shown(&world).await.hook.id;
