@@ -34,6 +34,9 @@ use crate::{
 /// What messages begin with where access to rows or tables is refused.
 pub const ACCESS_REFUSED: &str = "access-refused";
 
+/// The names under which SQLite gives the number of a row.
+const ROW_NUMBERS: [&str; 3] = ["rowid", "_rowid_", "oid"];
+
 /// What a statement may do with tables whose use is decided about.
 #[derive(Clone, Debug)]
 pub struct AccessRules {
@@ -52,6 +55,8 @@ pub(crate) struct Guard {
     verb: Verb,
     /// Tables that foreign keys connect with others: changes of those look at them.
     connected: Vec<Arc<str>>,
+    /// Tables and columns of foreign keys that lead to tables where something is inserted within a filter.
+    keys: Vec<(String, String)>,
 }
 
 /// Runs a statement by the rules. `work` is given it compiled.
@@ -86,6 +91,7 @@ impl Guard {
             rules: rules.clone(),
             verb: statement::check_text(text)?,
             connected: Vec::new(),
+            keys: Vec::new(),
         };
         let filtered: Vec<_> = rules
             .tables
@@ -101,7 +107,10 @@ impl Guard {
                 text::check_table(conn.platform(), &table)?;
             }
             if guard.verb != Verb::Read && text::is_connected(conn.platform(), &table)? {
-                guard.connected.push(table);
+                guard.connected.push(Arc::clone(&table));
+            }
+            if guard.conditions(&table, Operation::Insert).is_some() {
+                guard.keys.extend(text::keys_to(conn.platform(), &table)?);
             }
         }
         Ok(guard)
@@ -142,6 +151,44 @@ impl Guard {
             .any(|&operation| self.conditions(table, operation).is_some())
     }
 
+    fn is_key(&self, table: &str, column: &str) -> bool {
+        let mut keys = self.keys.iter();
+        keys.any(|(owner, key)| {
+            owner.eq_ignore_ascii_case(table) && key.eq_ignore_ascii_case(column)
+        })
+    }
+
+    /// What can't be used because a filter holds for what a table lets be read; `None` where the message is about something else.
+    fn lost(&self, message: &str) -> Option<String> {
+        let is_row_number = message
+            .split_once("no such column: ")
+            .is_some_and(|(_, name)| {
+                let name = name.rsplit('.').next().unwrap_or(name);
+                let name = name.split_whitespace().next().unwrap_or(name);
+                ROW_NUMBERS
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(name))
+            });
+        let lost = if is_row_number {
+            "they have no number of the row (`rowid`); use a column of the primary key"
+        } else if message.contains("no such index: ") {
+            "they have no index; leave `INDEXED BY` out, and the database chooses one"
+        } else {
+            return None;
+        };
+        let filtered = self.rules.tables.iter().filter(|table| {
+            self.conditions(table, Operation::Read)
+                .is_some_and(|all| !all.is_empty())
+        });
+        let filtered: Vec<_> = filtered.map(|table| format!("`{table}`")).collect();
+        (!filtered.is_empty()).then(|| {
+            format!(
+                "{message}: a filter holds for {}, and where rows within it are read {lost}",
+                filtered.join(", ")
+            )
+        })
+    }
+
     /// What an error of the statement means, without the names that the platform used.
     fn explain(&self, error: Error) -> Error {
         match error {
@@ -155,7 +202,10 @@ impl Guard {
                     table.map_or("a table", |table| table)
                 ))
             }
-            Error::Statement(text) => Error::Statement(text.replace(&self.marker, "access")),
+            Error::Statement(text) => {
+                let text = text.replace(&self.marker, "access");
+                Error::Statement(self.lost(&text).unwrap_or(text))
+            }
             other => other,
         }
     }
@@ -185,6 +235,14 @@ pub(crate) fn authorize(guard: &Guard, context: &AuthContext<'_>) -> Option<Verd
         .iter()
         .find(|known| known.eq_ignore_ascii_case(table))?;
     let Some(conditions) = guard.conditions(declared, operation) else {
+        // The triggers of a filter make an insert one of several changes, for which the database looks at the keys that
+        // lead to the table. Alone it would not, so nobody was asked. What it finds is told to nobody.
+        let is_key = operation == Operation::Read
+            && context.accessor.is_none()
+            && column.is_some_and(|column| guard.is_key(declared, column));
+        if is_key {
+            return None;
+        }
         return Some(Err(format!(
             "{ACCESS_REFUSED}: whether `{declared}` may be used like this was not decided, because the schema has just changed; try again"
         )));
@@ -192,11 +250,17 @@ pub(crate) fn authorize(guard: &Guard, context: &AuthContext<'_>) -> Option<Verd
     let verdict = match operation {
         Operation::Read => {
             let is_free = conditions.is_empty();
-            // The name alone, without a schema, is that of the rows that may be read; within a view or trigger of
-            // the app it is not, whatever the database calls it there.
-            let is_counted =
-                column.is_none() && context.database_name.is_none() && context.accessor.is_none();
+            // Where no column is read, the database tells by whose name for the schema the rows were found. None is that of
+            // the rows that may be read, and the platform's way to write it that of the rows behind them, where both became
+            // one. A view of the app that became one with the statement has the schema's own name.
+            let is_counted = column.is_none()
+                && context.accessor.is_none()
+                && context
+                    .database_name
+                    .is_none_or(|name| name == text::SCHEMA);
+            // A change looks at columns; only a view, whose rows are not filtered, is read here without any.
             let is_changed = guard.verb != Verb::Read
+                && column.is_some()
                 && context.accessor.is_none()
                 && (guard.writes(declared) || guard.connected.contains(declared));
             is_free || is_counted || is_changed

@@ -12,6 +12,12 @@ use crate::{
     verify::quoted,
 };
 
+/// How the platform writes the name of the schema `main` in front of a table whose rows it filters. SQLite takes it in any
+/// case, and where it tells of a table of which no column is read it repeats it as it was written; the tables of a view
+/// it tells of by the schema's own name. So the authorizer knows one from the other. An app can't write it: names with a
+/// schema are refused where a filter holds.
+pub(super) const SCHEMA: &str = "mAIN";
+
 /// What is run in place of the app's statement.
 pub(super) struct Texts {
     /// The statement, with the rows that may be read.
@@ -68,6 +74,17 @@ pub(super) fn is_connected(sqlite: &Connection, table: &str) -> Result<bool, Err
     Ok(statement.query_row([table], |row| row.get(0))?)
 }
 
+/// The tables and columns of foreign keys that lead to a table.
+pub(super) fn keys_to(sqlite: &Connection, table: &str) -> Result<Vec<(String, String)>, Error> {
+    let mut statement = sqlite.prepare_cached(
+        "SELECT owner.name, key.\"from\"
+        FROM sqlite_schema AS owner, pragma_foreign_key_list(owner.name) AS key
+        WHERE owner.type = 'table' AND key.\"table\" = ?1 COLLATE NOCASE",
+    )?;
+    let keys = statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(keys.collect::<Result<_, _>>()?)
+}
+
 impl Texts {
     pub(super) fn write(guard: &Guard, text: &str) -> Self {
         let mut texts = Self {
@@ -83,7 +100,7 @@ impl Texts {
                 let name = quoted(table);
                 let conditions = texts.conditions("", readable.iter());
                 common.push(format!(
-                    "{inner} AS (SELECT * FROM main.{name} WHERE {conditions}), {name} AS (SELECT * FROM {inner})"
+                    "{inner} AS (SELECT * FROM {SCHEMA}.{name} WHERE {conditions}), {name} AS (SELECT * FROM {inner})"
                 ));
             }
             texts.add_triggers(guard, number);
@@ -159,14 +176,7 @@ impl Texts {
         let sign = match condition.comparison {
             Comparison::IsNull => return format!("{column} IS NULL"),
             Comparison::IsNotNull => return format!("{column} IS NOT NULL"),
-            Comparison::InList => {
-                let values: Vec<_> = condition
-                    .values
-                    .iter()
-                    .map(|value| self.value(value))
-                    .collect();
-                return format!("{column} IN ({})", values.join(", "));
-            }
+            Comparison::InList => return self.in_list(&column, &condition.values),
             Comparison::Eq => "=",
             Comparison::Ne => "<>",
             Comparison::Lt => "<",
@@ -177,17 +187,30 @@ impl Texts {
         // Without its value, which whoever made the condition must have given, nothing fulfils it.
         let value = condition.values.first().unwrap_or(&SqlValue::Null);
         let compared = format!("{column} {sign} {}", self.value(value));
-        if row.is_empty() || sign == "=" {
-            return compared;
+        of_kind(&column, &compared, kinds(value))
+    }
+
+    /// Whether a column has one of some values. Those of a kind are compared together, so that an index serves.
+    fn in_list(&mut self, column: &str, values: &[SqlValue]) -> String {
+        let mut lists: Vec<(Option<&str>, Vec<String>)> = Vec::new();
+        for value in values {
+            let kinds = kinds(value);
+            let written = self.value(value);
+            match lists.iter_mut().find(|(known, _)| *known == kinds) {
+                Some((_, list)) => list.push(written),
+                None => lists.push((kinds, vec![written])),
+            }
         }
-        // In a trigger a column has no affinity: without this, any number would be less than any text.
-        let kinds = match value {
-            SqlValue::Null => return compared,
-            SqlValue::Boolean(_) | SqlValue::Integer(_) | SqlValue::Real(_) => "'integer', 'real'",
-            SqlValue::Text(_) => "'text'",
-            SqlValue::Blob(_) => "'blob'",
-        };
-        format!("({compared} AND typeof({column}) IN ({kinds}))")
+        let lists: Vec<_> = lists
+            .into_iter()
+            .map(|(kinds, list)| {
+                of_kind(column, &format!("{column} IN ({})", list.join(", ")), kinds)
+            })
+            .collect();
+        match lists.is_empty() {
+            true => "FALSE".to_owned(),
+            false => format!("({})", lists.join(" OR ")),
+        }
     }
 
     fn value(&mut self, value: &SqlValue) -> String {
@@ -200,6 +223,28 @@ impl Texts {
             SqlValue::Blob(bytes) => Value::Blob(bytes.clone()),
         });
         format!("{ACCESS_VALUE}({})", self.values.len() - 1)
+    }
+}
+
+/// The kinds of values, as SQLite names them, that a value is compared with; `None` for null, which is like nothing.
+fn kinds(value: &SqlValue) -> Option<&'static str> {
+    match value {
+        SqlValue::Null => None,
+        SqlValue::Boolean(_) | SqlValue::Integer(_) | SqlValue::Real(_) => {
+            Some("'integer', 'real'")
+        }
+        SqlValue::Text(_) => Some("'text'"),
+        SqlValue::Blob(_) => Some("'blob'"),
+    }
+}
+
+/// A comparison that holds for values of some kinds alone. Where a table is read, SQLite would make `'1'` a number for a
+/// column of numbers; in a trigger it would not, and any number would be less than any text. So that what is read and
+/// what is changed are the same rows, like is compared with like in both.
+fn of_kind(column: &str, compared: &str, kinds: Option<&str>) -> String {
+    match kinds {
+        Some(kinds) => format!("({compared} AND typeof({column}) IN ({kinds}))"),
+        None => compared.to_owned(),
     }
 }
 

@@ -29,6 +29,8 @@ const LEVELS: &str = "
     CREATE TABLE stock_replacing (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, location TEXT);
     INSERT INTO stock_replacing VALUES (1, 'MAIN'), (2, 'SPARE');
     CREATE VIEW stock_view AS SELECT * FROM stock_levels;
+    CREATE INDEX stock_by_amount ON stock_levels (amount);
+    CREATE VIEW stock_ones AS SELECT 1 AS one FROM mAIN.stock_levels;
     CREATE VIEW stock_deep AS WITH inner_levels AS (SELECT * FROM stock_levels) SELECT * FROM inner_levels;
     CREATE TRIGGER stock_notes_count AFTER INSERT ON stock_notes
     BEGIN
@@ -277,6 +279,14 @@ const WAYS_PAST: &[&str] = &[
     "SELECT * FROM (WITH stock_levels AS (SELECT * FROM main/**/.stock_levels) SELECT * FROM stock_levels)",
     "SELECT * FROM stock_view",
     "SELECT count(*) FROM stock_view",
+    "SELECT count(*) FROM stock_ones",
+    "SELECT one FROM stock_ones",
+    "SELECT count(*) FROM stock_ones, stock_levels",
+    "UPDATE stock_levels SET amount = (SELECT count(*) FROM stock_ones)",
+    "DELETE FROM stock_levels WHERE 4 = (SELECT count(*) FROM stock_ones)",
+    "INSERT INTO stock_places SELECT 'NEW', count(*) FROM stock_ones RETURNING country",
+    "UPDATE stock_levels SET amount = (SELECT sum(amount) FROM mAIN.stock_levels)",
+    "SELECT count(*) FROM mAIN.stock_levels",
     "SELECT * FROM stock_deep",
     "SELECT count(*) FROM stock_deep",
     "SELECT 1 FROM stock_places WHERE EXISTS (SELECT 1 FROM stock_view WHERE location = 'SPARE')",
@@ -397,37 +407,159 @@ async fn changes_touch_rows_of_the_filter_alone() {
 }
 
 #[tokio::test]
-async fn a_value_of_another_kind_than_its_column_lets_no_hidden_row_be_changed() {
+async fn a_filter_on_the_number_of_a_row_holds_where_no_other_column_is_read() {
     let fixture = fixture().await;
-    let below = |_: &TableAccess| {
-        vec![Condition {
-            column: "amount".into(),
-            comparison: Comparison::Lt,
-            values: vec![text("15")],
-        }]
+    let some = |access: &TableAccess| match &*access.table {
+        "stock_levels" => vec![Condition {
+            column: "id".into(),
+            comparison: Comparison::InList,
+            values: [1, 2, 7].map(Value::Integer).to_vec(),
+        }],
+        _ => Vec::new(),
     };
-    let scope = scope("stock");
-    let mut seen = Vec::new();
-    for statement in [
-        "SELECT id FROM stock_levels",
-        "DELETE FROM stock_levels WHERE id > 0 RETURNING id",
+    for (statement, expected) in [
+        ("SELECT count(*) FROM stock_levels", vec![2]),
+        ("SELECT id FROM stock_levels ORDER BY id", vec![1, 2]),
+        ("SELECT max(id) FROM stock_levels", vec![2]),
+        ("SELECT 3 IN (SELECT id FROM stock_levels)", vec![0]),
+        (
+            "SELECT count(*) FROM stock_levels a JOIN stock_levels b",
+            vec![4],
+        ),
+        (
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM stock_levels WHERE id = 3)",
+            vec![],
+        ),
+        (
+            "UPDATE stock_notes SET text = 'z' WHERE level IN (SELECT id FROM stock_levels) RETURNING id",
+            vec![1],
+        ),
     ] {
-        let request = decided(&fixture, statement, below).await.unwrap();
-        let rows = fixture.database().query(&scope, request).await.result;
-        seen.push(rows.unwrap().rows);
+        let request = decided(&fixture, statement, some).await.unwrap();
+        let set = fixture.database().query(&scope("stock"), request).await;
+        let rows = set
+            .result
+            .unwrap_or_else(|error| panic!("{statement}: {error}"))
+            .rows;
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|n| vec![Value::Integer(n)])
+            .collect();
+        assert_eq!(rows, expected, "{statement}");
     }
-    let before = 4;
+    for statement in [
+        "SELECT count(*) FROM stock_ones",
+        "UPDATE stock_levels SET amount = (SELECT count(*) FROM stock_ones) RETURNING amount",
+    ] {
+        let request = decided(&fixture, statement, some).await.unwrap();
+        let refused = fixture.database().query(&scope("stock"), request).await;
+        assert!(
+            matches!(&refused.result, Err(Error::Denied(reason)) if reason.starts_with(ACCESS_REFUSED)),
+            "{statement}: {:?}",
+            refused.result
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_row_can_be_inserted_where_a_declared_table_refers_to_its_table() {
+    let fixture = Fixture::new();
+    fixture
+        .migrate(
+            "stock",
+            &["CREATE TABLE stock_levels (id INTEGER PRIMARY KEY, location TEXT, sku TEXT UNIQUE);
+               CREATE TABLE stock_replacing (level INTEGER REFERENCES stock_levels (id) ON DELETE CASCADE);"],
+        )
+        .await;
+    let decide = |access: &TableAccess| match &*access.table {
+        "stock_levels" => only("location", "MAIN"),
+        _ => Vec::new(),
+    };
+    for statement in [
+        "INSERT INTO stock_levels (location) VALUES ('MAIN')",
+        "INSERT OR IGNORE INTO stock_levels (location) VALUES ('MAIN')",
+        "INSERT INTO stock_levels (location, sku) VALUES ('MAIN', 'a') ON CONFLICT (sku) DO UPDATE SET location = 'MAIN'",
+    ] {
+        let request = decided(&fixture, statement, decide).await.unwrap();
+        let asked = &request.access.as_ref().unwrap().accesses;
+        assert!(
+            asked.iter().all(|one| &*one.access.table == "stock_levels"),
+            "{statement}: {asked:?}"
+        );
+        let outcome = fixture.database().execute(&scope("stock"), request).await;
+        let outcome = outcome
+            .result
+            .unwrap_or_else(|error| panic!("{statement}: {error}"));
+        assert_eq!(outcome.affected, 1, "{statement}");
+    }
+    // What nobody decided about is not read for all that.
+    let insert = "INSERT INTO stock_levels (location) VALUES ('MAIN')";
+    let mut request = decided(&fixture, insert, decide).await.unwrap();
+    request.statement =
+        "INSERT INTO stock_levels (location) SELECT 'MAIN' FROM stock_replacing".into();
+    let refused = fixture.database().execute(&scope("stock"), request).await;
     assert!(
-        seen[0].len() < before,
-        "the filter hides some: {:?}",
-        seen[0]
+        matches!(&refused.result, Err(Error::Denied(reason)) if reason.starts_with(ACCESS_REFUSED)),
+        "{:?}",
+        refused.result
     );
-    let removed = &seen[1];
-    assert!(
-        removed.iter().all(|row| seen[0].contains(row)),
-        "hidden rows are neither removed nor told: {removed:?}"
-    );
-    assert_eq!(all(&fixture).await.len(), before - removed.len());
+}
+
+#[tokio::test]
+async fn what_a_filter_takes_from_a_table_is_said() {
+    let fixture = fixture().await;
+    for (statement, lost) in [
+        ("SELECT rowid FROM stock_levels", "rowid"),
+        ("SELECT l._rowid_ FROM stock_levels l", "rowid"),
+        (
+            "SELECT sku FROM stock_levels INDEXED BY stock_by_amount",
+            "INDEXED BY",
+        ),
+    ] {
+        let error = query(&fixture, statement).await.unwrap_err().to_string();
+        assert!(
+            error.contains("a filter holds for `stock_levels`") && error.contains(lost),
+            "{statement}: {error}"
+        );
+    }
+    let other = query(&fixture, "SELECT colour FROM stock_levels").await;
+    let other = other.unwrap_err().to_string();
+    assert!(!other.contains("a filter holds"), "{other}");
+}
+
+#[tokio::test]
+async fn values_of_another_kind_than_the_column_are_read_and_changed_by_one_rule() {
+    let value = |comparison, value: Value| Condition {
+        column: "amount".into(),
+        comparison,
+        values: vec![value],
+    };
+    for (condition, seen) in [
+        (value(Comparison::Lt, text("15")), 0),
+        (value(Comparison::Ge, text("1")), 0),
+        (value(Comparison::Eq, text("20")), 0),
+        (value(Comparison::Ne, text("20")), 0),
+        (value(Comparison::InList, text("20")), 0),
+        (value(Comparison::Lt, Value::Real(15.5)), 1),
+        (value(Comparison::InList, Value::Integer(20)), 1),
+    ] {
+        // A database for each, because what may be seen is removed.
+        let fixture = fixture().await;
+        let scope = scope("stock");
+        let decide = |_: &TableAccess| vec![condition.clone()];
+        let mut rows = Vec::new();
+        for statement in [
+            "SELECT id FROM stock_levels ORDER BY id",
+            "DELETE FROM stock_levels RETURNING id",
+        ] {
+            let request = decided(&fixture, statement, decide).await.unwrap();
+            let set = fixture.database().query(&scope, request).await.result;
+            rows.push(set.unwrap().rows);
+        }
+        assert_eq!(rows[0].len(), seen, "{condition:?}");
+        let changed = 4 - all(&fixture).await.len();
+        assert_eq!(changed, seen, "{condition:?}");
+    }
 }
 
 #[tokio::test]
@@ -575,7 +707,10 @@ async fn every_comparison_holds() {
     let number = Value::Integer;
     for (column, comparison, values, expected) in [
         ("amount", Eq, vec![number(20)], "b"),
-        ("amount", Eq, vec![text("20")], "b"),
+        ("amount", Eq, vec![text("20")], ""),
+        ("amount", InList, vec![text("10"), number(20)], "b"),
+        ("amount", Ne, vec![text("20")], ""),
+        ("sku", Gt, vec![number(5)], ""),
         ("amount", Ne, vec![number(20)], "a,hidden,nowhere"),
         ("amount", Lt, vec![number(20)], "a"),
         ("AMOUNT", Le, vec![number(20)], "a,b"),
