@@ -101,7 +101,7 @@ GET    /stops                 | /stops                               | -        
 GET    /stops/{stop}          | /stops/{S}                           | -                              | 401 404 200 404 200 200
 GET    /traces                | /traces                              | -                              | 401 200 200 403 403 200
 GET    /traces/{request}      | /traces/none                         | -                              | 401 404 404 403 403 404
-POST   {I}/recordings         | {M}/recordings                       | {"app":"stock","calls":3}      | 401 404 201 404 404 201
+POST   {I}/recordings         | {M}/recordings                       | {"app":"lifo","calls":3}       | 401 404 201 404 404 201
 GET    /recordings            | /recordings                          | -                              | 401 200 200 200 200 200
 GET    {X}                    | /recordings/{Y}                      | -                              | 401 404 200 404 200 200
 GET    {X}/export             | /recordings/{Y}/export               | -                              | 401 404 200 404 200 200
@@ -200,14 +200,19 @@ impl Template {
             schema: 2,
             ..STOCK
         };
-        for package in [STOCK, newer, HELLO, STORE, FEFO] {
+        // One extension is being recorded already.
+        let other = Package {
+            name: "lifo",
+            ..FEFO
+        };
+        for package in [STOCK, newer, HELLO, STORE, FEFO, other] {
             world.push(&northwind, &package).await.unwrap();
         }
         let install = world.enable(&acme, "acme", "stock", "1.0.0").await.unwrap();
         install::upgrade(&world.control, &acme, ("acme", "main"), "stock", None)
             .await
             .unwrap();
-        for app in ["store", "fefo"] {
+        for app in ["store", "fefo", "lifo"] {
             world.enable(&acme, "acme", app, "1.0.0").await.unwrap();
         }
         hook::add(&world.control, &acme, ("acme", "main"), webhook())
