@@ -11,11 +11,13 @@ mod connection;
 mod forward;
 mod limits;
 mod problem;
+mod request_body;
 mod routes;
 mod server;
 mod stream;
 
 pub use body::{BodyError, GatewayBody};
 pub use config::GatewayConfig;
+pub use request_body::RequestBody;
 pub use routes::{Mount, NotServed, RouteTable, Site};
 pub use server::{Fallback, Gateway, Server};

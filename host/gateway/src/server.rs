@@ -7,6 +7,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -14,12 +15,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    BodyError, GatewayBody, GatewayConfig, RouteTable,
+    BodyError, GatewayBody, GatewayConfig, RequestBody, RouteTable,
     address::{self, Address},
     connection::Connection,
     forward::{self, Hop, REQUEST_ID},
     limits,
     problem::Problem,
+    request_body,
     routes::Site,
     stream::ClientStream,
 };
@@ -27,7 +29,7 @@ use crate::{
 /// What answers requests to the platform itself: its API.
 pub type Fallback = Arc<
     dyn Fn(
-            Request<Incoming>,
+            Request<RequestBody>,
         )
             -> Pin<Box<dyn Future<Output = Response<UnsyncBoxBody<Bytes, BodyError>>> + Send>>
         + Send
@@ -55,7 +57,18 @@ impl Gateway {
     /// Answers one request; `client` is the address that it came from.
     pub async fn handle(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
+        client: &HeaderValue,
+    ) -> Response<GatewayBody> {
+        let (request, coming) = request_body::watch(request);
+        let mut response = self.answer(request, client).await;
+        coming.tell(response.headers_mut());
+        response
+    }
+
+    async fn answer(
+        &self,
+        mut request: Request<RequestBody>,
         client: &HeaderValue,
     ) -> Response<GatewayBody> {
         let request_id = forward::request_id(&request);
@@ -264,6 +277,7 @@ impl Server {
     ) {
         // Answers are written whole; waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(limits::UNSENT_BYTES_MAX);
         let client = HeaderValue::from_str(&client.to_string()).expect("an address is plain text");
         let connection = Connection::new(Arc::clone(&self.gateway), client);
         let asked = Arc::clone(&connection);

@@ -137,6 +137,29 @@ async fn bodies_that_are_too_large() {
     assert_well(&platform).await;
 }
 
+/// A connection is closed where its request's body was not taken; a client that did not know would send its next request
+/// into nothing.
+#[tokio::test]
+async fn a_client_is_told_that_its_connection_ends() {
+    let platform = platform().await;
+    for target in [
+        "PUT /t/acme/main/state/kv/a/b",
+        "POST /t/acme/main/adversary/counter",
+        "POST /api/v1/tenants",
+        "POST /nowhere",
+    ] {
+        let request = format!(
+            "{target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\nbegun"
+        );
+        let answer = exchange(platform.socket(), request).await;
+        let head = answer.text.split("\r\n\r\n").next().unwrap_or_default();
+        assert!(head.contains("connection: close"), "{target}: {head}");
+    }
+    let site = platform.site("acme", "/state");
+    let whole = site.put("/kv/a/b", &json!(1)).await;
+    assert!(whole.headers.get("connection").is_none(), "{whole:?}");
+}
+
 #[tokio::test]
 async fn what_a_guest_answers_to_a_body_that_is_too_large_does_not_matter() {
     let platform = platform().await;
