@@ -4,7 +4,6 @@
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
-use cloudware_control::PlainWebhooks;
 use cloudware_deliveries::{Config as DeliveriesConfig, WebhookConfig};
 use cloudware_engine::EngineConfig;
 use cloudware_gateway::GatewayConfig;
@@ -124,14 +123,6 @@ impl Config {
         config.engine.cache_dir = config.data.join(&config.engine.cache_dir);
         config.database.dir = config.data.join(&config.database.dir);
         Ok(config)
-    }
-
-    /// Whether webhooks may be called by plain `http`, as the control plane takes it.
-    pub(crate) fn plain_webhooks(&self) -> PlainWebhooks {
-        match self.webhooks.allow_insecure {
-            true => PlainWebhooks::Allowed,
-            false => PlainWebhooks::Refused,
-        }
     }
 
     /// How long requests in flight may take at the end.

@@ -82,7 +82,7 @@ impl Deliver for Handed {
 }
 
 /// Calls webhooks for the engine.
-pub(crate) struct Called(pub(crate) WebhookClient);
+pub(crate) struct Called(pub(crate) Arc<WebhookClient>);
 
 #[async_trait]
 impl Webhooks for Called {

@@ -13,7 +13,7 @@ use cloudware_control::{
     hook::{Observation, StateChange},
     usage::Ledger,
 };
-use cloudware_deliveries::{Deliveries, DeliveryFilter, HookPlace, Replay};
+use cloudware_deliveries::{Deliveries, DeliveryFilter, HookPlace, Replay, WebhookClient};
 use cloudware_engine::{BoundInstall, CodeError, Engine, Journal, Peers, UsageBatch};
 use cloudware_gateway::{Mount, NotServed, RouteTable, Site};
 use cloudware_instance_db::{
@@ -38,6 +38,7 @@ pub(crate) struct Plane {
     journal: Arc<Journal>,
     watch: Arc<Watch>,
     pub(crate) deliveries: Arc<Deliveries>,
+    webhooks: Arc<WebhookClient>,
     pub(crate) ledger: Ledger,
     stops: StopLog,
     events: EventLog,
@@ -82,6 +83,7 @@ pub(crate) struct PlaneParts {
     pub(crate) journal: Arc<Journal>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) webhooks: Arc<WebhookClient>,
     pub(crate) store: Store,
 }
 
@@ -95,6 +97,7 @@ impl Plane {
             journal: parts.journal,
             watch: parts.watch,
             deliveries: parts.deliveries,
+            webhooks: parts.webhooks,
             ledger: Ledger::new(parts.store.clone()),
             stops: StopLog::new(parts.store.clone()),
             events: EventLog::new(parts.store.clone()),
@@ -238,6 +241,11 @@ fn deliveries_error(error: cloudware_instance_db::Error) -> DeliveriesError {
 
 #[async_trait]
 impl DataPlane for Plane {
+    fn check_webhook(&self, url: &str) -> Result<(), String> {
+        let checked = self.webhooks.check(url);
+        checked.map_err(|error| error.reason().to_owned())
+    }
+
     async fn prepare(&self, release: ReleaseToPrepare) -> Result<(), PrepareError> {
         self.compile(release.component_digest, release.component)
             .await?;

@@ -149,9 +149,9 @@ impl Platform {
             clock: Arc::new(SystemClock),
             config: config.deliveries.clone(),
         }));
-        let webhooks = WebhookClient::new(config.webhooks.clone())?;
+        let webhooks = Arc::new(WebhookClient::new(config.webhooks.clone())?);
         let outbox = Arc::new(Kept(Arc::clone(&deliveries)));
-        let engine = engine.with_hooks(outbox, Arc::new(Called(webhooks)));
+        let engine = engine.with_hooks(outbox, Arc::new(Called(Arc::clone(&webhooks))));
         let engine = Arc::new(engine.with_compiler(Compiler::Process {
             program: own_program()?,
             arguments: vec![COMPILE_COMMAND.to_owned()],
@@ -165,6 +165,7 @@ impl Platform {
             journal,
             watch,
             deliveries,
+            webhooks,
             store: store.clone(),
         }));
         let control = Arc::new(Control::new(cloudware_control::Config {
@@ -172,7 +173,6 @@ impl Platform {
             packages,
             interfaces: host_interfaces(),
             data_plane: Arc::clone(&plane) as Arc<dyn DataPlane>,
-            webhooks: config.plain_webhooks(),
         }));
         let desired = control.start().await?;
         let burned = plane.ledger.fuel_since(today()).await?;

@@ -25,18 +25,6 @@ pub struct Config {
     pub interfaces: HostInterfaces,
     /// What serves the instances.
     pub data_plane: Arc<dyn DataPlane>,
-    /// Whether webhooks may be called without TLS.
-    pub webhooks: PlainWebhooks,
-}
-
-/// Whether webhooks may be called by `http` and not by `https` alone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum PlainWebhooks {
-    /// No: what is sent may be read, and what is answered replaced, by anybody on the way.
-    #[default]
-    Refused,
-    /// Yes, for endpoints beside the host and for trials.
-    Allowed,
 }
 
 /// The control plane. The functions of the noun modules work on it.
@@ -45,7 +33,6 @@ pub struct Control {
     pub(crate) packages: PackageStore,
     pub(crate) interfaces: Arc<HostInterfaces>,
     pub(crate) data_plane: Arc<dyn DataPlane>,
-    pub(crate) webhooks: PlainWebhooks,
     pub(crate) pushes: Semaphore,
     /// What all plans set, as everything that is served shares it.
     pub(crate) plans: Arc<Plans>,
@@ -74,7 +61,6 @@ impl Control {
             packages: config.packages,
             interfaces: Arc::new(config.interfaces),
             data_plane: config.data_plane,
-            webhooks: config.webhooks,
             pushes: Semaphore::new(PUSHES_AT_ONCE_MAX),
             plans: Arc::default(),
             plans_refresh: Mutex::default(),

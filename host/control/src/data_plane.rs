@@ -82,6 +82,13 @@ pub trait DataPlane: Send + Sync + 'static {
     /// asks how near an instance is to its limits.
     async fn instance_load(&self, instance: InstanceId) -> InstanceLoad;
 
+    /// Whether a webhook may be at this address, as far as that can be said without looking its name up. Called when one
+    /// is added and when its address is changed.
+    ///
+    /// # Errors
+    /// What is wrong with it and what would do, as the end of a sentence.
+    fn check_webhook(&self, url: &str) -> Result<(), String>;
+
     /// Deliveries of an instance to observers, newest first; none where it is owed none.
     async fn deliveries(
         &self,

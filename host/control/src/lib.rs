@@ -41,7 +41,7 @@ pub mod usage;
 pub use app::App;
 pub use audit::{AuditEntry, AuditQuery};
 pub use caller::{Call, Caller};
-pub use control::{Config, Control, PlainWebhooks};
+pub use control::{Config, Control};
 pub use data_plane::{
     ApplyError, DataPlane, InstanceLoad, MigrateError, PrepareError, ReleaseToPrepare,
 };

@@ -128,9 +128,6 @@ pub const HOOK_DEADLINE_MS_MAX: u64 = 60_000;
 /// machine; a request over the Internet with a new connection needs several round trips.
 pub const WEBHOOK_DEADLINE_MS_DEFAULT: u64 = 2_000;
 
-/// Bytes of a webhook's URL. What browsers and proxies pass on everywhere.
-pub const WEBHOOK_URL_BYTES_MAX: usize = 2_000;
-
 /// Keys of a webhook that are valid at the same time: the new one and the one before, so that an endpoint can change
 /// over while it is called.
 pub const WEBHOOK_KEYS_MAX: usize = 2;

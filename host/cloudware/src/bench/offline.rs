@@ -7,8 +7,7 @@ use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use cloudware_control::{
     ApplyError, Call, Config, Control, DataPlane, EnableRequest, InstanceLoad, InstanceNew,
-    MigrateError, PackageStore, PlainWebhooks, PrepareError, ReleaseToPrepare, Store, install,
-    instance,
+    MigrateError, PackageStore, PrepareError, ReleaseToPrepare, Store, install, instance,
 };
 use cloudware_types::{DesiredInstance, InstanceId, Migration, Slug};
 
@@ -40,7 +39,6 @@ impl Offline {
             packages: PackageStore::open(data.join(PACKAGES))?,
             interfaces: up::host_interfaces(),
             data_plane: Arc::new(Nothing),
-            webhooks: PlainWebhooks::Refused,
         });
         Ok(Self { control, store })
     }
@@ -74,6 +72,10 @@ impl Offline {
 
 #[async_trait]
 impl DataPlane for Nothing {
+    fn check_webhook(&self, _url: &str) -> Result<(), String> {
+        Err("can be checked on a platform that runs only".to_owned())
+    }
+
     async fn prepare(&self, _release: ReleaseToPrepare) -> Result<(), PrepareError> {
         Err(PrepareError::Host(
             "releases are published on a platform that runs".to_owned(),

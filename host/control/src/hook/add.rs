@@ -166,7 +166,7 @@ fn check(control: &Control, new: &HookNew, point: &PointShape) -> Result<(), Err
     } = &new.target
     {
         new.fields.check_webhook()?;
-        check_url(url, control.webhooks)?;
+        check_url(control, url)?;
         check_payload_version(*payload_version)?;
     }
     Ok(())

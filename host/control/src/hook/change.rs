@@ -246,7 +246,7 @@ fn check(
         hook.fields.check_webhook()?;
     }
     if let Some(url) = &change.url {
-        check_url(url, control.webhooks)?;
+        check_url(control, url)?;
     }
     check_payload_version(change.payload_version)
 }

@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_control::{
     ApplyError, Call, Config, Control, DataPlane, EnableRequest, Error, EventLog, HookLog, Install,
-    InstallChanged, InstanceLoad, InstanceNew, MigrateError, PackageStore, PlainWebhooks, PlanNew,
-    PrepareError, ProviderNew, Pushed, RecordingLog, ReleaseToPrepare, StopLog, Store, TenantNew,
-    TokenNew, TraceLog, install, instance, plan, provider, release, tenant, token, usage::Ledger,
+    InstallChanged, InstanceLoad, InstanceNew, MigrateError, PackageStore, PlanNew, PrepareError,
+    ProviderNew, Pushed, RecordingLog, ReleaseToPrepare, StopLog, Store, TenantNew, TokenNew,
+    TraceLog, install, instance, plan, provider, release, tenant, token, usage::Ledger,
 };
 use cloudware_packages::{Consent, HostInterfaces, Problem, ProvidedCapability, Source, pack};
 use cloudware_types::{DesiredInstance, InstanceId, Migration, StopRecord, UsageRecord};
@@ -143,6 +143,13 @@ impl Plane {
 
 #[async_trait]
 impl DataPlane for Plane {
+    fn check_webhook(&self, url: &str) -> Result<(), String> {
+        match url.starts_with("https://") {
+            true => Ok(()),
+            false => Err("must begin with https://".to_owned()),
+        }
+    }
+
     async fn prepare(&self, _release: ReleaseToPrepare) -> Result<(), PrepareError> {
         let mut state = self.lock();
         if state.refuse_release {
@@ -257,7 +264,6 @@ impl World {
             packages: PackageStore::open(dir.path().join("packages")).unwrap(),
             interfaces: host(),
             data_plane: plane.clone(),
-            webhooks: PlainWebhooks::Refused,
         });
         Self {
             control: Arc::new(control),

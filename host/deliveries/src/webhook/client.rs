@@ -62,7 +62,7 @@ impl WebhookClient {
     /// # Errors
     /// [`UrlError`] says what is wrong and what would do.
     pub fn check(&self, url: &str) -> Result<(), UrlError> {
-        url::checked(url, &self.config).map(drop)
+        url::check_reach(&url::checked(url, &self.config)?, &self.config)
     }
 
     /// Asks an endpoint that fills a guard, decision or transform, and gives the `result` of its answer.
