@@ -90,9 +90,9 @@ pub(crate) struct InstallEnable {
     /// The version; the newest published one if absent, or for a disabled install the one it had.
     #[schema(value_type = Option<String>)]
     version: Option<Version>,
-    /// Values for configuration keys that the app declares.
+    /// Values for configuration keys that the app declares; `null` goes back to the app's default.
     #[serde(default)]
-    config: BTreeMap<String, String>,
+    config: BTreeMap<String, Option<String>>,
     /// Another path prefix than the app's own.
     mount: Option<String>,
 }
@@ -172,7 +172,7 @@ fn revised(install: Install) -> Revised<InstallView> {
 
 /// Enable an app, or change configuration and mount of one that is enabled
 ///
-/// Configuration that was chosen before stays where it is not chosen anew. When enabled, the app is hooked on the
+/// Configuration that was chosen before stays where it is neither chosen anew nor set to `null`. When enabled, the app is hooked on the
 /// extension points of other apps that it implements, and extensions that are enabled already on its own.
 #[utoipa::path(
     post, path = "/tenants/{tenant}/instances/{instance}/installs", tag = "installs",

@@ -81,7 +81,7 @@ async fn configuration_and_mounts_are_checked() {
             version: None,
             config: config
                 .iter()
-                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .map(|(k, v)| (k.to_string(), Some(v.to_string())))
                 .collect(),
             mount: mount.map(ToOwned::to_owned),
         };
@@ -141,27 +141,35 @@ async fn apps_of_an_instance_share_neither_mount_nor_tables() {
 async fn configuration_of_an_enabled_app_is_changed_where_it_is() {
     let (world, acme) = world().await;
     let id = world.id_of("acme", "main").await;
-    let request = |config: &[(&str, &str)], version: Option<&str>| EnableRequest {
+    let request = |config: &[(&str, Option<&str>)], version: Option<&str>| EnableRequest {
         app: "stock".to_owned(),
         version: version.map(|version| version.parse().unwrap()),
         config: config
             .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .map(|(key, value)| ((*key).to_owned(), value.map(ToOwned::to_owned)))
             .collect(),
         mount: None,
     };
     let enable = async |request| install::enable(&world.control, &acme, MAIN, request).await;
-    let changed = enable(request(&[("currency", "CHF")], None)).await.unwrap();
+    let changed = enable(request(&[("currency", Some("CHF"))], None))
+        .await
+        .unwrap();
     assert_eq!(changed.install.config["currency"], "CHF");
     assert_eq!(world.plane.served(id).installs[0].config["currency"], "CHF");
     assert_eq!(served(&world).await, ["stock 1.0.0"]);
     // Without a change, or for another version, it is a mistake.
     assert_eq!(conflict(enable(request(&[], None)).await), "already-so");
-    let other = request(&[("currency", "USD")], Some("1.1.0"));
+    let other = request(&[("currency", Some("USD"))], Some("1.1.0"));
     assert_eq!(conflict(enable(other).await), "already-so");
-    let wrong = enable(request(&[("colour", "red")], None)).await;
-    assert!(matches!(wrong, Err(Error::Invalid { .. })), "{wrong:?}");
+    for wrong in [Some("red"), None] {
+        let wrong = enable(request(&[("colour", wrong)], None)).await;
+        assert!(matches!(wrong, Err(Error::Invalid { .. })), "{wrong:?}");
+    }
     assert_eq!(world.plane.served(id).installs[0].config["currency"], "CHF");
+    // Back to what the manifest says.
+    let given_up = enable(request(&[("currency", None)], None)).await.unwrap();
+    assert!(given_up.install.config.is_empty(), "{given_up:?}");
+    assert_eq!(world.plane.served(id).installs[0].config["currency"], "EUR");
 }
 
 #[tokio::test]

@@ -18,17 +18,21 @@ pub(crate) enum Command {
     /// Enable an app in an instance, or change configuration and mount of one that is enabled.
     ///
     /// Enabling consents to the capabilities that the app asks for. Configuration that was chosen before stays where it is
-    /// not chosen anew, also while the app was disabled.
+    /// neither chosen anew nor unset, also while the app was disabled.
     #[command(after_help = "Examples:
   cloudware install enable acme/main inventory-stock@1.0.0
   cloudware install enable acme/main inventory-stock --config currency=CHF --mount /warehouse
-  cloudware install enable acme/main inventory-stock --config currency=EUR      enabled already: changed from the next request on")]
+  cloudware install enable acme/main inventory-stock --config currency=EUR      enabled already: changed from the next request on
+  cloudware install enable acme/main inventory-stock --unset currency")]
     Enable {
         #[command(flatten)]
         place: Place,
         /// A value for one of the app's configuration keys.
         #[arg(long = "config", value_name = "KEY=VALUE", value_parser = pair)]
         config: Vec<(String, String)>,
+        /// A configuration key that goes back to the app's default.
+        #[arg(long, value_name = "KEY")]
+        unset: Vec<String>,
         /// Another path prefix in the site than the app's own.
         #[arg(long, value_name = "PATH")]
         mount: Option<String>,
@@ -119,10 +123,19 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
         Command::Enable {
             place,
             config,
+            unset,
             mount,
         } => {
             let (instance, app) = place.target.install(place.app)?;
-            let config: BTreeMap<_, _> = config.into_iter().collect();
+            let chosen = config.into_iter().map(|(key, value)| (key, Some(value)));
+            let mut config: BTreeMap<_, _> = chosen.collect();
+            for key in unset {
+                if config.insert(key.clone(), None).is_some() {
+                    anyhow::bail!(
+                        "Either choose {key} with --config or --unset it: both at once mean nothing."
+                    );
+                }
+            }
             let body = json!({
                 "app": app.app, "version": app.version, "config": config, "mount": mount,
             });

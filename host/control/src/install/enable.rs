@@ -27,14 +27,15 @@ pub struct EnableRequest {
     /// The version; the newest published one if absent, and for a disabled install the one that it
     /// had.
     pub version: Option<Version>,
-    /// Values for keys that the manifest declares; those that are absent keep the manifest's default.
-    pub config: BTreeMap<String, String>,
+    /// Values for keys that the manifest declares; `None` goes back to the manifest's default. Keys that are absent stay
+    /// as they are.
+    pub config: BTreeMap<String, Option<String>>,
     /// Another path prefix than the manifest's.
     pub mount: Option<String>,
 }
 
 /// Enables an app, or changes configuration and mount of one that is enabled, which holds from the next invocation on.
-/// Configuration that was chosen before stays where it is not chosen anew. Enabling brings its tables to the release's
+/// Configuration that was chosen before stays where it is neither chosen anew nor given up. Enabling brings its tables to the release's
 /// schema, registers the hooks that it brings together with what is enabled already, then serves it. By enabling it, the
 /// tenant consents to the capabilities that the release asks for, and that it fills the extension points that it
 /// implements.

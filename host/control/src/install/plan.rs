@@ -70,7 +70,6 @@ pub(super) async fn plan(
         .version
         .or_else(|| before.as_ref().map(|own| own.version.clone()));
     let release = pick(db, &app, wanted).await?;
-    check_config(&release, &request.config)?;
     let mount = mount(&release, request.mount, before.as_ref())?;
     check_collisions(&others, mount.as_deref(), release.namespace())?;
     let before_release = match &before {
@@ -81,7 +80,8 @@ pub(super) async fn plan(
         Some(own) => own.clone(),
         None => blank(instance, &release),
     };
-    let install = dress(install, &release, mount, request.config)?;
+    let config = merged_config(&release, install.config.clone(), request.config)?;
+    let install = dress(install, &release, mount, config)?;
     connections(db, &install, &release).await?;
     Ok(Plan {
         install,
@@ -105,12 +105,17 @@ async fn pick(db: &mut Connection, app: &App, wanted: Option<Version>) -> Result
     Ok(release)
 }
 
-fn check_config(release: &Release, config: &BTreeMap<String, String>) -> Result<(), Error> {
+/// The configuration that was chosen before with what is chosen now. What a release before knew stays for the way back.
+fn merged_config(
+    release: &Release,
+    mut config: BTreeMap<String, String>,
+    chosen: BTreeMap<String, Option<String>>,
+) -> Result<BTreeMap<String, String>, Error> {
     let known = &release.manifest.config;
-    let mut bytes = 0;
-    for (key, value) in config {
+    for (key, value) in chosen {
         let field = || format!("config.{}", key.chars().take(64).collect::<String>());
-        if !known.contains_key(key) {
+        let is_given_up = value.is_none() && config.contains_key(&key);
+        if !known.contains_key(&key) && !is_given_up {
             let names: Vec<_> = known.keys().map(String::as_str).collect();
             let names = match names.as_slice() {
                 [] => "it has none".to_owned(),
@@ -121,21 +126,26 @@ fn check_config(release: &Release, config: &BTreeMap<String, String>) -> Result<
                 format!("is no configuration key of {}: {names}", release.label()),
             ));
         }
-        if value.len() > CONFIG_VALUE_BYTES_MAX {
-            return Err(Error::invalid(
-                field(),
-                format!("must have at most {CONFIG_VALUE_BYTES_MAX} bytes"),
-            ));
+        match value {
+            Some(value) if value.len() > CONFIG_VALUE_BYTES_MAX => {
+                return Err(Error::invalid(
+                    field(),
+                    format!("must have at most {CONFIG_VALUE_BYTES_MAX} bytes"),
+                ));
+            }
+            Some(value) => drop(config.insert(key, value)),
+            None => drop(config.remove(&key)),
         }
-        bytes += key.len() + value.len();
     }
+    let pairs = config.iter();
+    let bytes: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
     if bytes > CONFIG_BYTES_MAX {
         return Err(Error::invalid(
             "config",
             format!("must have at most {CONFIG_BYTES_MAX} bytes together"),
         ));
     }
-    Ok(())
+    Ok(config)
 }
 
 /// Where it is served: as asked, as before, or as the manifest says.
@@ -217,7 +227,7 @@ fn dress(
     set_release(&mut install, release)?;
     install.state = InstallState::Enabled;
     install.mount = mount;
-    install.config.extend(config);
+    install.config = config;
     Ok(install)
 }
 
