@@ -157,7 +157,7 @@ impl IntoResponse for ApiError {
             Self::Control(Error::Invalid { field, .. }) => problem.field = Some(field.clone()),
             Self::Control(Error::Rejected(problems)) => {
                 problem.detail =
-                    "the package was refused; `problems` lists every reason".to_owned();
+                    "`problems` lists every reason, with what to do about it".to_owned();
                 problem.problems = problems.iter().map(PackageProblem::from).collect();
             }
             Self::Control(error) if status.is_server_error() => cause = Some(chain(error)),

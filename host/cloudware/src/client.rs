@@ -87,6 +87,8 @@ impl std::fmt::Display for Refused {
         match (self.title.as_str(), self.detail.as_str()) {
             ("", "") => write!(f, "the platform answered with status {}", self.status)?,
             (only, "") | ("", only) => f.write_str(only)?,
+            // The detail says that they are there.
+            (title, _) if !self.problems.is_empty() => f.write_str(title)?,
             (title, detail) => write!(f, "{title}: {detail}")?,
         }
         for problem in &self.problems {

@@ -24,6 +24,16 @@ pub(crate) fn may_be_filled(interface: &InterfaceName) -> bool {
     })
 }
 
+/// The version that the platform asks of an interface that extensions may fill, where this is another one of it.
+pub(crate) fn other_version(interface: &InterfaceName) -> Option<&'static str> {
+    let known = INTERFACES.iter().map(|(_, name)| *name);
+    let mut known = known.filter(|name| {
+        name.parse::<InterfaceName>()
+            .is_ok_and(|name| interface.is_version_of(&name) && !interface.serves(&name))
+    });
+    known.next()
+}
+
 /// Adds the points to a manifest that declares tables.
 pub(crate) fn offer(manifest: &mut Manifest, problems: &mut Problems) {
     if manifest.access.is_empty() {

@@ -32,6 +32,11 @@ impl InterfaceName {
             .map_or(self.path.as_str(), |(package, _)| package)
     }
 
+    /// True if both are the same interface, whatever their versions.
+    pub(crate) fn is_version_of(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+
     /// True if the platform's own interfaces have this namespace. No package may declare one of its own there.
     pub(crate) fn is_platform(&self) -> bool {
         ["wasi:", "cloudware:"]

@@ -121,11 +121,7 @@ fn extensions_fill_these_interfaces_of_the_platform_and_no_others() {
             );
         }
     }
-    for interface in [
-        "cloudware:access/types@0.1.0",
-        "cloudware:access/before@0.2.0",
-        "cloudware:kv/store@0.1.0",
-    ] {
+    for interface in ["cloudware:access/types@0.1.0", "cloudware:kv/store@0.1.0"] {
         assert!(
             refused(&filling(interface))
                 .to_string()
@@ -133,6 +129,13 @@ fn extensions_fill_these_interfaces_of_the_platform_and_no_others() {
             "{interface}"
         );
     }
+    let problems = refused(&filling("cloudware:access/before@0.2.0"));
+    assert!(
+        problems
+            .to_string()
+            .contains(&format!("Build against {BEFORE}")),
+        "{problems}"
+    );
     let own = format!(
         "{}\n[extension.implements]\n\"{BEFORE}\" = \"Why.\"",
         declaring("stock_levels = \"Why.\"")

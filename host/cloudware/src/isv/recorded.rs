@@ -116,6 +116,12 @@ fn check(call: &RecordedCall) -> Result<(), String> {
             return Err(format!("{member} is no name"));
         }
     }
+    let (_, most) = Dimension::Fuel.bounds();
+    if call.fuel_max > most {
+        return Err(format!(
+            "fuel_max is more than {most}, which no run is given"
+        ));
+    }
     let paths = call.redacted.iter().chain(&call.redacted_names);
     match paths.flat_map(|path| path.chars()).any(char::is_control) {
         true => Err("redacted has control characters".to_owned()),
@@ -227,6 +233,9 @@ mod tests {
         });
         refused("$.calls[0].interface", |file| {
             file["calls"][0]["interface"] = json!("a:b\n")
+        });
+        refused("$.calls[0].fuel_max", |file| {
+            file["calls"][0]["fuel_max"] = json!(u64::MAX)
         });
         refused("$.calls[0].redacted", |file| {
             file["calls"][0]["redacted"] = json!(["$.arguments.\u{7}"])

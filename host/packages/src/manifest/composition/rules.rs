@@ -39,6 +39,11 @@ pub(super) fn table(text: &str, at: &str, problems: &mut Problems) -> Option<Str
 pub(super) fn filled(text: &str, at: &str, problems: &mut Problems) -> Option<InterfaceName> {
     match text.parse::<InterfaceName>() {
         Ok(name) if access::may_be_filled(&name) => Some(name),
+        Ok(name) if let Some(known) = access::other_version(&name) => {
+            let message = format!("{name} is not a version that this platform asks.");
+            refuse(problems, at, message, format!("Build against {known}."));
+            None
+        }
         _ => interface(text, at, problems),
     }
 }
