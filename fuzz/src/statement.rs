@@ -9,7 +9,7 @@ use cloudware_instance_db::{
     AccessRules, AppKey, AppScope, Config, Database, Durability, Holder, InstanceDbs, Mode,
     Request, RowSet, Value,
 };
-use cloudware_types::{Comparison, Condition, FilteredAccess, InstanceId, Migration};
+use cloudware_types::{Comparison, Condition, FilteredAccess, InstanceId, Migration, RunChain};
 use tokio::runtime::Runtime;
 
 /// Words of SQL, and names of what is there.
@@ -276,7 +276,7 @@ fn scope(namespace: &str) -> AppScope {
     AppScope {
         namespace: namespace.parse().expect("a namespace"),
         storage_bytes_max: STORAGE_BYTES_MAX,
-        holder: Holder::new(0, AppKey::of(namespace)),
+        holder: Holder::new(RunChain::NOBODY, AppKey::of(namespace)),
     }
 }
 

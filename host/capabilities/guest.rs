@@ -12,7 +12,7 @@ use cloudware_capability::{
 };
 use cloudware_types::{
     Class, DesiredInstall, DesiredInstance, Digest, Dimension, InstallId, InstanceId, Limits,
-    OtherPlans, ReleaseId, Reuse, StopCause, TenantId,
+    OtherPlans, ReleaseId, Reuse, StopCause, TenantId, Waiting,
 };
 use wasmtime::{
     Engine, Store,
@@ -168,6 +168,7 @@ fn parts(
         context: None,
         access: |_| Ok(None),
         tape: None,
+        waiting: Waiting::default(),
         identity,
     }
 }

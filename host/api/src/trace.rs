@@ -70,7 +70,7 @@ pub(crate) struct SpanView {
     point: Option<String>,
     /// The function or the request, for example `allocate` or `GET /stock`.
     call: String,
-    /// How it ended: `ok`, or the name of what stopped it.
+    /// How it ended: `ok`, `refused` by a hook whose answer is a refusal, or the name of what stopped it.
     outcome: String,
     /// Whether it ran only to be compared.
     shadow: bool,

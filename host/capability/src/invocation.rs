@@ -8,8 +8,8 @@ use std::{
 };
 
 use cloudware_types::{
-    Class, Dimension, InstallId, InstanceId, Limit, Limits, Meter, Meters, Slug, StopCause,
-    TenantId,
+    Class, Dimension, InstallId, InstanceId, Limit, Limits, Meter, Meters, RunChain, Slug,
+    StopCause, TenantId, Waiting,
 };
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -60,6 +60,8 @@ pub struct InvocationParts {
     pub access: FindAccess,
     /// Where its host calls are noted or answered from, for one that is recorded or repeated.
     pub tape: Option<Arc<Tape>>,
+    /// The invocations that wait for it to end.
+    pub waiting: Waiting,
 }
 
 /// Finds whoever decides about the use of an app's tables in a run; none where nobody does, and an error where somebody
@@ -74,6 +76,8 @@ pub struct Renewal {
     pub http_hooks: Box<dyn WasiHttpHooks>,
     /// See [`InvocationParts::context`].
     pub context: Option<Arc<dyn Any + Send + Sync>>,
+    /// See [`InvocationParts::waiting`].
+    pub waiting: Waiting,
 }
 
 /// The data of one wasmtime store; dropped with it.
@@ -97,6 +101,7 @@ pub struct Invocation {
     context: Option<Arc<dyn Any + Send + Sync>>,
     access: FindAccess,
     tape: Option<Arc<Tape>>,
+    waiting: Waiting,
     meters: Meters,
     began: Instant,
     stop: Option<StopCause>,
@@ -139,6 +144,7 @@ impl Invocation {
             context: parts.context,
             access: parts.access,
             tape: parts.tape,
+            waiting: parts.waiting,
             meters: Meters::default(),
             began: Instant::now(),
             stop: None,
@@ -209,11 +215,12 @@ impl Invocation {
         self.tape.as_ref()
     }
 
-    /// Number of the invocation, unique on this host while it runs. Capabilities that share something, such
-    /// as a database, know one another's calls by it.
+    /// The invocation, by a number that is unique on this host while it runs, and those that wait for it. Capabilities
+    /// that share something, such as a database, know one another's calls by it.
     #[must_use]
-    pub fn number(&self) -> u64 {
-        Arc::as_ptr(&self.progress).addr() as u64
+    pub fn chain(&self) -> RunChain {
+        let number = Arc::as_ptr(&self.progress).addr() as u64;
+        RunChain::new(number, self.waiting.clone())
     }
 
     /// Gives the invocation a WASI context of its own in place of the one that it would make.
@@ -303,6 +310,7 @@ impl Invocation {
         self.limits = renewal.limits;
         self.http_hooks = renewal.http_hooks;
         self.context = renewal.context;
+        self.waiting = renewal.waiting;
         self.memory.set_max(self.limit(Dimension::Memory));
         self.opened.clear();
         self.meters = Meters::default();

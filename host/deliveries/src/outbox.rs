@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use cloudware_instance_db::{AppKey, Error, Holder, PlatformScope, Worked};
-use cloudware_types::{DeliveryId, DesiredHook, InstanceId};
+use cloudware_types::{DeliveryId, DesiredHook, InstanceId, RunChain};
 use serde_json::Value;
 
 use crate::{
@@ -13,15 +13,15 @@ use crate::{
 };
 
 /// On whose behalf a call is written down.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Caller<'a> {
     /// The instance whose app calls.
     pub instance: InstanceId,
     /// The app, which shares the turns at the database with its other runs.
     pub app: &'a str,
-    /// The number of the run, the same for every capability that it uses; what it wrote in an open transaction and
-    /// the call are committed together.
-    pub run: u64,
+    /// The run, the same for every capability that it uses; what it wrote in an open transaction and the call are
+    /// committed together.
+    pub run: RunChain,
     /// The instance's share of the time that databases work.
     pub weight: u64,
     /// Size that the database may have, in bytes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cloudware_capability::{
     GuestLog, Invocation, InvocationParts, LogLevel, Progress, Renewal, Tape,
 };
-use cloudware_types::{Class, Dimension, Limits};
+use cloudware_types::{Class, Dimension, Limits, Waiting};
 use wasmtime::{Store, component::Instance};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use wasmtime_wasi_http::{WasiHttpView, handler::Proxy};
@@ -60,6 +60,13 @@ impl Setup {
     }
 }
 
+/// The runs that wait for the one with this context.
+fn waiting(context: Option<&Arc<CallContext>>) -> Waiting {
+    context
+        .map(|context| context.waiting.clone())
+        .unwrap_or_default()
+}
+
 impl Sandbox {
     /// A store for one invocation of `install`; nothing of the guest has run yet.
     pub(crate) fn new(install: &BoundInstall, setup: Setup) -> wasmtime::Result<Self> {
@@ -76,6 +83,7 @@ impl Sandbox {
             Arc::clone(&install.log),
             limits.get(Dimension::LogBytes.of(class)),
         ));
+        let waiting = waiting(context.as_ref());
         let invocation = Invocation::new(InvocationParts {
             wasi,
             http_hooks: outbound(context.as_ref(), tape.as_ref()),
@@ -88,6 +96,7 @@ impl Sandbox {
             context: context.map(|context| context as _),
             access: install.find_access,
             tape,
+            waiting,
         });
         let mut store = Store::new(install.code.engine(), invocation);
         if let Some(world) = world {
@@ -156,6 +165,7 @@ impl Sandbox {
         self.store.data_mut().renew(Renewal {
             limits: setup.limits,
             http_hooks: outbound(setup.context.as_ref(), None),
+            waiting: waiting(setup.context.as_ref()),
             context: setup.context.map(|context| context as _),
         });
         self.refuel(setup.fuel)

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cloudware_types::{Class, Dimension, Stop, StopCause};
+use cloudware_types::{Class, Dimension, Stop, StopCause, Waiting};
 use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};
@@ -124,7 +124,12 @@ impl BoundInstall {
         let peers = self.peers.get()?.upgrade()?;
         let budget = Duration::from_millis(self.limits.get(Dimension::ExtensionTime));
         let call = format!("{} {}", request.method(), request.uri().path());
-        let composition = Composition::begin(self, request_id.clone(), call.into(), budget);
+        let composition = Composition::begin(
+            self,
+            request_id.clone(),
+            call.into(),
+            (budget, Class::Request),
+        );
         Some(Arc::new(CallContext {
             install: Arc::clone(self),
             peers,
@@ -132,6 +137,7 @@ impl BoundInstall {
             totals: Arc::default(),
             path: Step::first(self.identity.install, None),
             span: Some(0),
+            waiting: Waiting::default(),
         }))
     }
 

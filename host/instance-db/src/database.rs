@@ -94,7 +94,7 @@ impl Database {
                 let namespace = scope.namespace.clone();
                 self.in_turn(
                     Lane::Read,
-                    scope.holder,
+                    scope.holder.clone(),
                     Bounds::statement(request.time_max),
                     move |conn| statement::query(conn, &namespace, &request),
                 )
@@ -120,7 +120,7 @@ impl Database {
         let namespace = scope.namespace.clone();
         self.in_turn(
             Lane::Read,
-            scope.holder,
+            scope.holder.clone(),
             Bounds::statement(time_max),
             move |conn| statement::describe(conn, &namespace, &text),
         )
@@ -186,7 +186,7 @@ impl Database {
     {
         let pages = scope.storage_bytes_max / limits::PAGE_BYTES;
         let bounds = Bounds::statement(scope.time_max);
-        let Some(number) = self.transactions.writing_of(scope.holder) else {
+        let Some(number) = self.transactions.writing_of(&scope.holder) else {
             let database = Arc::clone(self);
             let alone = move |conn: &mut Conn| {
                 database.ready_to_write(conn, pages)?;
@@ -224,7 +224,7 @@ impl Database {
         let pages = scope.page_quota();
         self.in_turn(
             Lane::Write,
-            scope.holder,
+            scope.holder.clone(),
             Bounds::statement(request.time_max),
             move |conn| {
                 database.ready_to_write(conn, pages)?;
@@ -260,7 +260,7 @@ impl Database {
 
     /// Ends the transaction of this lane that has been idle for longest, if that is longer than a
     /// transaction may be idle while somebody waits. Gives the moment at which to look again.
-    pub(crate) fn end_idle(&self, lane: Lane, waiting: Holder) -> Instant {
+    pub(crate) fn end_idle(&self, lane: Lane, waiting: &Holder) -> Instant {
         let idle_max = Duration::from_millis(self.shared.config.transaction_idle_ms);
         let idling = self.transactions.take_idle(lane, waiting, idle_max);
         if let Some((lease, idle)) = idling.ended {

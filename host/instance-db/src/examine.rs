@@ -20,7 +20,7 @@ impl Database {
     ) -> Worked<Vec<TableAccess>> {
         let namespace = scope.namespace.clone();
         let bounds = Bounds::statement(time_max);
-        self.in_turn(Lane::Read, scope.holder, bounds, move |conn| {
+        self.in_turn(Lane::Read, scope.holder.clone(), bounds, move |conn| {
             examine(conn, &namespace, (&text, &tables))
         })
         .await

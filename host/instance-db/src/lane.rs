@@ -34,20 +34,20 @@ impl Lease {
     ///
     /// # Errors
     /// [`Error::Busy`] after the wait that the operator allows, or at once where only the holder itself
-    /// stands in its way; [`Error::Unavailable`] where the database was deleted.
+    /// or a run that waits for it stands in its way; [`Error::Unavailable`] where the database was deleted.
     pub(crate) async fn take(
         database: &Arc<Database>,
         lane: Lane,
         holder: Holder,
     ) -> Result<Self, Error> {
-        let turn = match database.turns(lane).ask(holder)? {
+        let turn = match database.turns(lane).ask(holder.clone())? {
             Asked::Turn(turn) => turn,
             Asked::Place(mut place) => {
                 let config = &database.shared.config;
                 let until = Instant::now() + Duration::from_millis(config.lock_wait_ms);
                 loop {
                     // An idle transaction ends, and what it held comes to whoever is next, maybe here.
-                    let look_again = database.end_idle(lane, holder);
+                    let look_again = database.end_idle(lane, &holder);
                     if let Some(turn) = place.wait_until(look_again.min(until)).await? {
                         break turn;
                     }
@@ -74,8 +74,8 @@ impl Lease {
         self.lane
     }
 
-    pub(crate) fn holder(&self) -> Holder {
-        self.holder
+    pub(crate) fn holder(&self) -> &Holder {
+        &self.holder
     }
 
     /// The connection, opened at the first call. Waits for the disk.

@@ -77,21 +77,21 @@ impl OpenTransactions {
     }
 
     /// The newest transaction for writing that a run has begun and not ended.
-    pub(crate) fn writing_of(&self, holder: Holder) -> Option<u64> {
+    pub(crate) fn writing_of(&self, holder: &Holder) -> Option<u64> {
         let writing = self.writing.lock();
         let own = writing.iter().rfind(|(h, _)| h.is_same_run(holder));
         own.map(|(_, number)| *number)
     }
 
     /// Takes out the transaction of this lane that has been idle for longest, if that is longer than
-    /// `idle_max`. Not one of the waiting run itself, which would never find out why.
-    pub(crate) fn take_idle(&self, lane: Lane, waiting: Holder, idle_max: Duration) -> Idling {
+    /// `idle_max`. Not one of the waiting run itself or of a run that waits for it, which would never find out why.
+    pub(crate) fn take_idle(&self, lane: Lane, waiting: &Holder, idle_max: Duration) -> Idling {
         let now = Instant::now();
         let mut resting = self.resting.lock();
         let longest = resting
             .iter()
             .enumerate()
-            .filter(|(_, r)| r.lease.lane() == lane && !r.lease.holder().is_same_run(waiting))
+            .filter(|(_, r)| r.lease.lane() == lane && !waiting.includes(r.lease.holder()))
             .min_by_key(|(_, r)| r.since);
         let Some((at, since)) = longest.map(|(at, r)| (at, r.since)) else {
             return Idling {

@@ -53,7 +53,7 @@ impl AppScope {
 }
 
 /// Bounds of a call of the platform's own code.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PlatformScope {
     /// Size that the database may have, in bytes.
     pub storage_bytes_max: u64,

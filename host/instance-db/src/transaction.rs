@@ -44,7 +44,7 @@ impl Transaction {
             Mode::Read => Lane::Read,
             Mode::Write => Lane::Write,
         };
-        let lease = match Lease::take(database, lane, scope.holder).await {
+        let lease = match Lease::take(database, lane, scope.holder.clone()).await {
             Ok(lease) => lease,
             Err(error) => return Worked::refused(error),
         };
@@ -71,7 +71,7 @@ impl Transaction {
             if mode == Mode::Write {
                 database
                     .transactions
-                    .began_writing(scope.holder, transaction.number);
+                    .began_writing(scope.holder.clone(), transaction.number);
             }
             transaction.rest(lease);
             transaction

@@ -4,15 +4,16 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
+use cloudware_types::RunChain;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::Error;
 
 /// Whoever takes turns: one run of one app.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Holder {
-    run: u64,
+    chain: RunChain,
     app: u64,
     weight: u32,
 }
@@ -23,17 +24,17 @@ const WEIGHT: u32 = 100;
 impl Holder {
     /// The platform itself: waits like everybody else, and may have every turn.
     pub const PLATFORM: Self = Self {
-        run: 0,
+        chain: RunChain::NOBODY,
         app: 0,
         weight: WEIGHT,
     };
 
-    /// A run of an app. `run` is a number that is unique while the run lives, such as an address; 0 for
-    /// nobody in particular. A run that holds all that it may hold is not made to wait for itself.
+    /// A run of an app. One whose own turns, or those of the runs that wait for it, stand in its way is not made to
+    /// wait.
     #[must_use]
-    pub fn new(run: u64, app: AppKey) -> Self {
+    pub fn new(chain: RunChain, app: AppKey) -> Self {
         Self {
-            run,
+            chain,
             app: app.0,
             ..Self::PLATFORM
         }
@@ -47,13 +48,18 @@ impl Holder {
         Self { weight, ..self }
     }
 
-    pub(crate) fn weight(self) -> u32 {
+    pub(crate) fn weight(&self) -> u32 {
         self.weight
     }
 
-    /// Whether both are the same run, which is known for numbered ones only.
-    pub(crate) fn is_same_run(self, other: Self) -> bool {
-        self.run != 0 && self.run == other.run
+    /// Whether both are the same run.
+    pub(crate) fn is_same_run(&self, other: &Self) -> bool {
+        self.chain.is_same(&other.chain)
+    }
+
+    /// Whether `other` is the same run, or one that waits for this one.
+    pub(crate) fn includes(&self, other: &Self) -> bool {
+        self.chain.includes(&other.chain)
     }
 }
 
@@ -126,29 +132,31 @@ impl Turns {
     /// A turn if one is free, else a place among those who wait.
     ///
     /// # Errors
-    /// [`Error::Busy`] where only the holder's own turns stand in its way; [`Error::Unavailable`] where
-    /// the database was deleted.
+    /// [`Error::Busy`] where only turns of the holder, or of runs that wait for it, stand in its way;
+    /// [`Error::Unavailable`] where the database was deleted.
     pub(crate) fn ask(self: &Arc<Self>, holder: Holder) -> Result<Asked, Error> {
         let mut state = self.state.lock();
         if state.is_closed {
             return Err(deleted());
         }
-        let own = state.held.iter().filter(|(_, h)| h.is_same_run(holder));
-        if own.count() >= self.held_max(holder) {
+        let own = state.held.iter().filter(|(_, h)| holder.includes(h));
+        let of_app = own.clone().filter(|(_, h)| h.app == holder.app);
+        if own.count() >= self.max || of_app.count() >= self.held_max(&holder) {
             return Err(Error::Busy);
         }
         state.next_number += 1;
         let number = state.next_number;
-        if self.may_take(&state, holder) {
+        if self.may_take(&state, &holder) {
             state.held.push((number, holder));
             return Ok(Asked::Turn(self.turn(number)));
         }
         let (grant, granted) = oneshot::channel();
+        let app = holder.app;
         let run = (number, holder, grant);
-        match state.waiting.iter_mut().find(|w| w.app == holder.app) {
+        match state.waiting.iter_mut().find(|w| w.app == app) {
             Some(app) => app.runs.push_back(run),
             None => state.waiting.push_back(Waiting {
-                app: holder.app,
+                app,
                 runs: [run].into(),
             }),
         }
@@ -176,7 +184,7 @@ impl Turns {
     }
 
     /// Turns that the holder's app may have: all but one, so that another app finds one.
-    fn held_max(&self, holder: Holder) -> usize {
+    fn held_max(&self, holder: &Holder) -> usize {
         if holder.app == Holder::PLATFORM.app {
             self.max
         } else {
@@ -184,7 +192,7 @@ impl Turns {
         }
     }
 
-    fn may_take(&self, state: &State, holder: Holder) -> bool {
+    fn may_take(&self, state: &State, holder: &Holder) -> bool {
         let of_app = state.held.iter().filter(|(_, h)| h.app == holder.app);
         state.held.len() < self.max && of_app.count() < self.held_max(holder)
     }
@@ -194,7 +202,7 @@ impl Turns {
         let mut granted = Vec::new();
         while let Some(at) = (0..state.waiting.len()).find(|&at| {
             let first = state.waiting[at].runs.front();
-            first.is_some_and(|(_, holder, _)| self.may_take(state, *holder))
+            first.is_some_and(|(_, holder, _)| self.may_take(state, holder))
         }) {
             let Some(mut app) = state.waiting.remove(at) else {
                 break;
@@ -219,7 +227,7 @@ impl Turn {
         let mut state = self.turns.state.lock();
         let own = state.held.iter_mut().find(|(n, _)| *n == self.number);
         if let Some((_, holder)) = own {
-            holder.run = 0;
+            holder.chain = RunChain::NOBODY;
         }
     }
 }

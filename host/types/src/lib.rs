@@ -15,6 +15,7 @@ mod limits;
 mod plan;
 mod quantity;
 mod recording;
+mod run;
 mod slug;
 mod standing;
 mod stop;
@@ -43,6 +44,7 @@ pub use quantity::{format_quantity, parse_quantity};
 pub use recording::{
     DesiredRecording, HostExchange, RecordedCall, RecordedOne, RecordedOutcome, RecordingFile,
 };
+pub use run::{RunChain, Waiting};
 pub use slug::{Slug, SlugError};
 pub use standing::{SOFT_PERCENT, Standing, percent, soft};
 pub use stop::{Consumer, Stop, StopCause, StopRecord};

@@ -37,7 +37,7 @@ pub struct Span {
     pub point: Option<String>,
     /// The function or the request, for example `allocate` or `GET /stock`.
     pub call: String,
-    /// How it ended: `ok`, a hook's outcome, or the name of what stopped it.
+    /// How it ended: `ok`, `refused` by a hook whose answer is a refusal, or the name of what stopped it.
     pub outcome: String,
     /// Whether it ran only to be compared.
     #[serde(default)]

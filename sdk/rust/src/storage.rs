@@ -16,7 +16,7 @@ pub enum StorageFailure {
 impl fmt::Display for StorageFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Busy => "the data is in use by another request; try again",
+            Self::Busy => "the data is in use: by another request, or by the app that waits for this call to answer while it has a transaction for writing open; try again, and begin transactions after what is to be asked",
             Self::Full => "the storage quota is used up; delete something or ask for more",
             Self::Unavailable => "the data can't be reached at present; the operator knows why",
         })

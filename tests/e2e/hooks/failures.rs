@@ -127,6 +127,39 @@ async fn a_budget_of_the_request_bounds_all_hooks_together() {
     for word in ["budget of 40 ms", "ext-11 4", "ext-22"] {
         assert!(message.contains(word), "no {word} in {message}");
     }
+    // Whoever is ended by it, rather than not asked, is told the same.
+    let answer = hooked.ask("/check?how=wait@22").await;
+    let message = answer["message"].as_str().unwrap_or_default();
+    for word in ["budget of 40 ms", "extension-time", "ext-22 4"] {
+        assert!(message.contains(word), "no {word} in {message}");
+    }
+    let stops = hooked.platform.api().get("/stops?app=ext-22").await;
+    let stops = stops.expect(200).json();
+    assert_eq!(stops["items"][0]["cause"], "extension-time", "{stops}");
+    assert_eq!(stops["items"][0]["max"], 40, "{stops}");
+}
+
+/// What a hook writes would wait for the app's transaction, which waits for the hook: neither has to find out by
+/// waiting until its deadline.
+#[tokio::test]
+async fn a_hook_that_would_wait_for_its_caller_is_told_so_at_once() {
+    let hooked = Hooked::start(&["ext"]).await;
+    hooked
+        .set("ext", "check", json!({ "deadline_ms": 60_000 }))
+        .await;
+    let answer = hooked.ask("/check?how=keep&within=1&number=1").await;
+    let message = answer["message"].as_str().unwrap_or_default();
+    assert!(
+        message.contains("ext could not keep it") && message.contains("transaction"),
+        "{answer}"
+    );
+    for path in [
+        "/check?how=look&within=1&number=2",
+        "/check?how=keep",
+        "/check?how=keep",
+    ] {
+        assert_eq!(hooked.ask(path).await, json!({ "allowed": true }), "{path}");
+    }
 }
 
 #[tokio::test]

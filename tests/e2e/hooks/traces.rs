@@ -48,6 +48,23 @@ async fn a_trace_tells_what_each_took() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_seen_where_it_came_from() {
+    let hooked = Hooked::start(&["ext-11", "ext-22"]).await;
+    let request = hooked
+        .site
+        .request(http::Method::GET, "/check?how=refuse@22")
+        .header("x-request-id", "refused-1");
+    let _ = hooked.site.send(request).await.expect(200);
+    let trace = eventually("the trace", async || {
+        let answer = hooked.platform.api().get("/traces/refused-1").await;
+        (answer.status == 200).then(|| answer.json())
+    })
+    .await;
+    let outcomes: Vec<_> = (0..3).map(|at| &trace["spans"][at]["outcome"]).collect();
+    assert_eq!(outcomes, ["ok", "ok", "refused"], "{trace}");
+}
+
+#[tokio::test]
 async fn what_hooks_use_is_theirs_in_the_ledger() {
     let hooked = Hooked::start(&["ext-11"]).await;
     for _ in 0..10 {

@@ -254,15 +254,14 @@ fn begin(
         keys.max(1) as u64,
     )?;
     let bucket = invocation.table.get(bucket)?.name.clone();
-    // Unique while the invocation runs, and the same for every capability that it calls.
-    let number = invocation.number();
+    let chain = invocation.chain();
     let session = invocation
         .state::<Session>(NAME)
         .ok_or_else(|| Failure::Trap(wasmtime::Error::msg("the capability kv is not granted")))?;
     let place = Place {
         scope: Arc::clone(&session.scope),
         bucket,
-        invocation: number,
+        invocation: chain,
     };
     Ok((Arc::clone(&session.store), place))
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloudware_types::{InstanceId, Slug};
+use cloudware_types::{InstanceId, RunChain, Slug};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{BUCKET_BYTES_MAX, CALL_KEYS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
@@ -127,9 +127,9 @@ pub struct Place {
     pub scope: Arc<Scope>,
     /// The bucket.
     pub bucket: BucketName,
-    /// Number of the invocation that asks, unique while it runs; 0 for none. A backend uses it to answer
-    /// [`KvError::Busy`] at once where an invocation waits for a lock that it holds itself.
-    pub invocation: u64,
+    /// The invocation that asks, and those that wait for it. A backend uses it to answer [`KvError::Busy`] at once
+    /// where one would wait for a lock that it holds itself, or that is held by whoever waits for it.
+    pub invocation: RunChain,
 }
 
 /// Sets a key on a condition.

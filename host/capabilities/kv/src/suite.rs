@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cloudware_types::InstanceId;
+use cloudware_types::{InstanceId, RunChain};
 
 use crate::{
     BucketName, CALL_KEYS_MAX, Change, Changed, Entry, Exchange, KEY_BYTES_MAX, Key, KvError,
@@ -44,7 +44,7 @@ fn place_in(instance: InstanceId, app: &str, bucket: &str, storage_bytes_max: u6
             storage_bytes_max,
         }),
         bucket: BucketName::parse(bucket).expect("the suite's bucket names are valid"),
-        invocation: 0,
+        invocation: RunChain::NOBODY,
     }
 }
 

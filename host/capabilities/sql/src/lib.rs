@@ -18,7 +18,7 @@ use std::{any::Any, sync::Arc};
 
 use cloudware_capability::{BindError, Binding, Capability, CapabilityLinker, Tape};
 use cloudware_instance_db::{InstanceDbs, Namespace};
-use cloudware_types::{DesiredInstall, DesiredInstance, Dimension};
+use cloudware_types::{DesiredInstall, DesiredInstance, Dimension, RunChain};
 
 pub use backends::EmbeddedSql;
 pub use limits::TRANSACTIONS_MAX;
@@ -90,7 +90,7 @@ impl Capability for Sql {
                 namespace,
                 weight: instance.limits.get(Dimension::CpuWeight),
                 storage_bytes_max: instance.limits.get(Dimension::Storage),
-                invocation: 0,
+                invocation: RunChain::NOBODY,
             },
         }))
     }

@@ -108,11 +108,11 @@ impl TransactionHandle {
 
 /// The invocation's session.
 pub(crate) fn session(invocation: &mut Invocation) -> Result<&mut Session, Failure> {
-    let number = invocation.number();
+    let chain = invocation.chain();
     let session = invocation
         .state::<Session>(NAME)
         .ok_or_else(|| Failure::Trap(wasmtime::Error::msg("the capability sql is not granted")))?;
-    session.scope.invocation = number;
+    session.scope.invocation = chain;
     Ok(session)
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use cloudware_instance_db::{Description, Mode, Namespace, Outcome, Request, RowSet, Worked};
-use cloudware_types::{InstanceId, Slug, TableAccess};
+use cloudware_types::{InstanceId, RunChain, Slug, TableAccess};
 
 /// Why a statement was refused. Outside a transaction nothing was changed; inside one, the transaction
 /// stays open unless said otherwise, and the statement had no effect.
@@ -24,9 +24,9 @@ pub struct Scope {
     pub weight: u64,
     /// Size that the instance's storage may have, in bytes.
     pub storage_bytes_max: u64,
-    /// Number of the invocation that asks, unique while it runs; 0 for none. A backend uses it to answer
-    /// [`SqlError::Busy`] at once where an invocation waits for a lock that it holds itself.
-    pub invocation: u64,
+    /// The invocation that asks, and those that wait for it. A backend uses it to answer [`SqlError::Busy`] at once
+    /// where one would wait for a lock that it holds itself, or that is held by whoever waits for it.
+    pub invocation: RunChain,
 }
 
 /// A backend. No method blocks the thread. A future that is dropped ends its statement, which then took

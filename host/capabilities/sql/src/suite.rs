@@ -4,7 +4,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use cloudware_instance_db::{ConstraintKind, Mode, Outcome, Request, RowSet, Value, Worked};
-use cloudware_types::{InstanceId, Migration};
+use cloudware_types::{InstanceId, Migration, RunChain};
 
 use crate::{Scope, SqlError, SqlStore, SqlTransaction};
 
@@ -79,7 +79,7 @@ fn scope_of(instance: InstanceId, namespace: &str) -> Scope {
         weight: 100,
         namespace: namespace.parse().expect("the suite's namespaces are valid"),
         storage_bytes_max: 64 << 20,
-        invocation: 0,
+        invocation: RunChain::NOBODY,
     }
 }
 

@@ -133,10 +133,10 @@ fn place(trace: &Value) -> String {
     format!("{}/{}", text(&trace["tenant"]), text(&trace["instance"]))
 }
 
-/// The parts that did not end well.
+/// The parts that did not end well. A hook that refused did what it is for.
 fn failed(trace: &Value) -> String {
     let spans = trace["spans"].as_array().into_iter().flatten();
-    let failed = spans.filter(|span| span["outcome"] != "ok");
+    let failed = spans.filter(|span| span["outcome"] != "ok" && span["outcome"] != "refused");
     let told: Vec<_> = failed
         .map(|span| format!("{}: {}", text(&span["app"]), text(&span["outcome"])))
         .collect();

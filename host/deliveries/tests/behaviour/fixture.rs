@@ -15,7 +15,7 @@ use cloudware_instance_db::{AppKey, AppScope, Holder, InstanceDbs, Mode, Request
 use cloudware_types::{
     DeliveryId, DeliveryRecord, DeliveryState, DesiredHook, DesiredInstall, DesiredInstance,
     DesiredPoint, Digest, Dimension, HookId, HookMode, HookTarget, InstallId, InstanceId, Limits,
-    Migration, OnFailure, OtherPlans, PointKind, ReleaseId, Reuse, TenantId,
+    Migration, OnFailure, OtherPlans, PointKind, ReleaseId, Reuse, RunChain, TenantId,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -190,7 +190,7 @@ impl Fixture {
         let caller = Caller {
             instance: self.instance,
             app: "stock",
-            run,
+            run: RunChain::of(run),
             weight: 100,
             storage_bytes_max: self.storage_bytes_max,
         };
@@ -278,7 +278,7 @@ impl Fixture {
         let scope = AppScope {
             namespace: "stock".parse().unwrap(),
             storage_bytes_max: self.storage_bytes_max,
-            holder: Holder::new(run, AppKey::of("stock")),
+            holder: Holder::new(RunChain::of(run), AppKey::of("stock")),
         };
         let database = self.databases.get(self.instance).unwrap();
         database.begin(&scope, Mode::Write).await.result.unwrap()

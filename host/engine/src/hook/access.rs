@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use cloudware_capability::{DataAccess, FindAccess, Invocation, Progress};
 use cloudware_types::{
     AFTER_ACCESS, BEFORE_ACCESS, Condition, DesiredInstall, DesiredPoint, Dimension,
-    FilteredAccess, ResultColumn, SqlValue, TableAccess,
+    FilteredAccess, ResultColumn, RunChain, SqlValue, TableAccess,
 };
 use wasmtime::component::{Val, types::ComponentFunc};
 
@@ -86,7 +86,7 @@ fn decider(invocation: &Invocation) -> wasmtime::Result<Arc<dyn DataAccess>> {
     Ok(Arc::new(Decider {
         points,
         caller: Arc::clone(invocation.progress()),
-        number: invocation.number(),
+        chain: invocation.chain(),
         depth_max: invocation.limit(Dimension::Recursion),
         context,
     }))
@@ -96,7 +96,7 @@ fn decider(invocation: &Invocation) -> wasmtime::Result<Arc<dyn DataAccess>> {
 struct Decider {
     points: Arc<AccessPoints>,
     caller: Arc<Progress>,
-    number: u64,
+    chain: RunChain,
     depth_max: u64,
     context: Arc<CallContext>,
 }
@@ -114,7 +114,7 @@ impl Decider {
         };
         let ask = Ask {
             caller: Arc::clone(&self.caller),
-            number: self.number,
+            chain: self.chain.clone(),
             depth_max: self.depth_max,
             context: Arc::clone(&self.context),
             import: &import,

@@ -11,7 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloudware_types::{InstallId, InstanceId, Span, TenantId, Trace};
+use cloudware_types::{
+    Class, Dimension, InstallId, InstanceId, Limit, Span, StopCause, TenantId, Trace, Waiting,
+};
 use parking_lot::Mutex;
 
 use crate::{
@@ -30,6 +32,8 @@ pub(crate) struct Composition {
     began: Instant,
     began_ms: u64,
     budget: Duration,
+    /// The limit that the budget comes from.
+    budget_limit: Limit,
     state: Mutex<State>,
 }
 
@@ -80,12 +84,13 @@ pub(crate) struct Ended {
 }
 
 impl Composition {
-    /// Begins with the run of `install`, which is the first span.
+    /// Begins with the run of `install`, which is the first span, and the time that hooks may have for a run of its
+    /// class.
     pub(crate) fn begin(
         install: &Arc<BoundInstall>,
         request_id: RequestId,
         call: Cow<'static, str>,
-        budget: Duration,
+        (budget, class): (Duration, Class),
     ) -> Arc<Self> {
         let composition = Self {
             request_id,
@@ -95,6 +100,7 @@ impl Composition {
             began: Instant::now(),
             began_ms: u64::try_from(unix_coarse().as_millis()).unwrap_or(u64::MAX),
             budget,
+            budget_limit: Dimension::ExtensionTime.of(class),
             state: Mutex::default(),
         };
         composition.span(SpanStart {
@@ -163,6 +169,29 @@ impl Composition {
         }
     }
 
+    /// The limit that is reached when the budget is used up.
+    pub(crate) fn budget_reached(&self) -> StopCause {
+        let max = u64::try_from(self.budget.as_millis()).unwrap_or(u64::MAX);
+        StopCause::Limit {
+            limit: self.budget_limit,
+            used: max,
+            max,
+        }
+    }
+
+    /// Whether a hook has had more time than all others together.
+    pub(crate) fn has_spent_most(&self, hook: &Arc<str>) -> bool {
+        let state = self.state.lock();
+        let spent = |is_counted: fn(&str, &str) -> bool| -> Duration {
+            let counted = state
+                .hooks
+                .iter()
+                .filter(|(name, _)| is_counted(name, hook));
+            counted.map(|(_, time)| *time).sum()
+        };
+        spent(|name, hook| name == hook) > spent(|name, hook| name != hook)
+    }
+
     /// Who used up the budget, for people: every hook with its time, the longest first.
     pub(crate) fn spenders(&self) -> String {
         let mut hooks = self.state.lock().hooks.clone();
@@ -172,8 +201,9 @@ impl Composition {
             .map(|(name, time)| format!("{name} {:.1} ms", time.as_secs_f64() * 1_000.0))
             .collect();
         format!(
-            "the hooks of this request have used up its budget of {} ms: {}",
+            "the hooks of this request have used up its budget of {} ms ({}): {}",
             self.budget.as_millis(),
+            self.budget_limit.name(),
             told.join(", ")
         )
     }
@@ -245,10 +275,13 @@ pub(crate) struct CallContext {
     pub(crate) path: Arc<Step>,
     /// Its span.
     pub(crate) span: Option<u32>,
+    /// The runs that can do nothing before it has ended.
+    pub(crate) waiting: Waiting,
 }
 
 impl CallContext {
-    /// The context of a run that belongs to the request of `self` and is driven as a task of its own.
+    /// The context of a run that belongs to the request of `self` and is driven as a task of its own: the one that
+    /// brought it about may do something else meanwhile.
     pub(crate) fn apart(&self, install: &Arc<BoundInstall>, span: Option<u32>) -> Self {
         Self {
             install: Arc::clone(install),
@@ -257,6 +290,7 @@ impl CallContext {
             totals: Arc::default(),
             path: self.path.further(install.identity.install, None),
             span,
+            waiting: Waiting::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use cloudware_capability::Progress;
-use cloudware_types::{Class, Dimension, HookId, HookTarget};
+use cloudware_types::{Class, Dimension, HookId, HookTarget, Waiting};
 use futures_util::future::poll_fn;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -207,7 +207,7 @@ impl Peers {
             &install,
             RequestId::new(delivery.request_id),
             call.into(),
-            budget,
+            (budget, Class::Hook),
         );
         // What has been committed runs no more: an observer may call the app that told it.
         let path = Step::first(id, Some(point));
@@ -218,6 +218,7 @@ impl Peers {
             totals: Arc::<TaskTotals>::default(),
             path,
             span: Some(0),
+            waiting: Waiting::default(),
         });
         let (interface, function) = (interface.to_owned(), delivery.function.to_owned());
         let usage = Arc::clone(&hook.usage);
@@ -236,6 +237,7 @@ impl Peers {
                     limits: &limits,
                     fuel,
                     deadline,
+                    shared: None,
                     usage: &usage,
                     world: None,
                     tape: None,

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use cloudware_capability::Tape;
-use cloudware_types::{Class, Dimension, Limits};
+use cloudware_types::{Class, Dimension, Limits, Waiting};
 use serde_json::Value;
 
 use super::{
@@ -83,7 +83,12 @@ impl BoundInstall {
             None => Arc::new(Peers::alone()),
         };
         let name = format!("{interface}.{function}");
-        let composition = Composition::begin(self, RequestId::default(), name.into(), deadline);
+        let composition = Composition::begin(
+            self,
+            RequestId::default(),
+            name.into(),
+            (deadline, Class::Hook),
+        );
         let context = Arc::new(CallContext {
             install: Arc::clone(self),
             peers,
@@ -91,6 +96,7 @@ impl BoundInstall {
             totals: Arc::default(),
             path: Step::first(self.identity.install, None),
             span: Some(0),
+            waiting: Waiting::default(),
         });
         let (class, limits, fuel, tape) = match replay {
             Some(replay) => (replay.class, replay.limits, replay.fuel, Some(replay.tape)),
@@ -118,6 +124,7 @@ impl BoundInstall {
                     limits: &limits,
                     fuel,
                     deadline,
+                    shared: None,
                     usage: &usage,
                     world: Some(world),
                     tape,

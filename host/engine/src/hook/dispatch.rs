@@ -2,14 +2,13 @@
 //! rules of the extension point's kind.
 
 use std::{
-    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use cloudware_capability::{Invocation, Progress};
 use cloudware_types::{
-    Class, Dimension, HookMode, HookOutcome, HookTarget, OnFailure, PointKind, Webhook,
+    Class, Dimension, HookMode, HookOutcome, HookTarget, OnFailure, PointKind, RunChain, Webhook,
 };
 use serde_json::{Value, json};
 use wasmtime::{
@@ -22,7 +21,7 @@ use super::{
     breaker::Admittance,
     composition::{CallContext, Ended, SpanStart, Who},
     link::Import,
-    nested::Nested,
+    nested::{self, Nested},
     peers::Callee,
     shadow, value,
 };
@@ -91,7 +90,7 @@ async fn ask(
     };
     let ask = Ask {
         caller: Arc::clone(invocation.progress()),
-        number: invocation.number(),
+        chain: invocation.chain(),
         depth_max: invocation.limit(Dimension::Recursion),
         context: Arc::clone(&context),
         import,
@@ -136,7 +135,8 @@ async fn ask(
 /// One call as it is asked on.
 pub(super) struct Ask<'a> {
     pub(super) caller: Arc<Progress>,
-    pub(super) number: u64,
+    /// The run that calls, and those that wait for it.
+    pub(super) chain: RunChain,
     pub(super) depth_max: u64,
     pub(super) context: Arc<CallContext>,
     pub(super) import: &'a Import,
@@ -189,22 +189,11 @@ impl Ask<'_> {
         let mut started = None;
         let result = match self.admit(point, hook) {
             Err(failure) => Err(failure),
-            Ok(deadline) => {
-                let begun = *started.insert(Instant::now());
-                let result = self.ask(point, hook, deadline, arguments).await;
-                composition.spend(&hook.desired.name, begun.elapsed());
+            Ok(left) => {
+                let _ = started.insert(Instant::now());
+                let result = self.ask(point, hook, left, arguments).await;
                 self.note(point, hook, &result);
-                let own = Duration::from_millis(hook.desired.deadline_ms);
-                let is_webhook = matches!(hook.desired.target, HookTarget::Webhook(_));
-                match result {
-                    // An endpoint knows nothing of the budget: what ended the wait for it is to be told.
-                    Err(_)
-                        if is_webhook && deadline < own && composition.budget_left().is_zero() =>
-                    {
-                        Err(Failure::Budget(composition.spenders()))
-                    }
-                    result => result,
-                }
+                result
             }
         };
         if let (Err(failure), None) = (&result, started) {
@@ -221,7 +210,7 @@ impl Ask<'_> {
         result
     }
 
-    /// Decides whether a hook is asked; gives how long it may take.
+    /// Decides whether a hook is asked; gives what is left of the time that the request's hooks may have.
     fn admit(&self, point: &Arc<BoundPoint>, hook: &BoundHook) -> Result<Duration, Failure> {
         self.check_path(point)?;
         let left = self.context.composition.budget_left();
@@ -236,7 +225,27 @@ impl Ask<'_> {
                     .tell(&self.context.install, point, hook, change)
             }
         }
-        Ok(left.min(Duration::from_millis(hook.desired.deadline_ms)))
+        Ok(left)
+    }
+
+    /// Counts the time that a hook has had since it was asked. Where the end of the request's budget ended it, that is
+    /// the failure, whatever it looks like from nearby.
+    fn spend<T>(
+        &self,
+        hook: &BoundHook,
+        asked: Instant,
+        (result, is_cut_off): (Result<T, Failure>, bool),
+    ) -> Result<T, Failure> {
+        let composition = &self.context.composition;
+        let name = &hook.desired.name;
+        composition.spend(name, asked.elapsed());
+        result.map_err(|failure| match is_cut_off {
+            true => Failure::CutOff {
+                spenders: composition.spenders(),
+                is_its_own: composition.has_spent_most(name),
+            },
+            false => failure,
+        })
     }
 
     fn check_path(&self, point: &Arc<BoundPoint>) -> Result<(), Failure> {
@@ -260,7 +269,7 @@ impl Ask<'_> {
         &self,
         point: &Arc<BoundPoint>,
         hook: &BoundHook,
-        deadline: Duration,
+        left: Duration,
         arguments: &[Val],
     ) -> Result<Val, Failure> {
         let value = match &hook.desired.target {
@@ -274,6 +283,8 @@ impl Ask<'_> {
                 let install = &peer.install;
                 let limits = hook.limits(install);
                 let most = limits.get(Dimension::Deadline.of(Class::Hook));
+                let own = Duration::from_millis(hook.desired.deadline_ms.min(most));
+                let budget = self.context.composition.budget_reached();
                 let nested = Nested {
                     context: self.nested_context(
                         install,
@@ -287,17 +298,21 @@ impl Ask<'_> {
                     class: Class::Hook,
                     limits,
                     fuel: hook.fuel(install, value::items(arguments)),
-                    deadline: deadline.min(Duration::from_millis(most)),
+                    deadline: left.min(own),
+                    shared: (left < own).then(|| budget.clone()),
                     usage: &hook.usage,
                     world: None,
                     tape: None,
                 };
-                nested.call(arguments).await?.pop()
+                let asked = Instant::now();
+                let called = nested.call(arguments).await;
+                let is_cut_off =
+                    matches!(&called, Err(Failure::Stopped(stop)) if stop.cause == budget);
+                self.spend(hook, asked, (called, is_cut_off))?.pop()
             }
-            HookTarget::Webhook(webhook) => Some(
-                self.webhook(point, hook, webhook, deadline, arguments)
-                    .await?,
-            ),
+            HookTarget::Webhook(webhook) => {
+                Some(self.webhook(point, hook, webhook, left, arguments).await?)
+            }
         };
         let value = value.ok_or_else(|| Failure::Unfit("it returned nothing".to_owned()))?;
         check(point.kind, &value)?;
@@ -313,11 +328,12 @@ impl Ask<'_> {
         point: &Arc<BoundPoint>,
         hook: &BoundHook,
         webhook: &Arc<Webhook>,
-        deadline: Duration,
+        left: Duration,
         arguments: &[Val],
     ) -> Result<Val, Failure> {
         let span = self.span(point, hook, false);
-        let started = Instant::now();
+        let asked = Instant::now();
+        let own = Duration::from_millis(hook.desired.deadline_ms);
         let call = WebhookCall {
             instance: self.context.install.identity.instance,
             webhook: Arc::clone(webhook),
@@ -325,7 +341,7 @@ impl Ask<'_> {
             event: format!("{}.{}", point.path(), self.import.function),
             arguments: value::arguments(self.ty.params(), arguments),
             called_ms: u64::try_from(clock::unix_coarse().as_millis()).unwrap_or(u64::MAX),
-            deadline,
+            deadline: left.min(own),
         };
         let reading = WebhookReading::begin(&hook.usage);
         let answered = self.hooks().webhooks.ask(call).await;
@@ -340,16 +356,19 @@ impl Ask<'_> {
                     ))
                 })
             });
-        let outcome: Cow<'static, str> = match &result {
-            Ok(_) => {
+        // An endpoint knows nothing of the budget: it just took too long.
+        let is_cut_off = result.is_err() && left < own && asked.elapsed() >= left;
+        let result = self.spend(hook, asked, (result, is_cut_off));
+        let outcome = match &result {
+            Ok(answer) => {
                 reading.succeeded();
-                "ok".into()
+                nested::outcome(Some(answer))
             }
             Err(failure) => failure.name().into(),
         };
         let ended = Ended {
             outcome,
-            wall: started.elapsed(),
+            wall: asked.elapsed(),
             ..Ended::default()
         };
         self.context.composition.end(span, ended);
@@ -406,7 +425,7 @@ impl Ask<'_> {
         let install = &self.context.install;
         let event = Observed {
             instance: install.identity.instance,
-            invocation: self.number,
+            invocation: self.chain.clone(),
             app: install.identity.app.clone(),
             point: point.name.clone(),
             interface: Arc::clone(&self.import.interface),
@@ -464,6 +483,7 @@ impl Ask<'_> {
                 limits,
                 fuel: limits.get(Dimension::Fuel),
                 deadline: Duration::from_millis(limits.get(Dimension::Deadline)),
+                shared: None,
                 usage: &callee.usage,
                 world: None,
                 tape: None,
@@ -494,6 +514,7 @@ impl Ask<'_> {
             totals: Arc::clone(&self.context.totals),
             path: self.context.path.further(install.identity.install, point),
             span,
+            waiting: self.chain.waiting_too(),
         })
     }
 

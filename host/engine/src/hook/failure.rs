@@ -19,8 +19,15 @@ pub(crate) enum Failure {
     Gone(String),
     /// It is tripped.
     Tripped(Duration),
-    /// The request's budget for hooks is used up.
+    /// The request's budget for hooks is used up, and it was not asked.
     Budget(String),
+    /// The request's budget for hooks was used up while it was asked.
+    CutOff {
+        /// Which hooks had how much of it.
+        spenders: String,
+        /// Whether it had more of the budget than all others together.
+        is_its_own: bool,
+    },
     /// The call would go in a circle, or too deep.
     Circle(String),
     /// The host has no sandbox free.
@@ -30,10 +37,11 @@ pub(crate) enum Failure {
 impl Failure {
     /// Whether it counts for the breaker: what is the hook's own doing does.
     pub(crate) fn is_its_own(&self) -> bool {
-        matches!(
-            self,
-            Self::Stopped(_) | Self::Unfit(_) | Self::Webhook(_) | Self::Gone(_)
-        )
+        match self {
+            Self::Stopped(_) | Self::Unfit(_) | Self::Webhook(_) | Self::Gone(_) => true,
+            Self::CutOff { is_its_own, .. } => *is_its_own,
+            Self::Tripped(_) | Self::Budget(_) | Self::Circle(_) | Self::Overloaded => false,
+        }
     }
 
     /// The failure of a call of an endpoint.
@@ -53,7 +61,7 @@ impl Failure {
             Self::Webhook(_) => "webhook-failed",
             Self::Gone(_) => "webhook-gone",
             Self::Tripped(_) => "tripped",
-            Self::Budget(_) => "extension-time",
+            Self::Budget(_) | Self::CutOff { .. } => "extension-time",
             Self::Circle(_) => "recursion",
             Self::Overloaded => "overloaded",
         }
@@ -68,6 +76,9 @@ impl fmt::Display for Failure {
             | Self::Webhook(reason)
             | Self::Gone(reason)
             | Self::Budget(reason)
+            | Self::CutOff {
+                spenders: reason, ..
+            }
             | Self::Circle(reason) => f.write_str(reason),
             Self::Tripped(rest) => write!(
                 f,

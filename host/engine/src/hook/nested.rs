@@ -37,6 +37,8 @@ pub(crate) struct Nested<'a> {
     pub(crate) limits: &'a Arc<Limits>,
     pub(crate) fuel: u64,
     pub(crate) deadline: Duration,
+    /// What has been reached at the deadline, where that is not the deadline of its own.
+    pub(crate) shared: Option<StopCause>,
     /// What it is metered with.
     pub(crate) usage: &'a Arc<UsageMeter>,
     /// Time and chance, where they are not the host's.
@@ -87,7 +89,8 @@ impl Nested<'_> {
         };
         let result = self.run(&mut run, arguments).await;
         run.outcome = match &result {
-            Ok(_) => "ok".into(),
+            Ok(values) if self.class == Class::Hook => outcome(values.first()),
+            Ok(_) => OK.into(),
             Err(failure) => failure.name().into(),
         };
         let told = recorded.zip(run.sandbox.as_ref());
@@ -123,6 +126,7 @@ impl Nested<'_> {
             class: self.class,
             started: run.started,
             deadline: self.deadline,
+            shared: self.shared.clone(),
             cpu: Duration::from_millis(millis(Dimension::CpuTime)),
         };
         let install = &run.install;
@@ -180,6 +184,18 @@ impl Nested<'_> {
             }
         };
         Err(Failure::Stopped(run.observed(stopped, self.class)))
+    }
+}
+
+/// How a trace tells that a run ended well.
+const OK: &str = "ok";
+
+/// How a trace tells of a hook that answered: a refusal is no failure, but whoever looks for what became of a request
+/// looks for it.
+pub(super) fn outcome(answer: Option<&Val>) -> Cow<'static, str> {
+    match answer {
+        Some(Val::Result(Err(_))) => "refused".into(),
+        _ => OK.into(),
     }
 }
 

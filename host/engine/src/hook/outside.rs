@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use cloudware_types::{DesiredHook, InstanceId, Slug, Webhook};
+use cloudware_types::{DesiredHook, InstanceId, RunChain, Slug, Webhook};
 use serde_json::Value;
 
 /// Something that observers are to be told.
@@ -12,9 +12,9 @@ use serde_json::Value;
 pub struct Observed {
     /// The instance in which it happened.
     pub instance: InstanceId,
-    /// Number of the invocation that tells it: where that has an open write transaction, the event is to be kept
-    /// within it ([`cloudware_capability::Invocation::number`]).
-    pub invocation: u64,
+    /// The invocation that tells it: where that has an open write transaction, the event is to be kept within it
+    /// ([`cloudware_capability::Invocation::chain`]).
+    pub invocation: RunChain,
     /// The app that tells it.
     pub app: Slug,
     /// The extension point.

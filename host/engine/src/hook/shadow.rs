@@ -62,6 +62,7 @@ pub(super) fn run(
                     limits: &limits,
                     fuel,
                     deadline,
+                    shared: None,
                     usage: &usage,
                     world: None,
                     tape: None,

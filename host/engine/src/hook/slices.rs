@@ -16,12 +16,25 @@ use tokio::time::{Sleep, sleep_until};
 use crate::clock::thread_moment;
 
 /// What bounds a nested call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NestedBounds {
     pub(crate) class: Class,
     pub(crate) started: Instant,
     pub(crate) deadline: Duration,
+    /// What has been reached at the deadline, where that is not the deadline of the call's own.
+    pub(crate) shared: Option<StopCause>,
     pub(crate) cpu: Duration,
+}
+
+impl NestedBounds {
+    /// What has been reached at the deadline, `elapsed` after the start.
+    fn late(&self, elapsed: Duration) -> StopCause {
+        self.shared.clone().unwrap_or_else(|| {
+            let max = millis(self.deadline);
+            let used = millis(elapsed).max(max);
+            StopCause::limit(Dimension::Deadline, self.class, used, max)
+        })
+    }
 }
 
 /// A call inside another.
@@ -55,9 +68,7 @@ impl<'a, F> Slices<'a, F> {
         let class = self.bounds.class;
         let elapsed = self.bounds.started.elapsed();
         if elapsed >= self.bounds.deadline {
-            let max = millis(self.bounds.deadline);
-            let used = millis(elapsed).max(max);
-            return Some(StopCause::limit(Dimension::Deadline, class, used, max));
+            return Some(self.bounds.late(elapsed));
         }
         let (used, max) = (self.progress.cpu_own() / 1_000_000, millis(self.bounds.cpu));
         (used > max).then(|| StopCause::limit(Dimension::CpuTime, class, used, max))
@@ -86,10 +97,8 @@ impl<F: Future> Future for Slices<'_, F> {
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(at.into())));
         if timer.as_mut().poll(cx).is_ready() {
-            let cause = self.overdue().unwrap_or_else(|| {
-                let max = millis(self.bounds.deadline);
-                StopCause::limit(Dimension::Deadline, self.bounds.class, max, max)
-            });
+            let cause = self.overdue();
+            let cause = cause.unwrap_or_else(|| self.bounds.late(self.bounds.deadline));
             return Poll::Ready(Err(cause));
         }
         Poll::Pending

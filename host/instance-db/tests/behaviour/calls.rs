@@ -6,7 +6,7 @@ use std::{
 };
 
 use cloudware_instance_db::{AppKey, AppScope, Error, Holder, Mode, Value};
-use cloudware_types::InstanceId;
+use cloudware_types::{InstanceId, RunChain};
 
 use crate::fixture::{Fixture, STOCK, STORAGE, eventually, refused, request, scope, steps};
 
@@ -95,7 +95,7 @@ async fn one_who_holds_the_turn_is_not_made_to_wait_for_itself() {
     let fixture = Fixture::with_apps().await;
     let database = fixture.database();
     let me = AppScope {
-        holder: Holder::new(7, AppKey::of("stock")),
+        holder: Holder::new(RunChain::of(7), AppKey::of("stock")),
         ..scope("stock")
     };
     let open = database.begin(&me, Mode::Write).await.result.unwrap();
@@ -120,7 +120,7 @@ async fn one_who_drops_the_turn_can_take_it_again_at_once() {
     let fixture = Fixture::with_apps().await;
     let database = fixture.database();
     let me = AppScope {
-        holder: Holder::new(7, AppKey::of("stock")),
+        holder: Holder::new(RunChain::of(7), AppKey::of("stock")),
         ..scope("stock")
     };
     for _ in 0..100 {

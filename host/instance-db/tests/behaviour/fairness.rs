@@ -10,7 +10,7 @@ use std::{
 };
 
 use cloudware_instance_db::{AppKey, AppScope, Error, Holder, Mode, Request, Transaction, Value};
-use cloudware_types::InstanceId;
+use cloudware_types::{InstanceId, RunChain};
 use tokio::task::JoinSet;
 
 use crate::fixture::{Fixture, SALES, STOCK, STORAGE, eventually, refused, request, scope, steps};
@@ -30,7 +30,7 @@ fn endless(time_max_ms: u64) -> Request {
 
 fn run_of(namespace: &str, run: u64) -> AppScope {
     AppScope {
-        holder: Holder::new(run, AppKey::of(namespace)),
+        holder: Holder::new(RunChain::of(run), AppKey::of(namespace)),
         ..scope(namespace)
     }
 }

@@ -9,7 +9,7 @@ use cloudware_instance_db::{
     AppKey, AppScope, Config, Database, Error, Holder, InstanceDbs, Mode, Outcome, Request, RowSet,
     Transaction, Value, Worked,
 };
-use cloudware_types::{InstanceId, Migration};
+use cloudware_types::{InstanceId, Migration, RunChain};
 
 pub const STOCK: &str = "
     CREATE TABLE stock_items (id INTEGER PRIMARY KEY, sku TEXT UNIQUE, amount INTEGER);
@@ -124,7 +124,7 @@ pub fn scope(namespace: &str) -> AppScope {
     AppScope {
         namespace: namespace.parse().unwrap(),
         storage_bytes_max: STORAGE,
-        holder: Holder::new(0, AppKey::of(namespace)),
+        holder: Holder::new(RunChain::of(0), AppKey::of(namespace)),
     }
 }
 

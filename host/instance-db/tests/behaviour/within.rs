@@ -11,6 +11,7 @@ use std::{
 use cloudware_instance_db::{
     AppKey, AppScope, Error, Holder, Mode, OnCommit, PlatformScope, Transaction, Value, Worked,
 };
+use cloudware_types::RunChain;
 
 use crate::fixture::{Fixture, STORAGE, eventually, refused, request, scope};
 
@@ -36,7 +37,7 @@ impl Told {
 
 fn app(run: u64) -> AppScope {
     AppScope {
-        holder: Holder::new(run, AppKey::of("stock")),
+        holder: Holder::new(RunChain::of(run), AppKey::of("stock")),
         ..scope("stock")
     }
 }
@@ -45,7 +46,7 @@ fn platform(run: u64) -> PlatformScope {
     PlatformScope {
         storage_bytes_max: STORAGE,
         time_max: Duration::from_secs(20),
-        holder: Holder::new(run, AppKey::of("stock")),
+        holder: Holder::new(RunChain::of(run), AppKey::of("stock")),
     }
 }
 
@@ -75,6 +76,41 @@ impl Fixture {
         let counted = self.database().read(platform(0), count).await;
         counted.result.unwrap()
     }
+}
+
+#[tokio::test]
+async fn a_run_is_not_made_to_wait_for_one_that_waits_for_it() {
+    let fixture = Fixture::with_apps().await;
+    let told = Told::default();
+    let mut open = fixture.begin_as(RUN).await;
+    let caller = RunChain::of(RUN);
+    let called = RunChain::new(RUN + 1, caller.waiting_too());
+    let further = RunChain::new(RUN + 2, called.waiting_too());
+    for chain in [called, further] {
+        let within = PlatformScope {
+            holder: Holder::new(chain.clone(), AppKey::of("sales")),
+            ..platform(0)
+        };
+        let scope = AppScope {
+            holder: within.holder.clone(),
+            ..scope("sales")
+        };
+        let database = fixture.database();
+        let written = database.write(within.clone(), |_| Ok(())).await;
+        assert_eq!(refused(written), Error::Busy);
+        let kept = database.write_within(within, told.listener(), |_| Ok(()));
+        assert_eq!(refused(kept.await), Error::Busy);
+        assert_eq!(
+            database.begin(&scope, Mode::Write).await.result.err(),
+            Some(Error::Busy)
+        );
+        let read = database.query(&scope, request("SELECT 1")).await;
+        assert_eq!(read.result.map(|rows| rows.rows.len()), Ok(1));
+    }
+    // The caller's transaction goes on, as if nobody had asked.
+    let insert = "INSERT INTO stock_items (id, sku) VALUES (77, 'new')";
+    open.execute(request(insert)).await.result.unwrap();
+    open.commit().await.result.unwrap();
 }
 
 #[tokio::test]

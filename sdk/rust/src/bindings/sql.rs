@@ -2865,7 +2865,8 @@ pub mod cloudware {
             /// Why stored state could not be read or written. Nothing was changed.
             #[derive(Clone, Copy)]
             pub enum StorageFailure {
-                /// Another invocation held the lock for too long. Trying again may succeed.
+                /// Another invocation held the lock for too long; trying again may succeed. At once where this invocation holds
+                /// it in a transaction for writing of its own, or where the app does that waits for this invocation to answer.
                 Busy,
                 /// The storage quota of the instance is used up.
                 Full,

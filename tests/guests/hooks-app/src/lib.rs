@@ -58,11 +58,26 @@ fn order(request: &Request) -> Order {
     }
 }
 
-fn ask_check(request: Request) -> Response {
-    match check::check(&how(&request), &order(&request)) {
+fn ask_check(request: Request) -> Result<Response, Problem> {
+    let checked = || check::check(&how(&request), &order(&request));
+    let checked = match request.query("within").is_some() {
+        false => checked(),
+        true => within_a_transaction(number(&request, "number", 1), checked)?,
+    };
+    Ok(match checked {
         Ok(()) => Response::json(&json!({ "allowed": true })),
         Err(message) => Response::json(&json!({ "allowed": false, "message": message })),
-    }
+    })
+}
+
+/// What is asked between the first change of a transaction and its commit.
+fn within_a_transaction<T>(number: u64, ask: impl FnOnce() -> T) -> Result<T, Problem> {
+    let row = i64::try_from(number).unwrap_or(i64::MAX);
+    let asked = sql::transaction(|tx| {
+        tx.execute("INSERT INTO hooked_numbers (number) VALUES (?)", params![row])?;
+        Ok::<_, sql::Error>(ask())
+    });
+    Ok(asked?)
 }
 
 fn ask_price(request: Request) -> Response {

@@ -72,12 +72,26 @@ fn call(app: &str, path: &str) -> u16 {
     response.status()
 }
 
+/// An error with what is behind it.
+fn reason(error: &kv::Error) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or(error.to_string(), |source| format!("{error}: {source}"))
+}
+
 impl check::Guest for Extension {
     fn check(how: String, order: Order) -> Result<(), String> {
         let words = words(&how);
         misbehave(&words);
         if words.iter().any(|word| word == "refuse") {
             return Err(format!("{} refuses {} lines", label(), order.lines.len()));
+        }
+        if words.iter().any(|word| word == "keep") {
+            let kept = kv::Bucket::open("checked").and_then(|bucket| bucket.set("last", b"order"));
+            return kept.map(drop).map_err(|error| format!("{} could not keep it: {}", label(), reason(&error)));
+        }
+        if words.iter().any(|word| word == "look") {
+            let looked = kv::Bucket::open("checked").and_then(|bucket| bucket.get("last"));
+            return looked.map(drop).map_err(|error| format!("{} could not look: {}", label(), reason(&error)));
         }
         Ok(())
     }

@@ -32,8 +32,11 @@ impl EmbeddedKv {
         let scope = PlatformScope {
             storage_bytes_max: place.scope.storage_bytes_max,
             time_max: CALL_TIME_MAX,
-            holder: Holder::new(place.invocation, AppKey::of(place.scope.app.as_str()))
-                .with_weight(place.scope.weight),
+            holder: Holder::new(
+                place.invocation.clone(),
+                AppKey::of(place.scope.app.as_str()),
+            )
+            .with_weight(place.scope.weight),
         };
         Ok((database, scope))
     }

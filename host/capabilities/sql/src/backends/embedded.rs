@@ -31,7 +31,7 @@ impl EmbeddedSql {
         let scope = AppScope {
             namespace: scope.namespace.clone(),
             storage_bytes_max: scope.storage_bytes_max,
-            holder: Holder::new(scope.invocation, AppKey::of(scope.app.as_str()))
+            holder: Holder::new(scope.invocation.clone(), AppKey::of(scope.app.as_str()))
                 .with_weight(scope.weight),
         };
         Ok((database, scope))
