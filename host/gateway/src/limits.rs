@@ -24,4 +24,5 @@ pub(crate) const JOINED_BYTES_MAX: usize = 2 << 10;
 /// Bytes of an answer that the system keeps of one connection before they are sent. It would take several megabytes; what
 /// a slow client has not asked for yet belongs to the app, whose answer waits, and not into memory that nobody meters. A
 /// client at 1 Gbit/s takes this in a millisecond, in which its socket is served again.
+#[cfg(target_os = "linux")]
 pub(crate) const UNSENT_BYTES_MAX: u32 = 128 << 10;

@@ -7,7 +7,6 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
-use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -277,7 +276,8 @@ impl Server {
     ) {
         // Answers are written whole; waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
-        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(limits::UNSENT_BYTES_MAX);
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(limits::UNSENT_BYTES_MAX);
         let client = HeaderValue::from_str(&client.to_string()).expect("an address is plain text");
         let connection = Connection::new(Arc::clone(&self.gateway), client);
         let asked = Arc::clone(&connection);
