@@ -126,6 +126,8 @@ fn extension_builds(language: &str) {
     let interface = &checked["implements"][0];
     assert_eq!(interface["interface"], "example:shop/discount@1.0.0");
     assert_eq!(interface["functions"][0]["result"], "option<u64>");
+    let tried = json(&["test", project]);
+    assert_eq!(tried.as_array().map(Vec::len), Some(2), "{tried}");
 }
 
 #[test]

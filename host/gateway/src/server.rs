@@ -3,6 +3,7 @@
 use std::{convert::Infallible, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use cloudware_types::Stop;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -99,11 +100,7 @@ impl Gateway {
                 match install.serve(request).await {
                     Ok(response) => response.map(GatewayBody::Guest),
                     Err(stop) => {
-                        tracing::info!(
-                            target: "cloudware::stop",
-                            tenant = %site.tenant, instance = %site.instance, request_id = ?request_id,
-                            "{}", stop.explanation()
-                        );
+                        tell(&site, &stop, &request_id);
                         Problem::stopped(&stop).into_response(text(&request_id))
                     }
                 }
@@ -201,6 +198,19 @@ enum Route {
         prefix_bytes: usize,
     },
     AddSlash,
+}
+
+/// Tells the operator of a request that was stopped, and of one that was not begun only where he wants to know of each: an
+/// instance that is asked too much is refused as often as it is asked, and its stops are counted (`stops list`).
+fn tell(site: &Site, stop: &Stop, request_id: &HeaderValue) {
+    let Site {
+        tenant, instance, ..
+    } = site;
+    if stop.http_status() == StatusCode::TOO_MANY_REQUESTS.as_u16() {
+        tracing::debug!(target: "cloudware::stop", %tenant, %instance, ?request_id, "{}", stop.explanation());
+    } else {
+        tracing::info!(target: "cloudware::stop", %tenant, %instance, ?request_id, "{}", stop.explanation());
+    }
 }
 
 fn text(request_id: &HeaderValue) -> &str {

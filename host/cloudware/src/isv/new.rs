@@ -25,6 +25,9 @@ const WIT_DEPS: &str = "wit/deps";
 /// The interfaces of the app whose extension point the templates of extensions fill, in every language.
 const EXAMPLE_INTERFACES: &str = "extension/interfaces";
 
+/// Calls of that extension point with what they give, in every language.
+const EXAMPLE_CALLS: &str = "extension/calls";
+
 /// Ends the names of template files, which are written without it and with names filled in.
 const TEMPLATE_SUFFIX: &str = ".template";
 
@@ -125,6 +128,9 @@ fn make(folder: &Path, name: &Slug, kind: KindArg, language: Language) -> Result
         let interfaces = interfaces.expect("the templates of extensions have an example");
         wit::write_dir(interfaces, &folder.join(WIT_DEPS))?;
         wit::write_access(&folder.join(WIT_DEPS))?;
+        let calls = TEMPLATES.get_dir(EXAMPLE_CALLS);
+        let calls = calls.expect("the templates of extensions have calls");
+        wit::write_dir(calls, &folder.join(super::test::FOLDER))?;
     }
     match language {
         Language::Rust => wit::write_dir(&RUST_SDK, &folder.join(VENDORED_SDK)),

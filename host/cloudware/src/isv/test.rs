@@ -37,7 +37,7 @@ const CALL_BYTES_MAX: u64 = 4 << 20;
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Where a package keeps its calls.
-const FOLDER: &str = "calls";
+pub(super) const FOLDER: &str = "calls";
 
 /// Runs an extension against calls that are known.
 #[derive(Debug, clap::Args)]
