@@ -204,7 +204,10 @@ fn outcome(result: &Result<Vec<Val>, Failure>) -> Result<RecordedOutcome, String
     let by_clock = match stop.cause {
         cloudware_types::StopCause::Limit { limit, .. } => matches!(
             limit.dimension(),
-            Dimension::Deadline | Dimension::CpuTime | Dimension::SqlTime
+            Dimension::Deadline
+                | Dimension::CpuTime
+                | Dimension::SqlTime
+                | Dimension::ExtensionTime
         ),
         _ => false,
     };

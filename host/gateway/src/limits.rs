@@ -26,3 +26,6 @@ pub(crate) const JOINED_BYTES_MAX: usize = 2 << 10;
 /// client at 1 Gbit/s takes this in a millisecond, in which its socket is served again.
 #[cfg(target_os = "linux")]
 pub(crate) const UNSENT_BYTES_MAX: u32 = 128 << 10;
+
+/// Bytes of a request's body that come together with its head: both are within the first 8 KiB that a connection reads.
+pub(crate) const SHORT_BYTES_MAX: u64 = 4 << 10;

@@ -1,6 +1,6 @@
-//! The body of a request on its way in. A connection whose request was answered before its body had come is closed
-//! behind the answer, and the client is to know it beforehand: else it may have sent its next request already (RFC 9112,
-//! section 9.6).
+//! The body of a request on its way in. A connection whose request was answered before all of a long body had come is
+//! closed behind the answer, and the client is to know it beforehand: else it may have sent its next request already
+//! (RFC 9112, section 9.6). A short one has come with its head, and is thrown away where nobody took it.
 
 use std::{
     pin::Pin,
@@ -16,11 +16,13 @@ use http::{HeaderMap, HeaderValue, Request, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::limits::SHORT_BYTES_MAX;
+
 /// A request's body, which notes when all of it has come.
 #[derive(Debug)]
 pub struct RequestBody {
     body: Incoming,
-    /// None where there is nothing to come.
+    /// None where nothing is to come, or so little that it has come.
     coming: Option<Arc<AtomicBool>>,
 }
 
@@ -30,7 +32,12 @@ pub(crate) struct Coming(Option<Arc<AtomicBool>>);
 
 /// The request with a body that is watched.
 pub(crate) fn watch(request: Request<Incoming>) -> (Request<RequestBody>, Coming) {
-    let coming = match request.body().is_end_stream() {
+    let body = request.body();
+    let is_short = body
+        .size_hint()
+        .upper()
+        .is_some_and(|bytes| bytes <= SHORT_BYTES_MAX);
+    let coming = match is_short || body.is_end_stream() {
         true => None,
         false => Some(Arc::new(AtomicBool::new(true))),
     };

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use cloudware_types::Stop;
+use cloudware_types::{Stop, StopCause};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -200,13 +200,15 @@ enum Route {
     AddSlash,
 }
 
-/// Tells the operator of a request that was stopped, and of one that was not begun only where he wants to know of each: an
-/// instance that is asked too much is refused as often as it is asked, and its stops are counted (`stops list`).
+/// Tells the operator of a request that was stopped, and of one that was refused before it ran only where he wants to know of
+/// each: whoever is asked too much refuses as often as he is asked, and stops are counted (`stops list`).
 fn tell(site: &Site, stop: &Stop, request_id: &HeaderValue) {
     let Site {
         tenant, instance, ..
     } = site;
-    if stop.http_status() == StatusCode::TOO_MANY_REQUESTS.as_u16() {
+    let is_crowded = matches!(stop.cause, StopCause::Overloaded { .. })
+        || stop.http_status() == StatusCode::TOO_MANY_REQUESTS.as_u16();
+    if is_crowded && stop.elapsed_ms == 0 {
         tracing::debug!(target: "cloudware::stop", %tenant, %instance, ?request_id, "{}", stop.explanation());
     } else {
         tracing::info!(target: "cloudware::stop", %tenant, %instance, ?request_id, "{}", stop.explanation());

@@ -75,8 +75,8 @@ pub fn execute(statement: &str, parameters: &[Value]) -> Result<Outcome, Error> 
 /// Runs `work` in a transaction that reads and changes; one at a time per instance, others wait.
 /// Commits when `work` gives `Ok`, and undoes everything when it gives `Err`.
 ///
-/// Key-value data is in the same database: writing it inside `work` waits for the transaction that
-/// is waiting for it, and fails as busy.
+/// Key-value data is in the same database: writing it inside `work` would wait for the transaction that
+/// is waiting for it, and fails as busy at once. So does what a hook writes that is asked inside `work`.
 ///
 /// # Errors
 /// What `work` gave, or why the transaction could not begin or commit.

@@ -5,7 +5,8 @@ use std::{error::Error, fmt};
 /// Why stored state could not be read or written. Nothing was changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StorageFailure {
-    /// Another invocation held the lock for too long. Trying again may succeed.
+    /// Another invocation held the lock for too long; trying again may succeed. At once, and each time, where this
+    /// invocation holds it in a transaction of its own, or the app does that waits for this invocation to answer.
     Busy,
     /// The storage quota of the instance is used up.
     Full,
@@ -16,7 +17,7 @@ pub enum StorageFailure {
 impl fmt::Display for StorageFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Busy => "the data is in use: by another request, or by the app that waits for this call to answer while it has a transaction for writing open; try again, and begin transactions after what is to be asked",
+            Self::Busy => "the data is in use: by another request (try again), or by an open transaction of this call or of the app that waits for it (end it before)",
             Self::Full => "the storage quota is used up; delete something or ask for more",
             Self::Unavailable => "the data can't be reached at present; the operator knows why",
         })

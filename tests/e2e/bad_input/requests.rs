@@ -158,6 +158,12 @@ async fn a_client_is_told_that_its_connection_ends() {
     let site = platform.site("acme", "/state");
     let whole = site.put("/kv/a/b", &json!(1)).await;
     assert!(whole.headers.get("connection").is_none(), "{whole:?}");
+    // What is short is thrown away instead: who is refused often need not connect anew each time.
+    let site = platform.site("acme", "/adversary");
+    for _ in 0..2 {
+        let unread = site.post("/counter", &json!({ "short": true })).await;
+        assert!(unread.headers.get("connection").is_none(), "{unread:?}");
+    }
 }
 
 #[tokio::test]

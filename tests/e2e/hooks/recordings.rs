@@ -282,7 +282,7 @@ async fn what_can_not_be_recorded_is_told_and_bounds_are_bounds() {
             .await
             .refused(1, &[word]);
     }
-    let started = cli.json(&format!("{start} --calls 3")).await;
+    let started = cli.json(&format!("{start} --calls 4")).await;
     cli.run(start).await.refused(1, &["being recorded already"]);
     // It calls the app by HTTP, and no tape holds that.
     hooked.ask("/rewrite?text=a&how=back").await;
@@ -321,6 +321,18 @@ async fn what_can_not_be_recorded_is_told_and_bounds_are_bounds() {
     })
     .await;
     assert_eq!(shown["skipped_reason"], "nobody waited for its end");
+    // The end of the time that the request's hooks have together comes at another place each time.
+    let budget = |budget| json!({ "extension-time": budget });
+    hooked.platform.limit("acme", budget(json!(40))).await;
+    hooked.ask("/rewrite?text=a&how=wait").await;
+    hooked.platform.limit("acme", budget(Value::Null)).await;
+    let shown = eventually("it is told of, too", async || {
+        let shown = cli.json(&show).await;
+        (shown["skipped"] == 3).then_some(shown)
+    })
+    .await;
+    let reason = shown["skipped_reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("extension-time"), "{reason}");
     // A hook that traps is recorded as that.
     hooked.ask("/rewrite?text=a&how=trap").await;
     let shown = cli.json(&show).await;

@@ -130,7 +130,7 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             let chosen = config.into_iter().map(|(key, value)| (key, Some(value)));
             let mut config: BTreeMap<_, _> = chosen.collect();
             for key in unset {
-                if config.insert(key.clone(), None).is_some() {
+                if let Some(Some(_)) = config.insert(key.clone(), None) {
                     anyhow::bail!(
                         "Either choose {key} with --config or --unset it: both at once mean nothing."
                     );

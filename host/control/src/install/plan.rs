@@ -105,6 +105,11 @@ async fn pick(db: &mut Connection, app: &App, wanted: Option<Version>) -> Result
     Ok(release)
 }
 
+fn bytes_of(config: &BTreeMap<String, String>) -> usize {
+    let pairs = config.iter();
+    pairs.map(|(key, value)| key.len() + value.len()).sum()
+}
+
 /// The configuration that was chosen before with what is chosen now. What a release before knew stays for the way back.
 fn merged_config(
     release: &Release,
@@ -112,6 +117,7 @@ fn merged_config(
     chosen: BTreeMap<String, Option<String>>,
 ) -> Result<BTreeMap<String, String>, Error> {
     let known = &release.manifest.config;
+    let before = bytes_of(&config);
     for (key, value) in chosen {
         let field = || format!("config.{}", key.chars().take(64).collect::<String>());
         let is_given_up = value.is_none() && config.contains_key(&key);
@@ -137,12 +143,14 @@ fn merged_config(
             None => drop(config.remove(&key)),
         }
     }
-    let pairs = config.iter();
-    let bytes: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
-    if bytes > CONFIG_BYTES_MAX {
+    let bytes = bytes_of(&config);
+    if bytes > CONFIG_BYTES_MAX && bytes > before {
         return Err(Error::invalid(
             "config",
-            format!("must have at most {CONFIG_BYTES_MAX} bytes together"),
+            format!(
+                "must have at most {CONFIG_BYTES_MAX} bytes together with what was chosen before: set keys to null that \
+                 are not needed"
+            ),
         ));
     }
     Ok(config)

@@ -51,6 +51,24 @@ pub(crate) enum Admittance {
     Tripped(Duration),
 }
 
+/// See [`Breaker::call`].
+pub(crate) struct Call<'a>(Option<&'a Breaker>);
+
+impl Call<'_> {
+    /// It has ended, and what came of it is noted.
+    pub(crate) fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if let Some(breaker) = self.0 {
+            breaker.cancel();
+        }
+    }
+}
+
 impl Breaker {
     /// The breaker of a hook that has not been called.
     pub(crate) fn new(target: String) -> Self {
@@ -118,6 +136,13 @@ impl Breaker {
                 })
             }
         }
+    }
+
+    /// A call that was admitted and whose end is to be noted. Where it is dropped, because nobody waits for its end any
+    /// more, the admittance is taken back: the calls that are let through one day must not be used up by visitors who
+    /// leave.
+    pub(crate) fn call(&self) -> Call<'_> {
+        Call(Some(self))
     }
 
     /// Takes back an admittance whose call did not come about by no fault of the hook's.
@@ -226,6 +251,23 @@ mod tests {
         let change = breaker.note(true, later).map(|change| change.state);
         assert_eq!(change, Some(BreakerState::Tripped));
         assert_eq!(breaker.admit(later), Admittance::Tripped(BREAKER_OPEN_FOR));
+    }
+
+    #[test]
+    fn probes_that_nobody_waits_for_are_made_up_for() {
+        let (breaker, now) = (Breaker::new(String::new()), Instant::now());
+        tripped(&breaker, now);
+        let later = now + BREAKER_OPEN_FOR;
+        for _ in 0..2 * BREAKER_PROBES {
+            assert!(matches!(breaker.admit(later), Admittance::Call(_)));
+            drop(breaker.call());
+        }
+        for _ in 0..BREAKER_PROBES {
+            assert!(matches!(breaker.admit(later), Admittance::Call(_)));
+            breaker.call().ended();
+            let _ = breaker.note(false, later);
+        }
+        assert_eq!(breaker.state(later).state, BreakerState::Active);
     }
 
     #[test]

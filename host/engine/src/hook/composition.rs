@@ -12,7 +12,8 @@ use std::{
 };
 
 use cloudware_types::{
-    Class, Dimension, InstallId, InstanceId, Limit, Span, StopCause, TenantId, Trace, Waiting,
+    Class, Dimension, HookId, InstallId, InstanceId, Limit, Span, StopCause, TenantId, Trace,
+    Waiting,
 };
 use parking_lot::Mutex;
 
@@ -42,7 +43,7 @@ struct State {
     spans: Vec<Open>,
     omitted: u64,
     /// Time that each hook has had, in the order in which they were first asked.
-    hooks: Vec<(Arc<str>, Duration)>,
+    hooks: Vec<(HookId, Arc<str>, Duration)>,
 }
 
 /// A span that may still be going on.
@@ -156,16 +157,16 @@ impl Composition {
     /// Time that hooks may still have, nothing where the budget is used up.
     pub(crate) fn budget_left(&self) -> Duration {
         let state = self.state.lock();
-        let spent: Duration = state.hooks.iter().map(|(_, time)| *time).sum();
+        let spent: Duration = state.hooks.iter().map(|(.., time)| *time).sum();
         self.budget.saturating_sub(spent)
     }
 
     /// Counts time that a hook has had.
-    pub(crate) fn spend(&self, hook: &Arc<str>, time: Duration) {
+    pub(crate) fn spend(&self, hook: HookId, name: &Arc<str>, time: Duration) {
         let mut state = self.state.lock();
-        match state.hooks.iter_mut().find(|(name, _)| name == hook) {
-            Some((_, spent)) => *spent += time,
-            None => state.hooks.push((Arc::clone(hook), time)),
+        match state.hooks.iter_mut().find(|(id, ..)| *id == hook) {
+            Some((.., spent)) => *spent += time,
+            None => state.hooks.push((hook, Arc::clone(name), time)),
         }
     }
 
@@ -179,26 +180,30 @@ impl Composition {
         }
     }
 
+    /// The limit that the budget is.
+    pub(crate) fn budget_limit(&self) -> Limit {
+        self.budget_limit
+    }
+
     /// Whether a hook has had more time than all others together.
-    pub(crate) fn has_spent_most(&self, hook: &Arc<str>) -> bool {
-        let state = self.state.lock();
-        let spent = |is_counted: fn(&str, &str) -> bool| -> Duration {
-            let counted = state
-                .hooks
-                .iter()
-                .filter(|(name, _)| is_counted(name, hook));
-            counted.map(|(_, time)| *time).sum()
-        };
-        spent(|name, hook| name == hook) > spent(|name, hook| name != hook)
+    pub(crate) fn has_spent_most(&self, hook: HookId) -> bool {
+        let (mut own, mut others) = (Duration::ZERO, Duration::ZERO);
+        for (id, _, time) in &self.state.lock().hooks {
+            match *id == hook {
+                true => own += *time,
+                false => others += *time,
+            }
+        }
+        own > others
     }
 
     /// Who used up the budget, for people: every hook with its time, the longest first.
     pub(crate) fn spenders(&self) -> String {
         let mut hooks = self.state.lock().hooks.clone();
-        hooks.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
+        hooks.sort_by_key(|(.., time)| std::cmp::Reverse(*time));
         let told: Vec<_> = hooks
             .iter()
-            .map(|(name, time)| format!("{name} {:.1} ms", time.as_secs_f64() * 1_000.0))
+            .map(|(_, name, time)| format!("{name} {:.1} ms", time.as_secs_f64() * 1_000.0))
             .collect();
         format!(
             "the hooks of this request have used up its budget of {} ms ({}): {}",

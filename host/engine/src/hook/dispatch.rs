@@ -191,7 +191,9 @@ impl Ask<'_> {
             Err(failure) => Err(failure),
             Ok(left) => {
                 let _ = started.insert(Instant::now());
+                let call = hook.breaker.call();
                 let result = self.ask(point, hook, left, arguments).await;
+                call.ended();
                 self.note(point, hook, &result);
                 result
             }
@@ -215,7 +217,11 @@ impl Ask<'_> {
         self.check_path(point)?;
         let left = self.context.composition.budget_left();
         if left.is_zero() {
-            return Err(Failure::Budget(self.context.composition.spenders()));
+            let composition = &self.context.composition;
+            return Err(Failure::Budget {
+                spenders: composition.spenders(),
+                limit: composition.budget_limit(),
+            });
         }
         match hook.breaker.admit(Instant::now()) {
             Admittance::Tripped(rest) => return Err(Failure::Tripped(rest)),
@@ -237,12 +243,12 @@ impl Ask<'_> {
         (result, is_cut_off): (Result<T, Failure>, bool),
     ) -> Result<T, Failure> {
         let composition = &self.context.composition;
-        let name = &hook.desired.name;
-        composition.spend(name, asked.elapsed());
+        composition.spend(hook.desired.id, &hook.desired.name, asked.elapsed());
         result.map_err(|failure| match is_cut_off {
             true => Failure::CutOff {
                 spenders: composition.spenders(),
-                is_its_own: composition.has_spent_most(name),
+                limit: composition.budget_limit(),
+                is_its_own: composition.has_spent_most(hook.desired.id),
             },
             false => failure,
         })
@@ -391,7 +397,7 @@ impl Ask<'_> {
     /// Tells that a hook gave no answer.
     fn report(&self, point: &Arc<BoundPoint>, hook: &BoundHook, failure: &Failure) {
         let outcome = match failure {
-            Failure::Tripped(_) | Failure::Budget(_) | Failure::Overloaded => {
+            Failure::Tripped(_) | Failure::Budget { .. } | Failure::Overloaded => {
                 HookOutcome::NotCalled
             }
             _ => HookOutcome::Failed,

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use cloudware_types::Stop;
+use cloudware_types::{Limit, Stop};
 
 use super::WebhookFailed;
 
@@ -20,11 +20,18 @@ pub(crate) enum Failure {
     /// It is tripped.
     Tripped(Duration),
     /// The request's budget for hooks is used up, and it was not asked.
-    Budget(String),
+    Budget {
+        /// Which hooks had how much of it.
+        spenders: String,
+        /// The limit that the budget is.
+        limit: Limit,
+    },
     /// The request's budget for hooks was used up while it was asked.
     CutOff {
         /// Which hooks had how much of it.
         spenders: String,
+        /// The limit that the budget is.
+        limit: Limit,
         /// Whether it had more of the budget than all others together.
         is_its_own: bool,
     },
@@ -40,7 +47,7 @@ impl Failure {
         match self {
             Self::Stopped(_) | Self::Unfit(_) | Self::Webhook(_) | Self::Gone(_) => true,
             Self::CutOff { is_its_own, .. } => *is_its_own,
-            Self::Tripped(_) | Self::Budget(_) | Self::Circle(_) | Self::Overloaded => false,
+            Self::Tripped(_) | Self::Budget { .. } | Self::Circle(_) | Self::Overloaded => false,
         }
     }
 
@@ -61,7 +68,7 @@ impl Failure {
             Self::Webhook(_) => "webhook-failed",
             Self::Gone(_) => "webhook-gone",
             Self::Tripped(_) => "tripped",
-            Self::Budget(_) | Self::CutOff { .. } => "extension-time",
+            Self::Budget { limit, .. } | Self::CutOff { limit, .. } => limit.name(),
             Self::Circle(_) => "recursion",
             Self::Overloaded => "overloaded",
         }
@@ -75,7 +82,9 @@ impl fmt::Display for Failure {
             Self::Unfit(reason)
             | Self::Webhook(reason)
             | Self::Gone(reason)
-            | Self::Budget(reason)
+            | Self::Budget {
+                spenders: reason, ..
+            }
             | Self::CutOff {
                 spenders: reason, ..
             }
