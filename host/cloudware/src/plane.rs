@@ -261,22 +261,20 @@ impl DataPlane for Plane {
         });
         match checked.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error @ MigrationError::NotATable { .. })) => {
-                let problem = Problem::new(
-                    "access-not-a-table",
-                    "access",
-                    error.to_string(),
-                    "name a table that the migrations leave, as they write it",
-                );
-                Err(PrepareError::Rejected(Problems::from(problem)))
-            }
             Ok(Err(error)) => {
-                let problem = Problem::new(
-                    "migration-failed",
-                    "migrations",
-                    error.to_string(),
-                    "mend the step; each must run on what the steps before it left",
-                );
+                let (code, at, fix) = match &error {
+                    MigrationError::NotATable { .. } => (
+                        "access-not-a-table",
+                        "access",
+                        "name a table that the migrations leave, as they write it",
+                    ),
+                    _ => (
+                        "migration-failed",
+                        "migrations",
+                        "mend the step; each must run on what the steps before it left",
+                    ),
+                };
+                let problem = Problem::new(code, at, error.to_string(), fix);
                 Err(PrepareError::Rejected(Problems::from(problem)))
             }
             Err(error) => Err(PrepareError::Host(error.to_string())),

@@ -79,8 +79,8 @@ pub(crate) const TRIM_EVERY: Duration = Duration::from_secs(60);
 pub(crate) const FAILURE_PAUSES: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(300));
 
-/// Bytes of a webhook's address. Longer ones are data.
-pub const URL_BYTES_MAX: usize = 2_048;
+/// Bytes of a webhook's address. What browsers and proxies pass on everywhere; longer ones are data.
+pub const URL_BYTES_MAX: usize = 2_000;
 
 /// Signatures of one message: one for each key of an endpoint that changes its keys.
 pub const SIGNATURES_MAX: usize = 4;

@@ -2,21 +2,26 @@
 
 use cloudware_tests::{Cli, eventually};
 
+use serde_json::Value;
+
 use crate::setup::Hooked;
+
+/// Asks the app under a request id, and gives the trace of it.
+async fn traced(hooked: &Hooked, path: &str, id: &str) -> Value {
+    let request = hooked.site.request(http::Method::GET, path);
+    let request = request.header("x-request-id", id);
+    let _ = hooked.site.send(request).await.expect(200);
+    eventually("the trace", async || {
+        let answer = hooked.platform.api().get(&format!("/traces/{id}")).await;
+        (answer.status == 200).then(|| answer.json())
+    })
+    .await
+}
 
 #[tokio::test]
 async fn a_trace_tells_what_each_took() {
     let hooked = Hooked::start(&["ext-11", "ext-22"]).await;
-    let request = hooked
-        .site
-        .request(http::Method::GET, "/rewrite?text=a&how=trap@22")
-        .header("x-request-id", "traced-1");
-    let _ = hooked.site.send(request).await.expect(200);
-    let trace = eventually("the trace", async || {
-        let answer = hooked.platform.api().get("/traces/traced-1").await;
-        (answer.status == 200).then(|| answer.json())
-    })
-    .await;
+    let trace = traced(&hooked, "/rewrite?text=a&how=trap@22", "traced-1").await;
     let spans = trace["spans"].as_array().cloned().unwrap_or_default();
     assert_eq!(spans.len(), 3, "{trace}");
     let told: Vec<_> = spans
@@ -29,10 +34,7 @@ async fn a_trace_tells_what_each_took() {
             )
         })
         .collect();
-    assert_eq!(
-        told[0],
-        ("hooks-app".into(), "ok".into(), serde_json::Value::Null)
-    );
+    assert_eq!(told[0], ("hooks-app".into(), "ok".into(), Value::Null));
     assert_eq!(told[1], ("ext-11".into(), "ok".into(), 0.into()));
     assert_eq!(told[2], ("ext-22".into(), "trap".into(), 0.into()));
     for span in &spans {
@@ -50,16 +52,7 @@ async fn a_trace_tells_what_each_took() {
 #[tokio::test]
 async fn a_refusal_is_seen_where_it_came_from() {
     let hooked = Hooked::start(&["ext-11", "ext-22"]).await;
-    let request = hooked
-        .site
-        .request(http::Method::GET, "/check?how=refuse@22")
-        .header("x-request-id", "refused-1");
-    let _ = hooked.site.send(request).await.expect(200);
-    let trace = eventually("the trace", async || {
-        let answer = hooked.platform.api().get("/traces/refused-1").await;
-        (answer.status == 200).then(|| answer.json())
-    })
-    .await;
+    let trace = traced(&hooked, "/check?how=refuse@22", "refused-1").await;
     let outcomes: Vec<_> = (0..3).map(|at| &trace["spans"][at]["outcome"]).collect();
     assert_eq!(outcomes, ["ok", "ok", "refused"], "{trace}");
 }

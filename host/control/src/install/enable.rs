@@ -35,10 +35,10 @@ pub struct EnableRequest {
 }
 
 /// Enables an app, or changes configuration and mount of one that is enabled, which holds from the next invocation on.
-/// Configuration that was chosen before stays where it is neither chosen anew nor given up. Enabling brings its tables to the release's
-/// schema, registers the hooks that it brings together with what is enabled already, then serves it. By enabling it, the
-/// tenant consents to the capabilities that the release asks for, and that it fills the extension points that it
-/// implements.
+/// Configuration that was chosen before stays where it is neither chosen anew nor given up. Enabling brings its tables to
+/// the release's schema, registers the hooks that it brings together with what is enabled already, then serves it. By
+/// enabling it, the tenant consents to the capabilities that the release asks for, and that it fills the extension points
+/// that it implements.
 ///
 /// # Errors
 /// [`Error::NotFound`] for instance, app or version; [`Error::Conflict`] if it is enabled already and nothing is to

@@ -185,12 +185,17 @@ impl Ask<'_> {
         hook: &BoundHook,
         arguments: &[Val],
     ) -> Result<Val, Failure> {
-        let composition = &self.context.composition;
-        let mut started = None;
         let result = match self.admit(point, hook) {
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                let span = self.span(point, hook, false);
+                let ended = Ended {
+                    outcome: failure.name().into(),
+                    ..Ended::default()
+                };
+                self.context.composition.end(span, ended);
+                Err(failure)
+            }
             Ok(left) => {
-                let _ = started.insert(Instant::now());
                 let call = hook.breaker.call();
                 let result = self.ask(point, hook, left, arguments).await;
                 call.ended();
@@ -198,14 +203,6 @@ impl Ask<'_> {
                 result
             }
         };
-        if let (Err(failure), None) = (&result, started) {
-            let span = self.span(point, hook, false);
-            let ended = Ended {
-                outcome: failure.name().into(),
-                ..Ended::default()
-            };
-            composition.end(span, ended);
-        }
         if let Err(failure) = &result {
             self.report(point, hook, failure);
         }
