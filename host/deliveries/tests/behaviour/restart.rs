@@ -54,7 +54,7 @@ async fn a_host_that_stops_lets_attempts_end_for_a_while() {
     let (ends, hangs) = (fixture.attempt().await, fixture.attempt().await);
     let stopping = tokio::spawn({
         let deliveries = std::sync::Arc::clone(&fixture.deliveries);
-        async move { deliveries.stop(Duration::from_millis(300)).await }
+        async move { deliveries.stop(Duration::from_secs(2)).await }
     });
     tokio::task::yield_now().await;
     let id = ends.succeed();

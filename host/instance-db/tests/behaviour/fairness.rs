@@ -9,9 +9,15 @@ use std::{
     time::Duration,
 };
 
-use cloudware_instance_db::{AppKey, AppScope, Error, Holder, Mode, Request, Transaction, Value};
+use cloudware_instance_db::{
+    AppKey, AppScope, Database, Error, Holder, Mode, PlatformScope, Request, Transaction, Value,
+};
 use cloudware_types::{InstanceId, RunChain};
-use tokio::task::JoinSet;
+use rusqlite::Connection;
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+};
 
 use crate::fixture::{Fixture, SALES, STOCK, STORAGE, eventually, refused, request, scope, steps};
 
@@ -43,6 +49,28 @@ async fn new_instance(fixture: &Fixture) -> InstanceId {
         .migrate(instance, &namespace, steps(&[STOCK]), 1, STORAGE);
     migrated.await.unwrap();
     instance
+}
+
+/// Takes the only thread of a host: comes back when `work` has begun on it.
+async fn occupy<R: Send + 'static>(
+    database: Arc<Database>,
+    work: impl FnOnce(&Connection) -> Result<R, Error> + Send + 'static,
+) -> JoinHandle<Result<R, Error>> {
+    let scope = PlatformScope {
+        storage_bytes_max: STORAGE,
+        time_max: Duration::from_secs(600),
+        holder: Holder::new(RunChain::of(0), AppKey::of("stock")),
+    };
+    let (begun, has_begun) = oneshot::channel();
+    let occupying = tokio::spawn(async move {
+        let worked = database.read(scope, |connection| {
+            begun.send(()).expect("the test waits");
+            work(connection)
+        });
+        worked.await.result
+    });
+    has_begun.await.expect("it begins");
+    occupying
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,10 +114,12 @@ async fn the_weight_of_an_instance_decides_who_is_next() {
     let fixture = Fixture::with(|config| config.workers_max = 1);
     let busy = new_instance(&fixture).await;
     let instances = [new_instance(&fixture).await, new_instance(&fixture).await];
-    let busy = fixture.dbs.get(busy).unwrap();
-    let running =
-        tokio::spawn(async move { busy.query(&scope("stock"), endless(300)).await.result });
-    tokio::task::yield_now().await;
+    let (free, is_free) = std::sync::mpsc::channel();
+    let running = occupy(fixture.dbs.get(busy).unwrap(), move |_| {
+        is_free.recv().expect("the test goes on");
+        Ok(())
+    });
+    let running = running.await;
     let (ended, mut order) = tokio::sync::mpsc::unbounded_channel();
     let mut calls = JoinSet::new();
     for _ in 0..5 {
@@ -101,10 +131,12 @@ async fn the_weight_of_an_instance_decides_who_is_next() {
                 database.query(&scope, request(SLOW)).await.result.unwrap();
                 ended.send(weight).unwrap();
             });
+            // On one thread, it waits for its turn when the next begins.
             tokio::task::yield_now().await;
         }
     }
-    assert_eq!(running.await.unwrap(), Err(Error::TimeExceeded));
+    free.send(()).unwrap();
+    running.await.unwrap().unwrap();
     calls.join_all().await;
     let mut ended = Vec::new();
     order.close();
@@ -125,11 +157,10 @@ async fn a_call_that_waits_for_a_thread_is_given_up_with_its_caller() {
     let fixture = Fixture::with(|config| config.workers_max = 1);
     let busy = new_instance(&fixture).await;
     let other = new_instance(&fixture).await;
-    let busy = fixture.dbs.get(busy).unwrap();
-    let running =
-        tokio::spawn(async move { busy.query(&scope("stock"), endless(600_000)).await.worked });
-    // On one thread, it has asked for its turn when it first waits.
-    tokio::task::yield_now().await;
+    let running = occupy(fixture.dbs.get(busy).unwrap(), |connection| {
+        Ok(connection.query_row(ENDLESS, [], |row| row.get::<_, i64>(0))?)
+    })
+    .await;
     let database = fixture.dbs.get(other).unwrap();
     let stock = scope("stock");
     let delete = database.execute(&stock, request("DELETE FROM stock_items"));
