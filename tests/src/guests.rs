@@ -33,6 +33,8 @@ impl Source {
     pub const HOOKS_EXT: Self = Self::at("tests/guests/hooks-ext");
     /// Fills an extension point with another type.
     pub const HOOKS_OTHER: Self = Self::at("tests/guests/hooks-other");
+    /// A hook that asks hooks of its own.
+    pub const HOOKS_OUTER: Self = Self::at("tests/guests/hooks-outer");
     /// Fills an extension point and reads whatever can differ from run to run.
     pub const HOOKS_READER: Self = Self::at("tests/guests/hooks-reader");
     /// Calls [`Self::HOOKS_APP`] by its typed interface and by HTTP.

@@ -6,6 +6,7 @@
 //! whether it is called again, and the trace of the request tells who used what.
 
 mod access;
+mod answer;
 mod breaker;
 mod composition;
 mod deferred;
@@ -18,6 +19,7 @@ mod outside;
 mod peers;
 mod shadow;
 mod slices;
+mod time;
 mod value;
 
 use std::{
@@ -37,7 +39,7 @@ pub use peers::Peers;
 pub use value::ValueError;
 
 pub(crate) use access::find as find_access;
-pub(crate) use composition::{CallContext, Composition, Ended, SpanStart, Step, TaskTotals, Who};
+pub(crate) use composition::{CallContext, Composition, Ended, SpanStart, Who};
 pub(crate) use failure::Failure;
 pub(crate) use link::linker_of;
 pub(crate) use peers::{BoundHook, BoundPoint};

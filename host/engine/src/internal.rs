@@ -77,7 +77,7 @@ pub(crate) async fn call(
         call: format!("{} {}", request.method(), request.uri().path()).into(),
         shadow: false,
     });
-    let nested = Arc::new(context.apart(callee, span));
+    let nested = context.apart(callee, span, Arc::clone(&context.time));
     rewrite(&mut request, context, app);
     match callee.serve_within(request, nested).await {
         Ok(response) => response.map(|body| {

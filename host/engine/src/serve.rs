@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cloudware_types::{Class, Dimension, Stop, StopCause, Waiting};
+use cloudware_types::{Class, Dimension, Stop, StopCause};
 use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};
@@ -22,7 +22,7 @@ use crate::{
     BoundInstall, GuestBody, Sandbox,
     admission::Permit,
     body::{BoundedBody, Streaming},
-    hook::{CallContext, Composition, Step},
+    hook::{CallContext, Composition},
     install::Admitted,
     limits::OVERLOAD_RETRY_SECONDS,
     near::{self, Near},
@@ -130,15 +130,7 @@ impl BoundInstall {
             call.into(),
             (budget, Class::Request),
         );
-        Some(Arc::new(CallContext {
-            install: Arc::clone(self),
-            peers,
-            composition,
-            totals: Arc::default(),
-            path: Step::first(self.identity.install, None),
-            span: Some(0),
-            waiting: Waiting::default(),
-        }))
+        Some(CallContext::first(self, peers, composition, None))
     }
 
     /// Begins to answer a request that another app sends within a request of its own, which was admitted.

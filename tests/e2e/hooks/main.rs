@@ -9,6 +9,7 @@ mod failures;
 mod kinds;
 mod ledger;
 mod live;
+mod nested;
 mod observe;
 mod recordings;
 mod refused;

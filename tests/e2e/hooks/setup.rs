@@ -45,14 +45,21 @@ impl Hooked {
         platform
             .limit("acme", json!({ "hook-deadline": 5_000 }))
             .await;
-        for name in extensions {
-            platform.push(&extension(&platform, name).await).await;
-            let label = name.trim_start_matches("ext-");
-            let config = json!({ "config": { "label": label } });
-            platform.enable("acme", name, config).await;
-        }
         let site = platform.site("acme", "/app");
-        Self { platform, site }
+        let hooked = Self { platform, site };
+        for name in extensions {
+            hooked.extend(name).await;
+        }
+        hooked
+    }
+
+    /// Enables a further extension.
+    pub async fn extend(&self, name: &str) {
+        let platform = &self.platform;
+        platform.push(&extension(platform, name).await).await;
+        let label = name.trim_start_matches("ext-");
+        let config = json!({ "config": { "label": label } });
+        platform.enable("acme", name, config).await;
     }
 
     /// What the app answers.
@@ -130,4 +137,18 @@ impl Hooked {
     pub fn instance(&self) -> Http {
         self.platform.api().under("/tenants/acme/instances/main")
     }
+}
+
+/// The part of the request's budget that a message says a hook has had, in milliseconds.
+///
+/// # Panics
+/// Where it says none.
+#[track_caller]
+pub fn told_ms(message: &str, hook: &str) -> f64 {
+    let told = message
+        .split_once("(extension-time): ")
+        .map(|(_, told)| told);
+    let told = told.and_then(|told| told.split_once(&format!("{hook} ")));
+    let told = told.and_then(|(_, told)| told.split_once(" ms")?.0.parse().ok());
+    told.unwrap_or_else(|| panic!("no time of {hook} in {message}"))
 }

@@ -18,7 +18,8 @@ use wasmtime::component::{Val, types::ComponentFunc};
 pub(crate) use self::types::AccessTypes;
 use super::{
     BoundPoint, CallContext,
-    dispatch::{Answered, Ask, Rule},
+    answer::Answered,
+    dispatch::{Ask, Rule},
     link::Import,
 };
 use crate::limits::{ACCESS_MESSAGE_CHARS_MAX, ACCESS_PART_CELLS_MAX, ACCESS_PART_WEIGHT_MAX};

@@ -12,15 +12,17 @@ use std::{
 };
 
 use cloudware_types::{
-    Class, Dimension, HookId, InstallId, InstanceId, Limit, Span, StopCause, TenantId, Trace,
-    Waiting,
+    Class, Dimension, HookId, InstallId, InstanceId, Limit, Span, TenantId, Trace, Waiting,
 };
 use parking_lot::Mutex;
 
 use crate::{
     BoundInstall, Observer,
     clock::unix_coarse,
-    hook::{BoundPoint, Peers},
+    hook::{
+        BoundPoint, Peers,
+        time::{End, EndOf, RunTime},
+    },
     serve::RequestId,
 };
 
@@ -170,13 +172,13 @@ impl Composition {
         }
     }
 
-    /// The limit that is reached when the budget is used up.
-    pub(crate) fn budget_reached(&self) -> StopCause {
-        let max = u64::try_from(self.budget.as_millis()).unwrap_or(u64::MAX);
-        StopCause::Limit {
+    /// The end of the budget, which comes at this moment.
+    pub(crate) fn budget_end(&self, at: Instant) -> End {
+        End {
+            at,
             limit: self.budget_limit,
-            used: max,
-            max,
+            max: u64::try_from(self.budget.as_millis()).unwrap_or(u64::MAX),
+            whose: EndOf::Budget,
         }
     }
 
@@ -282,13 +284,40 @@ pub(crate) struct CallContext {
     pub(crate) span: Option<u32>,
     /// The runs that can do nothing before it has ended.
     pub(crate) waiting: Waiting,
+    /// How its time is counted, and when it ends at the latest.
+    pub(crate) time: Arc<RunTime>,
 }
 
 impl CallContext {
+    /// The context of the run that a composition begins with: of `install`, for something that happened at `point`
+    /// if at one.
+    pub(crate) fn first(
+        install: &Arc<BoundInstall>,
+        peers: Arc<Peers>,
+        composition: Arc<Composition>,
+        point: Option<&Arc<BoundPoint>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            install: Arc::clone(install),
+            peers,
+            composition,
+            totals: Arc::default(),
+            path: Step::first(install.identity.install, point),
+            span: Some(0),
+            waiting: Waiting::default(),
+            time: RunTime::first(),
+        })
+    }
+
     /// The context of a run that belongs to the request of `self` and is driven as a task of its own: the one that
     /// brought it about may do something else meanwhile.
-    pub(crate) fn apart(&self, install: &Arc<BoundInstall>, span: Option<u32>) -> Self {
-        Self {
+    pub(crate) fn apart(
+        &self,
+        install: &Arc<BoundInstall>,
+        span: Option<u32>,
+        time: Arc<RunTime>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
             install: Arc::clone(install),
             peers: Arc::clone(&self.peers),
             composition: Arc::clone(&self.composition),
@@ -296,7 +325,8 @@ impl CallContext {
             path: self.path.further(install.identity.install, None),
             span,
             waiting: Waiting::default(),
-        }
+            time,
+        })
     }
 }
 
@@ -329,7 +359,7 @@ pub(crate) struct Step {
 
 impl Step {
     /// The first step: a request to an install, or an observer that is told of something at `point`.
-    pub(crate) fn first(install: InstallId, point: Option<&Arc<BoundPoint>>) -> Arc<Self> {
+    fn first(install: InstallId, point: Option<&Arc<BoundPoint>>) -> Arc<Self> {
         Arc::new(Self {
             before: None,
             install,

@@ -8,15 +8,15 @@ use std::{
 };
 
 use cloudware_capability::Progress;
-use cloudware_types::{Class, Dimension, HookId, HookTarget, Waiting};
+use cloudware_types::{Class, Dimension, HookId, HookTarget};
 use futures_util::future::poll_fn;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use wasmtime::component::{Val, types::ComponentFunc};
 
 use super::{
-    BoundHook, BoundPoint, CallContext, Composition, Failure, Peers, Step, TaskTotals, WebhookCall,
-    WebhookFailed, breaker::Admittance, nested::Nested, value,
+    BoundHook, BoundPoint, CallContext, Composition, Failure, Peers, WebhookCall, WebhookFailed,
+    breaker::Admittance, nested::Nested, value,
 };
 use crate::{
     BoundInstall,
@@ -210,16 +210,7 @@ impl Peers {
             (budget, Class::Hook),
         );
         // What has been committed runs no more: an observer may call the app that told it.
-        let path = Step::first(id, Some(point));
-        let context = Arc::new(CallContext {
-            install: Arc::clone(&install),
-            peers: Arc::clone(self),
-            composition,
-            totals: Arc::<TaskTotals>::default(),
-            path,
-            span: Some(0),
-            waiting: Waiting::default(),
-        });
+        let context = CallContext::first(&install, Arc::clone(self), composition, Some(point));
         let (interface, function) = (interface.to_owned(), delivery.function.to_owned());
         let usage = Arc::clone(&hook.usage);
         apart(

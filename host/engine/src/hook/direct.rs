@@ -4,12 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use cloudware_capability::Tape;
-use cloudware_types::{Class, Dimension, Limits, Waiting};
+use cloudware_types::{Class, Dimension, Limits};
 use serde_json::Value;
 
 use super::{
-    CallContext, Composition, Failure, Peers, Step, deferred::apart, deferred::arguments,
-    nested::Nested, value,
+    CallContext, Composition, Failure, Peers, deferred::apart, deferred::arguments, nested::Nested,
+    value,
 };
 use crate::{BoundInstall, serve::RequestId, world::World};
 
@@ -89,15 +89,7 @@ impl BoundInstall {
             name.into(),
             (deadline, Class::Hook),
         );
-        let context = Arc::new(CallContext {
-            install: Arc::clone(self),
-            peers,
-            composition: Arc::clone(&composition),
-            totals: Arc::default(),
-            path: Step::first(self.identity.install, None),
-            span: Some(0),
-            waiting: Waiting::default(),
-        });
+        let context = CallContext::first(self, peers, Arc::clone(&composition), None);
         let (class, limits, fuel, tape) = match replay {
             Some(replay) => (replay.class, replay.limits, replay.fuel, Some(replay.tape)),
             None => {

@@ -8,7 +8,7 @@ use std::{
 
 use cloudware_capability::{Invocation, Progress};
 use cloudware_types::{
-    Class, Dimension, HookMode, HookOutcome, HookTarget, OnFailure, PointKind, RunChain, Webhook,
+    Class, Dimension, HookMode, HookOutcome, HookTarget, PointKind, RunChain, Webhook,
 };
 use serde_json::{Value, json};
 use wasmtime::{
@@ -18,12 +18,15 @@ use wasmtime::{
 
 use super::{
     BoundHook, BoundPoint, Failure, HookFailed, Observed, WebhookCall,
+    answer::{Answer, Answered, Next, check},
     breaker::Admittance,
     composition::{CallContext, Ended, SpanStart, Who},
     link::Import,
     nested::{self, Nested},
     peers::Callee,
-    shadow, value,
+    shadow,
+    time::{End, EndOf, RunTime},
+    value,
 };
 use crate::{BoundInstall, clock, usage::WebhookReading};
 
@@ -148,13 +151,6 @@ pub(super) struct Ask<'a> {
 /// Says of an answer what is wrong with it, by the arguments that it was given to.
 pub(super) type Rule = dyn Fn(&[Val], &Val) -> Result<(), String> + Sync;
 
-/// What the hooks of a point said together.
-pub(super) struct Answered {
-    pub(super) value: Val,
-    /// The hook that ended the asking with its answer, where one did; not one that failed.
-    pub(super) refused_by: Option<Arc<str>>,
-}
-
 impl Ask<'_> {
     /// Asks the hooks of a point, in order.
     pub(super) async fn point(&self, point: &Arc<BoundPoint>, arguments: &[Val]) -> Answered {
@@ -166,16 +162,15 @@ impl Ask<'_> {
                 break;
             }
         }
-        let refused_by = answer.ended_by.take();
-        let value = answer.finish();
+        let answered = answer.finish();
         let shadows = point
             .hooks
             .iter()
             .filter(|hook| hook.desired.mode == HookMode::Shadow);
         for hook in shadows {
-            shadow::run(self, point, hook, arguments, &value);
+            shadow::run(self, point, hook, arguments, &answered.value);
         }
-        Answered { value, refused_by }
+        answered
     }
 
     /// Asks one hook: whether it may be asked at all, its answer, and what is noted of it.
@@ -195,9 +190,9 @@ impl Ask<'_> {
                 self.context.composition.end(span, ended);
                 Err(failure)
             }
-            Ok(left) => {
+            Ok(end) => {
                 let call = hook.breaker.call();
-                let result = self.ask(point, hook, left, arguments).await;
+                let result = self.ask(point, hook, end, arguments).await;
                 call.ended();
                 self.note(point, hook, &result);
                 result
@@ -209,17 +204,10 @@ impl Ask<'_> {
         result
     }
 
-    /// Decides whether a hook is asked; gives what is left of the time that the request's hooks may have.
-    fn admit(&self, point: &Arc<BoundPoint>, hook: &BoundHook) -> Result<Duration, Failure> {
+    /// Decides whether a hook is asked; gives when it ends at the latest.
+    fn admit(&self, point: &Arc<BoundPoint>, hook: &BoundHook) -> Result<End, Failure> {
         self.check_path(point)?;
-        let left = self.context.composition.budget_left();
-        if left.is_zero() {
-            let composition = &self.context.composition;
-            return Err(Failure::Budget {
-                spenders: composition.spenders(),
-                limit: composition.budget_limit(),
-            });
-        }
+        let end = self.end(hook)?;
         match hook.breaker.admit(Instant::now()) {
             Admittance::Tripped(rest) => return Err(Failure::Tripped(rest)),
             Admittance::Call(None) => {}
@@ -228,26 +216,87 @@ impl Ask<'_> {
                     .tell(&self.context.install, point, hook, change)
             }
         }
-        Ok(left)
+        Ok(end)
     }
 
-    /// Counts the time that a hook has had since it was asked. Where the end of the request's budget ended it, that is
-    /// the failure, whatever it looks like from nearby.
+    /// The first of a hook's deadline, the end of the request's budget, and the end of the hook that waits for it.
+    fn end(&self, hook: &BoundHook) -> Result<End, Failure> {
+        let (composition, time) = (&self.context.composition, &self.context.time);
+        let limits = match &hook.desired.target {
+            HookTarget::Install(id) => self
+                .context
+                .peers
+                .get(*id)
+                .map(|peer| hook.limits(&peer.install)),
+            HookTarget::Webhook(_) => None,
+        };
+        let most = limits.map_or(u64::MAX, |limits| {
+            limits.get(Dimension::Deadline.of(Class::Hook))
+        });
+        let millis = hook.desired.deadline_ms.min(most);
+        let now = Instant::now();
+        let mut end = End {
+            at: now + Duration::from_millis(millis),
+            limit: Dimension::Deadline.of(Class::Hook),
+            max: millis,
+            whose: EndOf::Hook(hook.desired.id, Arc::clone(&hook.desired.name)),
+        };
+        if time.counts() {
+            let left = composition.budget_left();
+            if left.is_zero() {
+                return Err(Failure::Budget {
+                    spenders: composition.spenders(),
+                    limit: composition.budget_limit(),
+                });
+            }
+            if now + left < end.at {
+                end = composition.budget_end(now + left);
+            }
+        }
+        Ok(match time.end() {
+            Some(callers) if callers.at < end.at => callers.clone(),
+            _ => end,
+        })
+    }
+
+    /// Counts the time that a hook has had since it was asked. Where its time ended, the failure says whose time
+    /// that was, whatever it looks like from nearby.
     fn spend<T>(
         &self,
         hook: &BoundHook,
         asked: Instant,
-        (result, is_cut_off): (Result<T, Failure>, bool),
+        (end, time): (&End, &RunTime),
+        result: Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let composition = &self.context.composition;
-        composition.spend(hook.desired.id, &hook.desired.name, asked.elapsed());
-        result.map_err(|failure| match is_cut_off {
-            true => Failure::CutOff {
-                spenders: composition.spenders(),
-                limit: composition.budget_limit(),
-                is_its_own: composition.has_spent_most(hook.desired.id),
-            },
-            false => failure,
+        let (composition, elapsed) = (&self.context.composition, asked.elapsed());
+        let own = time.own(elapsed);
+        self.context.time.add_others(elapsed);
+        if time.counts() {
+            composition.spend(hook.desired.id, &hook.desired.name, own);
+        }
+        let failure = match result {
+            Err(failure) if end.ended(&failure) => failure,
+            result => return result,
+        };
+        let (reason, is_its_own) = match &end.whose {
+            EndOf::Budget => (
+                composition.spenders(),
+                composition.has_spent_most(hook.desired.id),
+            ),
+            EndOf::Hook(id, name) if *id != hook.desired.id => (
+                format!("{name}, which asked it, had to end: {failure}"),
+                self.context.time.blame(own),
+            ),
+            EndOf::Hook(..) if time.is_excused() => (
+                format!("{failure}; a hook that it asked had most of that time"),
+                false,
+            ),
+            EndOf::Hook(..) => return Err(failure),
+        };
+        Err(Failure::CutOff {
+            reason,
+            limit: end.limit,
+            is_its_own,
         })
     }
 
@@ -272,7 +321,7 @@ impl Ask<'_> {
         &self,
         point: &Arc<BoundPoint>,
         hook: &BoundHook,
-        left: Duration,
+        end: End,
         arguments: &[Val],
     ) -> Result<Val, Failure> {
         let value = match &hook.desired.target {
@@ -284,37 +333,29 @@ impl Ask<'_> {
                     )));
                 };
                 let install = &peer.install;
-                let limits = hook.limits(install);
-                let most = limits.get(Dimension::Deadline.of(Class::Hook));
-                let own = Duration::from_millis(hook.desired.deadline_ms.min(most));
-                let budget = self.context.composition.budget_reached();
+                let time = self.context.time.of_hook(end.clone());
+                let span = self.span(point, hook, false);
                 let nested = Nested {
-                    context: self.nested_context(
-                        install,
-                        Some(point),
-                        self.span(point, hook, false),
-                    ),
+                    context: self.nested_context(install, Some(point), span, Arc::clone(&time)),
                     caller: &self.caller,
                     interface: &self.import.interface,
                     function: &self.import.function,
                     ty: self.ty,
                     class: Class::Hook,
-                    limits,
+                    limits: hook.limits(install),
                     fuel: hook.fuel(install, value::items(arguments)),
-                    deadline: left.min(own),
-                    shared: (left < own).then(|| budget.clone()),
+                    deadline: end.left(),
+                    shared: (!end.is_of(hook.desired.id)).then(|| end.reached()),
                     usage: &hook.usage,
                     world: None,
                     tape: None,
                 };
                 let asked = Instant::now();
                 let called = nested.call(arguments).await;
-                let is_cut_off =
-                    matches!(&called, Err(Failure::Stopped(stop)) if stop.cause == budget);
-                self.spend(hook, asked, (called, is_cut_off))?.pop()
+                self.spend(hook, asked, (&end, &time), called)?.pop()
             }
             HookTarget::Webhook(webhook) => {
-                Some(self.webhook(point, hook, webhook, left, arguments).await?)
+                Some(self.webhook(point, hook, webhook, end, arguments).await?)
             }
         };
         let value = value.ok_or_else(|| Failure::Unfit("it returned nothing".to_owned()))?;
@@ -331,12 +372,12 @@ impl Ask<'_> {
         point: &Arc<BoundPoint>,
         hook: &BoundHook,
         webhook: &Arc<Webhook>,
-        left: Duration,
+        end: End,
         arguments: &[Val],
     ) -> Result<Val, Failure> {
         let span = self.span(point, hook, false);
         let asked = Instant::now();
-        let own = Duration::from_millis(hook.desired.deadline_ms);
+        let time = self.context.time.of_hook(end.clone());
         let call = WebhookCall {
             instance: self.context.install.identity.instance,
             webhook: Arc::clone(webhook),
@@ -344,7 +385,7 @@ impl Ask<'_> {
             event: format!("{}.{}", point.path(), self.import.function),
             arguments: value::arguments(self.ty.params(), arguments),
             called_ms: u64::try_from(clock::unix_coarse().as_millis()).unwrap_or(u64::MAX),
-            deadline: left.min(own),
+            deadline: end.left(),
         };
         let reading = WebhookReading::begin(&hook.usage);
         let answered = self.hooks().webhooks.ask(call).await;
@@ -359,9 +400,7 @@ impl Ask<'_> {
                     ))
                 })
             });
-        // An endpoint knows nothing of the budget: it just took too long.
-        let is_cut_off = result.is_err() && left < own && asked.elapsed() >= left;
-        let result = self.spend(hook, asked, (result, is_cut_off));
+        let result = self.spend(hook, asked, (&end, &time), result);
         let outcome = match &result {
             Ok(answer) => {
                 reading.succeeded();
@@ -477,7 +516,7 @@ impl Ask<'_> {
             });
             let limits = &callee.limits;
             let nested = Nested {
-                context: self.nested_context(callee, None, span),
+                context: self.nested_context(callee, None, span, Arc::clone(&self.context.time)),
                 caller: &self.caller,
                 interface: &self.import.interface,
                 function: &self.import.function,
@@ -504,11 +543,12 @@ impl Ask<'_> {
         })
     }
 
-    pub(super) fn nested_context(
+    fn nested_context(
         &self,
         install: &Arc<BoundInstall>,
         point: Option<&Arc<BoundPoint>>,
         span: Option<u32>,
+        time: Arc<RunTime>,
     ) -> Arc<CallContext> {
         Arc::new(CallContext {
             install: Arc::clone(install),
@@ -518,6 +558,7 @@ impl Ask<'_> {
             path: self.context.path.further(install.identity.install, point),
             span,
             waiting: self.chain.waiting_too(),
+            time,
         })
     }
 
@@ -546,108 +587,4 @@ impl Ask<'_> {
     pub(super) fn hooks(&self) -> &Arc<super::Hooks> {
         &self.context.peers.hooks
     }
-}
-
-/// What the hooks of a point have said together so far.
-struct Answer<'a> {
-    kind: PointKind,
-    own: &'a [Val],
-    /// The arguments of the next hook, where those before changed them.
-    changed: Option<Vec<Val>>,
-    /// What ended the asking.
-    ended: Option<Val>,
-    /// Who ended it by an answer.
-    ended_by: Option<Arc<str>>,
-}
-
-/// Whether further hooks are asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Asked,
-    Settled,
-}
-
-impl<'a> Answer<'a> {
-    fn new(kind: PointKind, own: &'a [Val]) -> Self {
-        Self {
-            kind,
-            own,
-            changed: None,
-            ended: None,
-            ended_by: None,
-        }
-    }
-
-    fn arguments(&self) -> &[Val] {
-        self.changed.as_deref().unwrap_or(self.own)
-    }
-
-    fn take(&mut self, point: &BoundPoint, hook: &BoundHook, result: Result<Val, Failure>) -> Next {
-        let failure = match result {
-            Ok(value) => return self.accept(hook, value),
-            Err(failure) => failure,
-        };
-        match hook.desired.on_failure {
-            OnFailure::Refuse => {
-                let message = format!(
-                    "{} on {} failed, and nothing passes without it: {failure}",
-                    hook.desired.name,
-                    point.path()
-                );
-                self.ended = Some(Val::Result(Err(Some(Box::new(Val::String(message))))));
-                Next::Settled
-            }
-            OnFailure::Default => Next::Settled,
-            OnFailure::Skip | OnFailure::Retry => Next::Asked,
-        }
-    }
-
-    fn accept(&mut self, hook: &BoundHook, value: Val) -> Next {
-        match (self.kind, value) {
-            (PointKind::Decide, Val::Option(None)) | (PointKind::Guard, Val::Result(Ok(_))) => {
-                Next::Asked
-            }
-            (PointKind::Transform, Val::Result(Ok(Some(value)))) => {
-                let next = self.changed.get_or_insert_with(|| self.own.to_vec());
-                if let Some(first) = next.first_mut() {
-                    *first = *value;
-                }
-                Next::Asked
-            }
-            (_, value) => {
-                self.ended_by = Some(Arc::clone(&hook.desired.name));
-                self.ended = Some(value);
-                Next::Settled
-            }
-        }
-    }
-
-    fn finish(self) -> Val {
-        if let Some(value) = self.ended {
-            return value;
-        }
-        match self.kind {
-            PointKind::Decide => Val::Option(None),
-            PointKind::Transform => {
-                let first = self.arguments().first().cloned();
-                Val::Result(Ok(first.map(Box::new)))
-            }
-            PointKind::Guard | PointKind::Observe => Val::Result(Ok(None)),
-        }
-    }
-}
-
-/// Whether a hook's value is one that its kind knows.
-fn check(kind: PointKind, value: &Val) -> Result<(), Failure> {
-    let fits = match kind {
-        PointKind::Guard | PointKind::Transform => matches!(value, Val::Result(_)),
-        PointKind::Decide => matches!(value, Val::Option(_)),
-        PointKind::Observe => true,
-    };
-    if fits {
-        return Ok(());
-    }
-    Err(Failure::Unfit(format!(
-        "it returned what no {kind} returns"
-    )))
 }

@@ -26,13 +26,13 @@ pub(crate) enum Failure {
         /// The limit that the budget is.
         limit: Limit,
     },
-    /// The request's budget for hooks was used up while it was asked.
+    /// Its end came before its own deadline, or because of hooks that it asked.
     CutOff {
-        /// Which hooks had how much of it.
-        spenders: String,
-        /// The limit that the budget is.
+        /// Whose time ended, and who had had it.
+        reason: String,
+        /// The limit that was reached.
         limit: Limit,
-        /// Whether it had more of the budget than all others together.
+        /// Whether it had most of that time.
         is_its_own: bool,
     },
     /// The call would go in a circle, or too deep.
@@ -85,9 +85,7 @@ impl fmt::Display for Failure {
             | Self::Budget {
                 spenders: reason, ..
             }
-            | Self::CutOff {
-                spenders: reason, ..
-            }
+            | Self::CutOff { reason, .. }
             | Self::Circle(reason) => f.write_str(reason),
             Self::Tripped(rest) => write!(
                 f,

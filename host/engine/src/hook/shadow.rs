@@ -7,7 +7,8 @@ use cloudware_types::{Class, Dimension, HookTarget};
 use wasmtime::component::Val;
 
 use super::{
-    BoundHook, BoundPoint, ShadowCompared, deferred::apart, dispatch::Ask, nested::Nested, value,
+    BoundHook, BoundPoint, ShadowCompared, deferred::apart, dispatch::Ask, nested::Nested,
+    time::RunTime, value,
 };
 
 /// Begins a run that is compared with `expected`. Where the host runs as many as it may, this one is left out.
@@ -33,7 +34,8 @@ pub(super) fn run(
     let most = limits.get(Dimension::Deadline.of(Class::Hook));
     let deadline = Duration::from_millis(hook.desired.deadline_ms.min(most));
     let fuel = hook.fuel(&install, value::items(arguments));
-    let context = Arc::new(ask.context.apart(&install, ask.span(point, hook, true)));
+    let span = ask.span(point, hook, true);
+    let context = ask.context.apart(&install, span, RunTime::of_practice());
     let (import, ty) = (ask.import.clone(), ask.ty.clone());
     let (arguments, expected) = (arguments.to_vec(), expected.clone());
     let usage = Arc::clone(&hook.usage);

@@ -1,11 +1,11 @@
-//! Fills every extension point of `hooks-app`. `how` is a list of `word` or `word@label`, separated by commas; a
-//! word with a label holds for the extension that is configured with it alone.
+//! Fills every extension point of `hooks-app`, and that of `hooks-outer`. `how` is a list of `word` or `word@label`,
+//! separated by commas; a word with a label holds for the extension that is configured with it alone.
 
 use cloudware_sdk::{config, kv};
 
 wit_bindgen::generate!({ path: "wit", world: "extension", generate_all });
 
-use exports::test::points::{check, price, rewrite, shapes, told};
+use exports::test::points::{check, inner, price, rewrite, shapes, told};
 use test::points::{service, values::{Everything, Order}};
 
 struct Extension;
@@ -110,6 +110,13 @@ impl price::Guest for Extension {
         }
         let label: Option<u64> = label().parse().ok();
         Some(label.unwrap_or(sum))
+    }
+}
+
+impl inner::Guest for Extension {
+    fn inner(how: String) -> Option<u64> {
+        misbehave(&words(&how));
+        label().parse().ok()
     }
 }
 

@@ -1,0 +1,143 @@
+//! How long a run may go on at the latest, and whose the time is. A hook that asks other hooks waits for them: what
+//! they have had is theirs and not counted again as its own, and where they kept it until its end, that is not held
+//! against it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use cloudware_types::{HookId, Limit, StopCause};
+
+use super::Failure;
+
+/// When a hook ends at the latest.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub(crate) at: Instant,
+    /// The limit that is reached then.
+    pub(crate) limit: Limit,
+    /// What that limit is, in milliseconds.
+    pub(crate) max: u64,
+    pub(crate) whose: EndOf,
+}
+
+/// Whose bound it is that ends a hook.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum EndOf {
+    /// The deadline of this hook, by its number and its name: its own or that of one that waits for it.
+    Hook(HookId, Arc<str>),
+    /// The time that all hooks of a request have together.
+    Budget,
+}
+
+impl End {
+    /// Time until then.
+    pub(crate) fn left(&self) -> Duration {
+        self.at.saturating_duration_since(Instant::now())
+    }
+
+    /// What has been reached then.
+    pub(crate) fn reached(&self) -> StopCause {
+        StopCause::Limit {
+            limit: self.limit,
+            used: self.max,
+            max: self.max,
+        }
+    }
+
+    /// Whether it is the deadline of this hook.
+    pub(crate) fn is_of(&self, hook: HookId) -> bool {
+        matches!(self.whose, EndOf::Hook(of, _) if of == hook)
+    }
+
+    /// Whether a call failed because its end had come. An endpoint knows nothing of it: it just took too long.
+    pub(crate) fn ended(&self, failure: &Failure) -> bool {
+        match failure {
+            Failure::Stopped(stop) => {
+                matches!(stop.cause, StopCause::Limit { limit, .. } if limit == self.limit)
+            }
+            Failure::Webhook(_) => Instant::now() >= self.at,
+            _ => false,
+        }
+    }
+}
+
+/// The time of a run, and of what is called on its behalf. Where an interface of another app is called, that run
+/// shares the time of its caller.
+#[derive(Debug)]
+pub(crate) struct RunTime {
+    began: Instant,
+    end: Option<End>,
+    /// Nanoseconds that hooks have had that were asked on its behalf.
+    others: AtomicU64,
+    /// Whether one of them failed because it had most of the time of this run.
+    is_excused: AtomicBool,
+    /// Whether it counts for the request's budget.
+    counts: bool,
+}
+
+impl RunTime {
+    /// The time of a run that nobody waits for with a hook.
+    pub(crate) fn first() -> Arc<Self> {
+        Arc::new(Self::new(None, true))
+    }
+
+    /// The time of a hook that only practises: no request pays for it, nor for what it asks.
+    pub(crate) fn of_practice() -> Arc<Self> {
+        Arc::new(Self::new(None, false))
+    }
+
+    /// The time of a hook that a run with this time asks, and that ends at `end`.
+    pub(crate) fn of_hook(&self, end: End) -> Arc<Self> {
+        Arc::new(Self::new(Some(end), self.counts))
+    }
+
+    fn new(end: Option<End>, counts: bool) -> Self {
+        Self {
+            began: Instant::now(),
+            end,
+            others: AtomicU64::new(0),
+            is_excused: AtomicBool::new(false),
+            counts,
+        }
+    }
+
+    /// When it ends at the latest, where a hook waits for it.
+    pub(crate) fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// Whether it counts for the request's budget.
+    pub(crate) fn counts(&self) -> bool {
+        self.counts
+    }
+
+    /// Counts time of a hook that was asked on behalf of this run.
+    pub(crate) fn add_others(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.others.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// What of `elapsed` was its own. Hooks that ran at the same time leave it nothing.
+    pub(crate) fn own(&self, elapsed: Duration) -> Duration {
+        elapsed.saturating_sub(Duration::from_nanos(self.others.load(Ordering::Relaxed)))
+    }
+
+    /// Whether `time` is most of what has passed since this run began; if so, the run is excused where it ends late.
+    pub(crate) fn blame(&self, time: Duration) -> bool {
+        let is_most = time > self.began.elapsed() / 2;
+        if is_most {
+            self.is_excused.store(true, Ordering::Relaxed);
+        }
+        is_most
+    }
+
+    /// Whether others had most of its time.
+    pub(crate) fn is_excused(&self) -> bool {
+        self.is_excused.load(Ordering::Relaxed)
+    }
+}

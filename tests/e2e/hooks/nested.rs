@@ -1,0 +1,88 @@
+//! Hooks that ask hooks of their own: what those take is theirs, in the request's budget and where somebody is blamed.
+
+use cloudware_tests::{Source, eventually};
+use serde_json::json;
+
+use crate::setup::{Hooked, told_ms};
+
+/// Calls of which all failed after which a hook is tripped.
+const TRIPPED_AFTER: usize = 51;
+
+/// `hooks-outer` is asked whether something is allowed, and asks `ext-22` for a number before it answers.
+async fn start() -> Hooked {
+    let hooked = Hooked::start(&[]).await;
+    let platform = &hooked.platform;
+    platform.publish(Source::HOOKS_OUTER).await;
+    platform.enable("acme", "hooks-outer", json!({})).await;
+    hooked.extend("ext-22").await;
+    hooked
+        .set("ext-22", "check", json!({ "enabled": false }))
+        .await;
+    hooked
+        .set("ext-22", "inner", json!({ "deadline_ms": 5_000 }))
+        .await;
+    let outer = json!({ "deadline_ms": 5_000, "on_failure": "refuse" });
+    hooked.set("hooks-outer", "check", outer).await;
+    hooked
+}
+
+#[tokio::test]
+async fn a_hook_asks_hooks_of_its_own() {
+    let hooked = start().await;
+    let answer = hooked.ask("/check?how=say").await;
+    assert_eq!(answer["message"], "the others said Some(22)", "{answer}");
+}
+
+#[tokio::test]
+async fn the_time_of_a_hook_is_not_that_of_the_one_that_waits_for_it() {
+    let hooked = start().await;
+    hooked
+        .platform
+        .limit("acme", json!({ "extension-time": 100 }))
+        .await;
+    hooked.extend("ext-11").await;
+    hooked
+        .set("ext-11", "check", json!({ "on_failure": "refuse" }))
+        .await;
+    for _ in 0..TRIPPED_AFTER {
+        let answer = hooked.ask("/check?how=wait@22").await;
+        // Whoever is not asked any more says who had how much.
+        let message = answer["message"].as_str().unwrap_or_default();
+        let inner = told_ms(message, "ext-22");
+        let outer = told_ms(message, "hooks-outer");
+        assert!(inner > 50.0 && outer < inner, "{message}");
+    }
+    eventually("the hook that hangs is tripped", async || {
+        (hooked.hook("ext-22", "inner").await["state"] == "tripped").then_some(())
+    })
+    .await;
+    let outer = hooked.hook("hooks-outer", "check").await;
+    assert_eq!(outer["state"], "active", "{outer}");
+    assert_eq!(
+        hooked.ask("/check?how=wait@22").await,
+        json!({ "allowed": true }),
+        "nobody waits for it any more"
+    );
+}
+
+#[tokio::test]
+async fn a_hook_ends_with_the_one_that_waits_for_it_and_is_blamed_for_keeping_it() {
+    let hooked = start().await;
+    hooked
+        .set("hooks-outer", "check", json!({ "deadline_ms": 50 }))
+        .await;
+    for _ in 0..TRIPPED_AFTER {
+        hooked.ask("/check?how=wait@22").await;
+    }
+    eventually("the hook that hangs is tripped", async || {
+        (hooked.hook("ext-22", "inner").await["state"] == "tripped").then_some(())
+    })
+    .await;
+    let inner = hooked.hook("ext-22", "inner").await;
+    let reason = inner["last_failure"].to_string();
+    for word in ["hooks-outer", "which asked it", "hook-deadline", "50 ms"] {
+        assert!(reason.contains(word), "no {word} in {reason}");
+    }
+    let outer = hooked.hook("hooks-outer", "check").await;
+    assert_eq!(outer["state"], "active", "{outer}");
+}
