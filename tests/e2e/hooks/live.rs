@@ -49,6 +49,9 @@ async fn a_new_release_is_asked_from_the_next_request_on() {
         .await
         .edit("1.0.0\"\nkind", "1.1.0\"\nkind");
     hooked.platform.push(&newer).await;
+    // However long two thousand calls take.
+    let patience = json!({ "extension-time": 60_000, "deadline": 60_000 });
+    hooked.platform.limit("acme", patience).await;
     let running = {
         let site = hooked.site.clone();
         tokio::spawn(async move { site.get("/many?count=2000").await.expect(200).json() })

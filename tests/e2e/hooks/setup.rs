@@ -43,7 +43,10 @@ impl Hooked {
         platform.tenants(&["acme"], &["hooks-app"]).await;
         // What a test chooses may be more than the defaults.
         platform
-            .limit("acme", json!({ "hook-deadline": 5_000 }))
+            .limit(
+                "acme",
+                json!({ "hook-deadline": 5_000, "extension-time": 10_000 }),
+            )
             .await;
         let site = platform.site("acme", "/app");
         let hooked = Self { platform, site };
@@ -124,7 +127,7 @@ impl Hooked {
 
     /// Lets a hook that loops burn little fuel, take little memory, and wait for its turns on a busy machine.
     pub async fn calm(&self, extension: &str, point: &str) {
-        let bounds = json!({ "deadline_ms": 800, "fuel": 50_000_000, "memory": 16 << 20 });
+        let bounds = json!({ "deadline_ms": 2_000, "fuel": 50_000_000, "memory": 16 << 20 });
         self.set(extension, point, bounds).await;
     }
 

@@ -335,6 +335,7 @@ impl Ask<'_> {
                 let install = &peer.install;
                 let time = self.context.time.of_hook(end.clone());
                 let span = self.span(point, hook, false);
+                let (deadline, shared) = end.bound(hook.desired.id);
                 let nested = Nested {
                     context: self.nested_context(install, Some(point), span, Arc::clone(&time)),
                     caller: &self.caller,
@@ -344,8 +345,8 @@ impl Ask<'_> {
                     class: Class::Hook,
                     limits: hook.limits(install),
                     fuel: hook.fuel(install, value::items(arguments)),
-                    deadline: end.left(),
-                    shared: (!end.is_of(hook.desired.id)).then(|| end.reached()),
+                    deadline,
+                    shared,
                     usage: &hook.usage,
                     world: None,
                     tape: None,

@@ -40,18 +40,22 @@ impl End {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// What has been reached then.
-    pub(crate) fn reached(&self) -> StopCause {
-        StopCause::Limit {
-            limit: self.limit,
-            used: self.max,
-            max: self.max,
+    /// How long `hook` may run, and what has been reached then where that is not its own deadline.
+    pub(crate) fn bound(&self, hook: HookId) -> (Duration, Option<StopCause>) {
+        match &self.whose {
+            EndOf::Hook(of, _) if *of == hook => (Duration::from_millis(self.max), None),
+            _ => {
+                let (limit, max) = (self.limit, self.max);
+                (
+                    self.left(),
+                    Some(StopCause::Limit {
+                        limit,
+                        used: max,
+                        max,
+                    }),
+                )
+            }
         }
-    }
-
-    /// Whether it is the deadline of this hook.
-    pub(crate) fn is_of(&self, hook: HookId) -> bool {
-        matches!(self.whose, EndOf::Hook(of, _) if of == hook)
     }
 
     /// Whether a call failed because its end had come. An endpoint knows nothing of it: it just took too long.
