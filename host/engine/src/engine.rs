@@ -9,8 +9,7 @@ use std::{
 
 use cloudware_capability::{BindError, Capability, Consent, Invocation, LogSink};
 use cloudware_types::{
-    BreakerState, DesiredInstall, DesiredInstance, Digest, HookId, InstallId, InstanceId,
-    RecordingId,
+    DesiredInstall, DesiredInstance, Digest, InstallId, InstanceId, RecordingId,
 };
 use dashmap::DashMap;
 use tokio::{
@@ -375,13 +374,6 @@ impl Engine {
         let peers = self.peers.get(&instance).and_then(|peers| peers.upgrade());
         let peers = peers.ok_or(DeliveryError::NotServed)?;
         peers.deliver(delivery).await
-    }
-
-    /// What a hook is by how it did before, and how many of its last hundred calls failed; `None` for one that is
-    /// not served.
-    #[must_use]
-    pub fn hook_state(&self, hook: HookId) -> Option<(BreakerState, u32)> {
-        self.hooks.state(hook)
     }
 
     fn recorder(&self, install: &DesiredInstall) -> Option<Recorder> {

@@ -22,10 +22,7 @@ mod slices;
 mod time;
 mod value;
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Instant,
-};
+use std::sync::{Arc, OnceLock};
 
 use cloudware_types::{BreakerState, HookId, HookOutcome};
 use dashmap::DashMap;
@@ -145,13 +142,6 @@ impl Hooks {
     pub(crate) fn forget_unbound(&self) {
         self.breakers
             .retain(|_, breaker| Arc::strong_count(breaker) > 1);
-    }
-
-    /// What a hook is, and how many of its last calls failed; `None` for one that is not bound.
-    pub(crate) fn state(&self, hook: HookId) -> Option<(BreakerState, u32)> {
-        let breaker = self.breakers.get(&hook)?;
-        let Change { state, failures } = breaker.state(Instant::now());
-        Some((state, failures))
     }
 
     /// Tells of a change of a breaker.

@@ -25,6 +25,18 @@ pub const FUEL_YIELD_INTERVAL: u64 = 500_000;
 /// for a switch between threads, and others wait no longer for the socket thread.
 pub const FIRST_SLICE: Duration = Duration::from_micros(50);
 
+/// Processor time of one stay on the thread of a connection after which an instance's next runs begin on compute
+/// threads: more than any guest takes that lets others run as often as [`FUEL_YIELD_INTERVAL`] says, and as much as
+/// others may wait.
+pub const STAY_MAX: Duration = Duration::from_millis(1);
+
+/// Stays that an instance does not get after one that was too long. Of as many that are as long as a guest's memory
+/// allows, one is a small part.
+pub const KEPT_OFF_MIN: u32 = 64;
+
+/// The same after several that were too long.
+pub const KEPT_OFF_MAX: u32 = 65_536;
+
 /// Bytes of an answer that are given before it waits for a turn behind everything else that is ready: pages and
 /// most of what apps answer are given at once, and nobody waits for more than this of each long answer.
 pub const ANSWER_BURST_BYTES: u64 = 32 << 10;

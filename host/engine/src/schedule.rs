@@ -3,13 +3,18 @@
 //! are served by start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996) on the processor time that they
 //! have had, divided by their weight: who has had the least is next. One that was idle begins where the others
 //! are, so that nothing is saved up; what was used while nobody waited is forgotten.
+//!
+//! Whether a run may have its first slice on a socket thread is asked of another clock, which goes as if all got
+//! their shares at the same time, in slices without length (the virtual time of Parekh and Gallager, 1993). The
+//! time of whoever is served stands still while others have long turns, and a modest instance would seem to have had
+//! more than they.
 
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::Instant,
@@ -18,7 +23,11 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
-use crate::{limits::COMPUTE_NICENESS, pace::Pace, task::Task};
+use crate::{
+    limits::{COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX},
+    pace::Pace,
+    task::Task,
+};
 
 /// The weight at which a nanosecond of processor time is a unit of virtual time.
 const WEIGHT_UNIT: u64 = 100;
@@ -26,6 +35,10 @@ const WEIGHT_UNIT: u64 = 100;
 /// How far an instance may be ahead of the others and still run on the thread of its connection, in units of
 /// virtual time. A few pages' worth.
 const AHEAD_MAX: u64 = 2_000_000;
+
+/// How far the clock of even shares may be ahead of the instance that was served last, in units of virtual time: a
+/// very long turn.
+const EVEN_AHEAD_MAX: u64 = 100_000_000;
 
 /// How much of what an instance used while nobody waited is held against it once somebody does.
 const REMEMBERED_MAX: u64 = 5_000_000;
@@ -41,6 +54,10 @@ pub(crate) struct Queue {
     waiting: AtomicUsize,
     /// The virtual time of the instance that was served last.
     now: AtomicU64,
+    /// The virtual time by which everybody would have been served evenly.
+    even: AtomicU64,
+    /// The weights of the instances that wait, together.
+    waiting_weight: AtomicU64,
     /// Where long answers wait for a socket thread.
     pace: Arc<Pace>,
 }
@@ -91,6 +108,12 @@ pub(crate) struct Share {
     /// Runs that wait, and since when.
     runs: Mutex<VecDeque<(Arc<Task>, Instant)>>,
     is_listed: AtomicBool,
+    /// The weight with which it is listed.
+    listed_weight: AtomicU64,
+    /// Stays on a socket thread that it does not get, because of one that took long.
+    kept_off: AtomicU32,
+    /// How many it does not get after the next one that takes long; none stands for the least.
+    kept_off_next: AtomicU32,
 }
 
 impl std::fmt::Debug for Share {
@@ -118,8 +141,36 @@ impl Share {
         })
     }
 
+    fn weight(&self) -> u64 {
+        self.weight.load(Ordering::Relaxed).max(1)
+    }
+
     fn weighed(&self, cpu_nanoseconds: u64) -> u64 {
-        cpu_nanoseconds * WEIGHT_UNIT / self.weight.load(Ordering::Relaxed).max(1)
+        cpu_nanoseconds * WEIGHT_UNIT / self.weight()
+    }
+
+    /// Notes how long a run stayed on a socket thread. A guest that touches much memory may not come to a point where it
+    /// lets others run for long; its next runs begin on a compute thread, and more of them each time that it happens.
+    pub(crate) fn stayed(&self, cpu_nanoseconds: u64) {
+        let next = self.kept_off_next.load(Ordering::Relaxed);
+        if cpu_nanoseconds >= STAY_MAX.as_nanos() as u64 {
+            let count = next.max(KEPT_OFF_MIN);
+            self.kept_off.store(count, Ordering::Relaxed);
+            let more = count.saturating_mul(4).min(KEPT_OFF_MAX);
+            self.kept_off_next.store(more, Ordering::Relaxed);
+        } else if next > 0 {
+            self.kept_off_next.store(next / 2, Ordering::Relaxed);
+        }
+    }
+
+    fn is_kept_off(&self) -> bool {
+        self.kept_off.load(Ordering::Relaxed) > 0
+            && self
+                .kept_off
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                    left.checked_sub(1)
+                })
+                .is_ok()
     }
 }
 
@@ -161,6 +212,8 @@ impl Queue {
             work: Condvar::new(),
             waiting: AtomicUsize::new(0),
             now: AtomicU64::new(0),
+            even: AtomicU64::new(0),
+            waiting_weight: AtomicU64::new(0),
             pace: Arc::default(),
         }
     }
@@ -171,13 +224,17 @@ impl Queue {
     }
 
     /// Whether a run of the instance may have a slice on the thread of its connection: nobody waits for a
-    /// processor, or the instance has not had more than its share.
+    /// processor, or the instance has not had more than its share; and it does not stay for long.
     pub(crate) fn may_run_at_once(&self, share: &Share) -> bool {
+        if share.is_kept_off() {
+            return false;
+        }
         if !self.has_waiting() {
             return true;
         }
-        let ahead = share.time.load(Ordering::Relaxed);
-        ahead <= self.now.load(Ordering::Relaxed) + AHEAD_MAX
+        let time = share.time.load(Ordering::Relaxed);
+        let even = self.even.load(Ordering::Relaxed);
+        time <= even.max(self.now.load(Ordering::Relaxed)) + AHEAD_MAX
             && !share.is_listed.load(Ordering::Relaxed)
     }
 
@@ -197,6 +254,17 @@ impl Queue {
         let _ = share
             .time
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+        if contended {
+            let mut weights = self.waiting_weight.load(Ordering::Relaxed);
+            if !share.is_listed.load(Ordering::Relaxed) {
+                weights += share.weight();
+            }
+            let step = cpu_nanoseconds * WEIGHT_UNIT / weights.max(1);
+            let advance = |even: u64| Some((even.max(now) + step).min(now + EVEN_AHEAD_MAX));
+            let _ = self
+                .even
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance);
+        }
     }
 
     /// Puts a run behind the others of its instance.
@@ -207,6 +275,9 @@ impl Queue {
         if !share.is_listed.swap(true, Ordering::Relaxed) {
             let now = self.now.load(Ordering::Relaxed);
             share.time.fetch_max(now, Ordering::Relaxed);
+            let weight = share.weight();
+            share.listed_weight.store(weight, Ordering::Relaxed);
+            self.waiting_weight.fetch_add(weight, Ordering::Relaxed);
             ready.list(share);
         }
         if ready.idle_threads > 0 {
@@ -222,8 +293,9 @@ impl Queue {
                 return None;
             }
             match ready.take() {
-                Some((task, time)) => {
+                Some((task, time, left)) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    self.waiting_weight.fetch_sub(left, Ordering::Relaxed);
                     self.now.fetch_max(time, Ordering::Relaxed);
                     return Some(task);
                 }
@@ -267,8 +339,9 @@ impl Ready {
         }));
     }
 
-    /// The first run of the instance that has had the least, and the instance's time.
-    fn take(&mut self) -> Option<(Arc<Task>, u64)> {
+    /// The first run of the instance that has had the least, the instance's time, and its weight if no other run of it
+    /// waits.
+    fn take(&mut self) -> Option<(Arc<Task>, u64, u64)> {
         loop {
             let Reverse(Entry { time, share, .. }) = self.instances.pop()?;
             if share.time.load(Ordering::Relaxed) > time {
@@ -276,16 +349,22 @@ impl Ready {
                 continue;
             }
             let mut runs = share.runs.lock();
-            let task = runs.pop_front().map(|(task, _)| task);
-            if runs.is_empty() {
+            let Some((task, _)) = runs.pop_front() else {
+                debug_assert!(false, "listed is only who has runs");
+                continue;
+            };
+            let is_last = runs.is_empty();
+            if is_last {
                 share.is_listed.store(false, Ordering::Relaxed);
+            }
+            drop(runs);
+            let left = if is_last {
+                share.listed_weight.load(Ordering::Relaxed)
             } else {
-                drop(runs);
                 self.list(&share);
-            }
-            if let Some(task) = task {
-                return Some((task, time));
-            }
+                0
+            };
+            return Some((task, time, left));
         }
     }
 }
@@ -386,5 +465,63 @@ mod tests {
             !queue.may_run_at_once(waiting.share()),
             "its own runs come first"
         );
+    }
+
+    #[test]
+    fn one_below_its_share_never_waits_however_long_the_turns_of_others_are() {
+        const TURN: u64 = 15_000_000;
+        let queue = queue();
+        let modest = instance(100);
+        let greedy: Vec<_> = (0..10).map(|_| instance(100)).collect();
+        for one in &greedy {
+            for _ in 0..4 {
+                queue.push(one.share(), run_of(&queue, one));
+            }
+        }
+        for turn in 0..2_000 {
+            let task = queue.next().unwrap();
+            let whose = greedy.iter().find(|one| task.is_of(one)).unwrap();
+            // It asks all the while, and has a twentieth of the processor where an eleventh is its own.
+            for part in 0..7 {
+                assert!(queue.may_run_at_once(modest.share()), "{turn}, {part}");
+                queue.charge(modest.share(), TURN / 19 / 7);
+            }
+            queue.charge(whose.share(), TURN);
+            queue.push(whose.share(), task);
+        }
+        // With twice its share it waits.
+        let had = (0..2_000).filter(|_| {
+            let task = queue.next().unwrap();
+            let whose = greedy.iter().find(|one| task.is_of(one)).unwrap();
+            let may = queue.may_run_at_once(modest.share());
+            if may {
+                queue.charge(modest.share(), TURN / 5);
+            }
+            queue.charge(whose.share(), TURN);
+            queue.push(whose.share(), task);
+            may
+        });
+        let had = had.count();
+        assert!((900..1_150).contains(&had), "{had} of 2,000");
+    }
+
+    #[test]
+    fn who_stays_long_begins_elsewhere_for_a_while() {
+        let queue = queue();
+        let heavy = instance(100);
+        let share = heavy.share();
+        let long = STAY_MAX.as_nanos() as u64;
+        let refusals = || (0..).take_while(|_| !queue.may_run_at_once(share)).count();
+        share.stayed(long - 1);
+        assert_eq!(refusals(), 0);
+        share.stayed(long);
+        assert_eq!(refusals(), 64);
+        share.stayed(long);
+        assert_eq!(refusals(), 256);
+        for _ in 0..10 {
+            share.stayed(SLICE);
+        }
+        share.stayed(long);
+        assert_eq!(refusals(), 64, "it has been modest for long enough");
     }
 }

@@ -203,6 +203,8 @@ impl Task {
             match slice {
                 Slice::Ended(outcome) => {
                     state.place = Place::Ended;
+                    drop(state);
+                    self.stayed(began);
                     return Poll::Ready(outcome);
                 }
                 Slice::Pending(call) => state.call = Some(call),
@@ -212,6 +214,7 @@ impl Task {
                 break;
             }
         }
+        self.stayed(began);
         self.driver.register(cx.waker());
         if state.is_woken {
             self.enqueue(&mut state);
@@ -219,6 +222,12 @@ impl Task {
             state.place = Place::Idle;
         }
         Poll::Pending
+    }
+
+    /// Notes how long the run stayed on the thread of its connection, where it came when it had had `began`.
+    fn stayed(&self, began: u64) {
+        let had = self.progress.cpu_spent().saturating_sub(began);
+        self.admission.share().stayed(had);
     }
 
     /// A turn on a compute thread.

@@ -151,20 +151,6 @@ impl Breaker {
             *begun = begun.saturating_sub(1);
         }
     }
-
-    /// Its state, for people.
-    pub(crate) fn state(&self, now: Instant) -> Change {
-        let calls = self.calls.lock();
-        let state = match calls.state {
-            State::Active => BreakerState::Active,
-            State::Tripped { until } if now < until => BreakerState::Tripped,
-            State::Tripped { .. } | State::Probing { .. } => BreakerState::Probing,
-        };
-        Change {
-            state,
-            failures: calls.failures(),
-        }
-    }
 }
 
 impl Calls {
@@ -224,7 +210,6 @@ mod tests {
         tripped(&breaker, now);
         assert_eq!(breaker.admit(now), Admittance::Tripped(BREAKER_OPEN_FOR));
         let later = now + BREAKER_OPEN_FOR;
-        assert_eq!(breaker.state(later).state, BreakerState::Probing);
         let Admittance::Call(Some(change)) = breaker.admit(later) else {
             panic!("the first probe is told");
         };
@@ -267,7 +252,7 @@ mod tests {
             breaker.call().ended();
             let _ = breaker.note(false, later);
         }
-        assert_eq!(breaker.state(later).state, BreakerState::Active);
+        assert_eq!(breaker.admit(later), Admittance::Call(None));
     }
 
     #[test]
