@@ -30,6 +30,10 @@ pub const FIRST_SLICE: Duration = Duration::from_micros(50);
 /// others may wait.
 pub const STAY_MAX: Duration = Duration::from_millis(1);
 
+/// Memory that a run must have held for that: touching a page for the first time takes about a microsecond. What took
+/// as long with less lost the processor to something else.
+pub const STAY_MEMORY_MIN: u64 = 4 << 20;
+
 /// Stays that an instance does not get after one that was too long. Of as many that are as long as a guest's memory
 /// allows, one is a small part.
 pub const KEPT_OFF_MIN: u32 = 64;

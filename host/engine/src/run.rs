@@ -165,6 +165,8 @@ impl Run {
         progress.cpu_leave(thread_moment);
         meters[Meter::CpuNanoseconds] = progress.cpu_own();
         meters[Meter::MemoryPeakBytes] = invocation.memory.peak();
+        let share = self.install.admission.share();
+        share.held(meters[Meter::MemoryPeakBytes]);
         meters[Meter::MemoryByteMilliseconds] =
             byte_milliseconds(invocation.memory.peak(), self.started.elapsed());
         meters[Meter::RequestBytes] = invocation.progress().request_bytes();

@@ -24,7 +24,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
 use crate::{
-    limits::{COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX},
+    limits::{COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX, STAY_MEMORY_MIN},
     pace::Pace,
     task::Task,
 };
@@ -108,6 +108,8 @@ pub(crate) struct Share {
     /// Runs that wait, and since when.
     runs: Mutex<VecDeque<(Arc<Task>, Instant)>>,
     is_listed: AtomicBool,
+    /// The most memory that a run of it has held, in bytes.
+    memory: AtomicU64,
     /// The weight with which it is listed.
     listed_weight: AtomicU64,
     /// Stays on a socket thread that it does not get, because of one that took long.
@@ -149,11 +151,22 @@ impl Share {
         cpu_nanoseconds * WEIGHT_UNIT / self.weight()
     }
 
+    /// Notes how much memory a run held.
+    pub(crate) fn held(&self, bytes: u64) {
+        if bytes > self.memory.load(Ordering::Relaxed) {
+            self.memory.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+
     /// Notes how long a run stayed on a socket thread. A guest that touches much memory may not come to a point where it
     /// lets others run for long; its next runs begin on a compute thread, and more of them each time that it happens.
+    /// Where no run had much, the thread itself was kept from running.
     pub(crate) fn stayed(&self, cpu_nanoseconds: u64) {
         let next = self.kept_off_next.load(Ordering::Relaxed);
         if cpu_nanoseconds >= STAY_MAX.as_nanos() as u64 {
+            if self.memory.load(Ordering::Relaxed) < STAY_MEMORY_MIN {
+                return;
+            }
             let count = next.max(KEPT_OFF_MIN);
             self.kept_off.store(count, Ordering::Relaxed);
             let more = count.saturating_mul(4).min(KEPT_OFF_MAX);
@@ -512,6 +525,11 @@ mod tests {
         let share = heavy.share();
         let long = STAY_MAX.as_nanos() as u64;
         let refusals = || (0..).take_while(|_| !queue.may_run_at_once(share)).count();
+        share.held(STAY_MEMORY_MIN - 1);
+        share.stayed(long);
+        assert_eq!(refusals(), 0, "it can't be what it touched");
+        share.held(STAY_MEMORY_MIN);
+        share.held(1);
         share.stayed(long - 1);
         assert_eq!(refusals(), 0);
         share.stayed(long);

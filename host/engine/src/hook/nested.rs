@@ -254,6 +254,7 @@ impl Run {
         meters[Meter::Fuel] = sandbox.fuel_used();
         meters[Meter::CpuNanoseconds] = progress.cpu_own();
         meters[Meter::MemoryPeakBytes] = peak;
+        self.install.admission.share().held(peak);
         meters[Meter::MemoryByteMilliseconds] = crate::run::byte_milliseconds(peak, wall);
         meters[Meter::LogBytes] = invocation.log().bytes();
         self.usage.add(&meters);
