@@ -25,21 +25,21 @@ pub const FUEL_YIELD_INTERVAL: u64 = 500_000;
 /// for a switch between threads, and others wait no longer for the socket thread.
 pub const FIRST_SLICE: Duration = Duration::from_micros(50);
 
-/// Processor time of one stay on the thread of a connection after which an instance's next runs begin on compute
+/// Processor time of one stay on the thread of a connection from which on an instance's next runs begin on compute
 /// threads: more than any guest takes that lets others run as often as [`FUEL_YIELD_INTERVAL`] says, and as much as
 /// others may wait.
 pub const STAY_MAX: Duration = Duration::from_millis(1);
 
-/// Memory that a run must have held for that: touching a page for the first time takes about a microsecond. What took
+/// Memory that the run must have held for that: touching a page for the first time takes about a microsecond. What took
 /// as long with less lost the processor to something else.
 pub const STAY_MEMORY_MIN: u64 = 4 << 20;
 
-/// Stays that an instance does not get after one that was too long. Of as many that are as long as a guest's memory
-/// allows, one is a small part.
+/// Runs that begin on compute threads after one that stayed too long. Of as many that touch as much, one is a small
+/// part.
 pub const KEPT_OFF_MIN: u32 = 64;
 
-/// The same after several that were too long.
-pub const KEPT_OFF_MAX: u32 = 65_536;
+/// The same after several that stayed too long.
+pub const KEPT_OFF_MAX: u32 = 4_096;
 
 /// Bytes of an answer that are given before it waits for a turn behind everything else that is ready: pages and
 /// most of what apps answer are given at once, and nobody waits for more than this of each long answer.

@@ -165,8 +165,6 @@ impl Run {
         progress.cpu_leave(thread_moment);
         meters[Meter::CpuNanoseconds] = progress.cpu_own();
         meters[Meter::MemoryPeakBytes] = invocation.memory.peak();
-        let share = self.install.admission.share();
-        share.held(meters[Meter::MemoryPeakBytes]);
         meters[Meter::MemoryByteMilliseconds] =
             byte_milliseconds(invocation.memory.peak(), self.started.elapsed());
         meters[Meter::RequestBytes] = invocation.progress().request_bytes();
@@ -175,6 +173,11 @@ impl Run {
         let class = invocation.class();
         self.task
             .note_near(near::of_run(&meters, &self.install.limits, class));
+        let others = self
+            .context
+            .as_ref()
+            .map_or(0, |context| context.totals.memory());
+        self.task.held(others.max(meters[Meter::MemoryPeakBytes]));
         // Nobody is stopped any more by a window that this run has emptied; the next one is.
         let nested = self
             .context

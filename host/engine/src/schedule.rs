@@ -36,9 +36,9 @@ const WEIGHT_UNIT: u64 = 100;
 /// virtual time. A few pages' worth.
 const AHEAD_MAX: u64 = 2_000_000;
 
-/// How far the clock of even shares may be ahead of the instance that was served last, in units of virtual time: a
-/// very long turn.
-const EVEN_AHEAD_MAX: u64 = 100_000_000;
+/// How far the clock of even shares may be ahead of the instance that was served last, in units of virtual time: the
+/// longest turns, of instances with little weight.
+const EVEN_AHEAD_MAX: u64 = 1_000_000_000;
 
 /// How much of what an instance used while nobody waited is held against it once somebody does.
 const REMEMBERED_MAX: u64 = 5_000_000;
@@ -56,8 +56,8 @@ pub(crate) struct Queue {
     now: AtomicU64,
     /// The virtual time by which everybody would have been served evenly.
     even: AtomicU64,
-    /// The weights of the instances that wait, together.
-    waiting_weight: AtomicU64,
+    /// The weights of the instances whose runs wait for a compute thread or have one.
+    competing_weight: AtomicU64,
     /// Where long answers wait for a socket thread.
     pace: Arc<Pace>,
 }
@@ -108,13 +108,12 @@ pub(crate) struct Share {
     /// Runs that wait, and since when.
     runs: Mutex<VecDeque<(Arc<Task>, Instant)>>,
     is_listed: AtomicBool,
-    /// The most memory that a run of it has held, in bytes.
-    memory: AtomicU64,
-    /// The weight with which it is listed.
-    listed_weight: AtomicU64,
-    /// Stays on a socket thread that it does not get, because of one that took long.
+    /// Runs that wait or have a turn, and the weight with which they count. Changed with the queue locked.
+    competing: AtomicU64,
+    competing_weight: AtomicU64,
+    /// Runs that begin on a compute thread, because of one that stayed long on a socket thread.
     kept_off: AtomicU32,
-    /// How many it does not get after the next one that takes long; none stands for the least.
+    /// How many do after the next one that stays long; none stands for the least.
     kept_off_next: AtomicU32,
 }
 
@@ -151,32 +150,8 @@ impl Share {
         cpu_nanoseconds * WEIGHT_UNIT / self.weight()
     }
 
-    /// Notes how much memory a run held.
-    pub(crate) fn held(&self, bytes: u64) {
-        if bytes > self.memory.load(Ordering::Relaxed) {
-            self.memory.fetch_max(bytes, Ordering::Relaxed);
-        }
-    }
-
-    /// Notes how long a run stayed on a socket thread. A guest that touches much memory may not come to a point where it
-    /// lets others run for long; its next runs begin on a compute thread, and more of them each time that it happens.
-    /// Where no run had much, the thread itself was kept from running.
-    pub(crate) fn stayed(&self, cpu_nanoseconds: u64) {
-        let next = self.kept_off_next.load(Ordering::Relaxed);
-        if cpu_nanoseconds >= STAY_MAX.as_nanos() as u64 {
-            if self.memory.load(Ordering::Relaxed) < STAY_MEMORY_MIN {
-                return;
-            }
-            let count = next.max(KEPT_OFF_MIN);
-            self.kept_off.store(count, Ordering::Relaxed);
-            let more = count.saturating_mul(4).min(KEPT_OFF_MAX);
-            self.kept_off_next.store(more, Ordering::Relaxed);
-        } else if next > 0 {
-            self.kept_off_next.store(next / 2, Ordering::Relaxed);
-        }
-    }
-
-    fn is_kept_off(&self) -> bool {
+    /// Whether a run that begins now is kept off the socket threads. To be asked once for each.
+    pub(crate) fn keeps_off(&self) -> bool {
         self.kept_off.load(Ordering::Relaxed) > 0
             && self
                 .kept_off
@@ -184,6 +159,39 @@ impl Share {
                     left.checked_sub(1)
                 })
                 .is_ok()
+    }
+
+    /// Notes the longest stay on a socket thread of a run that has ended, and the most memory that the run held. A
+    /// guest that touches much memory may not come to a point where it lets others run for long; the next runs of its
+    /// instance begin on a compute thread, and more of them each time that it happens. What stayed long without
+    /// memory was kept from running itself.
+    pub(crate) fn stayed(&self, cpu_nanoseconds: u64, memory_bytes: u64) {
+        let next = self.kept_off_next.load(Ordering::Relaxed);
+        if cpu_nanoseconds < STAY_MAX.as_nanos() as u64 {
+            if next > 0 {
+                self.kept_off_next.store(next / 2, Ordering::Relaxed);
+            }
+        } else if memory_bytes >= STAY_MEMORY_MIN && self.kept_off.load(Ordering::Relaxed) == 0 {
+            let count = next.max(KEPT_OFF_MIN);
+            self.kept_off.store(count, Ordering::Relaxed);
+            let more = count.saturating_mul(4).min(KEPT_OFF_MAX);
+            self.kept_off_next.store(more, Ordering::Relaxed);
+        }
+    }
+
+    fn joins(&self, total: &AtomicU64) {
+        if self.competing.fetch_add(1, Ordering::Relaxed) == 0 {
+            let weight = self.weight();
+            self.competing_weight.store(weight, Ordering::Relaxed);
+            total.fetch_add(weight, Ordering::Relaxed);
+        }
+    }
+
+    fn leaves(&self, total: &AtomicU64) {
+        if self.competing.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let weight = self.competing_weight.load(Ordering::Relaxed);
+            total.fetch_sub(weight, Ordering::Relaxed);
+        }
     }
 }
 
@@ -226,7 +234,7 @@ impl Queue {
             waiting: AtomicUsize::new(0),
             now: AtomicU64::new(0),
             even: AtomicU64::new(0),
-            waiting_weight: AtomicU64::new(0),
+            competing_weight: AtomicU64::new(0),
             pace: Arc::default(),
         }
     }
@@ -237,11 +245,8 @@ impl Queue {
     }
 
     /// Whether a run of the instance may have a slice on the thread of its connection: nobody waits for a
-    /// processor, or the instance has not had more than its share; and it does not stay for long.
+    /// processor, or the instance has not had more than its share.
     pub(crate) fn may_run_at_once(&self, share: &Share) -> bool {
-        if share.is_kept_off() {
-            return false;
-        }
         if !self.has_waiting() {
             return true;
         }
@@ -267,17 +272,18 @@ impl Queue {
         let _ = share
             .time
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
-        if contended {
-            let mut weights = self.waiting_weight.load(Ordering::Relaxed);
-            if !share.is_listed.load(Ordering::Relaxed) {
-                weights += share.weight();
-            }
-            let step = cpu_nanoseconds * WEIGHT_UNIT / weights.max(1);
-            let advance = |even: u64| Some((even.max(now) + step).min(now + EVEN_AHEAD_MAX));
-            let _ = self
-                .even
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance);
-        }
+    }
+
+    /// Counts the processor time of a turn on a compute thread.
+    pub(crate) fn charge_turn(&self, share: &Share, cpu_nanoseconds: u64) {
+        self.charge(share, cpu_nanoseconds);
+        let now = self.now.load(Ordering::Relaxed);
+        let weights = self.competing_weight.load(Ordering::Relaxed).max(1);
+        let step = cpu_nanoseconds * WEIGHT_UNIT / weights;
+        let advance = |even: u64| Some((even.max(now) + step).min(now + EVEN_AHEAD_MAX));
+        let _ = self
+            .even
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance);
     }
 
     /// Puts a run behind the others of its instance.
@@ -285,12 +291,10 @@ impl Queue {
         let mut ready = self.ready.lock();
         share.runs.lock().push_back((task, Instant::now()));
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        share.joins(&self.competing_weight);
         if !share.is_listed.swap(true, Ordering::Relaxed) {
             let now = self.now.load(Ordering::Relaxed);
             share.time.fetch_max(now, Ordering::Relaxed);
-            let weight = share.weight();
-            share.listed_weight.store(weight, Ordering::Relaxed);
-            self.waiting_weight.fetch_add(weight, Ordering::Relaxed);
             ready.list(share);
         }
         if ready.idle_threads > 0 {
@@ -306,9 +310,8 @@ impl Queue {
                 return None;
             }
             match ready.take() {
-                Some((task, time, left)) => {
+                Some((task, time)) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
-                    self.waiting_weight.fetch_sub(left, Ordering::Relaxed);
                     self.now.fetch_max(time, Ordering::Relaxed);
                     return Some(task);
                 }
@@ -321,12 +324,24 @@ impl Queue {
         }
     }
 
+    /// The turn of a run that [`Self::next`] gave is over; where the run goes on, it waits again already.
+    fn turn_ended(&self, share: &Share) {
+        let ready = self.ready.lock();
+        share.leaves(&self.competing_weight);
+        // What is left of the lead belongs to a competition that is over.
+        if self.competing_weight.load(Ordering::Relaxed) == 0 {
+            self.even.store(0, Ordering::Relaxed);
+        }
+        drop(ready);
+    }
+
     /// Gives slices until the host ends.
     fn compute(&self) {
         // Threads that serve sockets go first; without the right to be nice it is as good as equal.
         let _ = rustix::process::nice(COMPUTE_NICENESS);
         while let Some(task) = self.next() {
             task.compute();
+            self.turn_ended(task.share());
             let_others_on();
         }
     }
@@ -352,9 +367,8 @@ impl Ready {
         }));
     }
 
-    /// The first run of the instance that has had the least, the instance's time, and its weight if no other run of it
-    /// waits.
-    fn take(&mut self) -> Option<(Arc<Task>, u64, u64)> {
+    /// The first run of the instance that has had the least, and the instance's time.
+    fn take(&mut self) -> Option<(Arc<Task>, u64)> {
         loop {
             let Reverse(Entry { time, share, .. }) = self.instances.pop()?;
             if share.time.load(Ordering::Relaxed) > time {
@@ -362,22 +376,16 @@ impl Ready {
                 continue;
             }
             let mut runs = share.runs.lock();
-            let Some((task, _)) = runs.pop_front() else {
-                debug_assert!(false, "listed is only who has runs");
-                continue;
-            };
-            let is_last = runs.is_empty();
-            if is_last {
+            let task = runs.pop_front().map(|(task, _)| task);
+            if runs.is_empty() {
                 share.is_listed.store(false, Ordering::Relaxed);
-            }
-            drop(runs);
-            let left = if is_last {
-                share.listed_weight.load(Ordering::Relaxed)
             } else {
+                drop(runs);
                 self.list(&share);
-                0
-            };
-            return Some((task, time, left));
+            }
+            if let Some(task) = task {
+                return Some((task, time));
+            }
         }
     }
 }
@@ -424,8 +432,9 @@ mod tests {
             let task = queue.next().unwrap();
             let whose = instances.iter().position(|i| task.is_of(i)).unwrap();
             had[whose] += 1;
-            queue.charge(instances[whose].share(), SLICE);
+            queue.charge_turn(instances[whose].share(), SLICE);
             queue.push(instances[whose].share(), task);
+            queue.turn_ended(instances[whose].share());
         }
         had
     }
@@ -480,66 +489,68 @@ mod tests {
         );
     }
 
-    #[test]
-    fn one_below_its_share_never_waits_however_long_the_turns_of_others_are() {
+    /// Gives long turns to greedy instances, and asks for a modest one before each. Gives how often it could run at
+    /// once, where it has `part` of a turn each time.
+    fn beside_long_turns(greedy: &[Arc<Admission>], runs: usize, part: u64) -> (usize, u64) {
         const TURN: u64 = 15_000_000;
-        let queue = queue();
-        let modest = instance(100);
-        let greedy: Vec<_> = (0..10).map(|_| instance(100)).collect();
-        for one in &greedy {
-            for _ in 0..4 {
+        let (queue, modest) = (queue(), instance(100));
+        for one in greedy {
+            for _ in 0..runs {
                 queue.push(one.share(), run_of(&queue, one));
             }
         }
-        for turn in 0..2_000 {
+        let mut at_once = 0;
+        for _ in 0..2_000 {
             let task = queue.next().unwrap();
             let whose = greedy.iter().find(|one| task.is_of(one)).unwrap();
-            // It asks all the while, and has a twentieth of the processor where an eleventh is its own.
-            for part in 0..7 {
-                assert!(queue.may_run_at_once(modest.share()), "{turn}, {part}");
-                queue.charge(modest.share(), TURN / 19 / 7);
+            if queue.may_run_at_once(modest.share()) {
+                at_once += 1;
+                queue.charge(modest.share(), TURN / 100 * part);
             }
-            queue.charge(whose.share(), TURN);
+            queue.charge_turn(whose.share(), TURN);
             queue.push(whose.share(), task);
+            queue.turn_ended(whose.share());
         }
-        // With twice its share it waits.
-        let had = (0..2_000).filter(|_| {
-            let task = queue.next().unwrap();
-            let whose = greedy.iter().find(|one| task.is_of(one)).unwrap();
-            let may = queue.may_run_at_once(modest.share());
-            if may {
-                queue.charge(modest.share(), TURN / 5);
-            }
-            queue.charge(whose.share(), TURN);
-            queue.push(whose.share(), task);
-            may
-        });
-        let had = had.count();
-        assert!((900..1_150).contains(&had), "{had} of 2,000");
+        let now = queue.now.load(Ordering::Relaxed);
+        (at_once, queue.even.load(Ordering::Relaxed).abs_diff(now))
+    }
+
+    #[test]
+    fn one_below_its_share_never_waits_however_long_the_turns_of_others_are() {
+        for (weight, runs) in [(100, 4), (100, 1), (10, 1)] {
+            let greedy: Vec<_> = (0..10).map(|_| instance(weight)).collect();
+            // A tenth of what one of them has is its share.
+            let (at_once, lead) = beside_long_turns(&greedy, runs, 5);
+            assert_eq!(at_once, 2_000, "{weight}, {runs}");
+            let turns = lead * weight / WEIGHT_UNIT / 15_000_000;
+            assert!(turns <= 10, "the clock is {turns} turns ahead");
+        }
+        // Four times its share is given to it a quarter of the time.
+        let greedy: Vec<_> = (0..10).map(|_| instance(100)).collect();
+        let (at_once, _) = beside_long_turns(&greedy, 4, 40);
+        assert!((400..600).contains(&at_once), "{at_once}");
     }
 
     #[test]
     fn who_stays_long_begins_elsewhere_for_a_while() {
-        let queue = queue();
         let heavy = instance(100);
         let share = heavy.share();
         let long = STAY_MAX.as_nanos() as u64;
-        let refusals = || (0..).take_while(|_| !queue.may_run_at_once(share)).count();
-        share.held(STAY_MEMORY_MIN - 1);
-        share.stayed(long);
-        assert_eq!(refusals(), 0, "it can't be what it touched");
-        share.held(STAY_MEMORY_MIN);
-        share.held(1);
-        share.stayed(long - 1);
-        assert_eq!(refusals(), 0);
-        share.stayed(long);
-        assert_eq!(refusals(), 64);
-        share.stayed(long);
-        assert_eq!(refusals(), 256);
-        for _ in 0..10 {
-            share.stayed(SLICE);
+        let kept_off = || (0..).take_while(|_| share.keeps_off()).count();
+        share.stayed(long, STAY_MEMORY_MIN - 1);
+        share.stayed(long - 1, STAY_MEMORY_MIN);
+        assert_eq!(kept_off(), 0);
+        for _ in 0..5 {
+            // Those that had begun before are no sign that it did not help.
+            share.stayed(long, STAY_MEMORY_MIN);
         }
-        share.stayed(long);
-        assert_eq!(refusals(), 64, "it has been modest for long enough");
+        assert_eq!(kept_off(), 64);
+        share.stayed(long, STAY_MEMORY_MIN);
+        assert_eq!(kept_off(), 256);
+        for _ in 0..10 {
+            share.stayed(SLICE, STAY_MEMORY_MIN);
+        }
+        share.stayed(long, STAY_MEMORY_MIN);
+        assert_eq!(kept_off(), 64, "it has been modest for long enough");
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     clock::thread_moment,
     limits::{FIRST_SLICE, TURN_MAX},
     near::Near,
-    schedule::{Queue, let_others_on},
+    schedule::{Queue, Share, let_others_on},
 };
 
 /// The call of one invocation, whole: it owns the sandbox.
@@ -86,6 +86,12 @@ struct State {
     fuel_counted: u64,
     /// Limits that the run had nearly used up when it ended.
     near: Vec<Near>,
+    /// Whether it begins on a compute thread; settled when it begins.
+    is_kept_off: Option<bool>,
+    /// Its longest stay on the thread of its connection, in nanoseconds of processor time.
+    longest_stay: u64,
+    /// The most memory that it held.
+    memory: u64,
 }
 
 /// Where a run is.
@@ -125,6 +131,9 @@ impl Task {
                 cpu_charged: 0,
                 fuel_counted: 0,
                 near: Vec::new(),
+                is_kept_off: None,
+                longest_stay: 0,
+                memory: 0,
             }),
             answer: Mutex::new(None),
             driver: AtomicWaker::new(),
@@ -172,7 +181,9 @@ impl Task {
     pub(crate) fn poll(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), Interruption>> {
         let mut state = self.state.lock();
         if state.place == Place::Idle {
-            if self.queue.may_run_at_once(self.admission.share()) {
+            let share = self.admission.share();
+            let is_kept_off = *state.is_kept_off.get_or_insert_with(|| share.keeps_off());
+            if !is_kept_off && self.queue.may_run_at_once(share) {
                 return self.run_here(state, cx);
             }
             self.enqueue(&mut state);
@@ -203,8 +214,7 @@ impl Task {
             match slice {
                 Slice::Ended(outcome) => {
                     state.place = Place::Ended;
-                    drop(state);
-                    self.stayed(began);
+                    self.stayed(&mut state, began);
                     return Poll::Ready(outcome);
                 }
                 Slice::Pending(call) => state.call = Some(call),
@@ -214,7 +224,7 @@ impl Task {
                 break;
             }
         }
-        self.stayed(began);
+        self.stayed(&mut state, began);
         self.driver.register(cx.waker());
         if state.is_woken {
             self.enqueue(&mut state);
@@ -224,10 +234,20 @@ impl Task {
         Poll::Pending
     }
 
-    /// Notes how long the run stayed on the thread of its connection, where it came when it had had `began`.
-    fn stayed(&self, began: u64) {
+    /// Notes a stay on the thread of the connection, before which the run had had `began`.
+    fn stayed(&self, state: &mut State, began: u64) {
         let had = self.progress.cpu_spent().saturating_sub(began);
-        self.admission.share().stayed(had);
+        state.longest_stay = state.longest_stay.max(had);
+    }
+
+    /// Notes the most memory that the run held.
+    pub(crate) fn held(&self, memory_bytes: u64) {
+        self.state.lock().memory = memory_bytes;
+    }
+
+    /// Its instance's place among those that compute.
+    pub(crate) fn share(&self) -> &Arc<Share> {
+        self.admission.share()
     }
 
     /// A turn on a compute thread.
@@ -289,7 +309,7 @@ impl Task {
             let interruption = match polled {
                 // A call that ends has metered itself, this last stay included.
                 Ok(Poll::Ready(result)) => {
-                    self.charge();
+                    self.charge(until.is_some());
                     return Slice::Ended(result.map_err(Interruption::Stopped));
                 }
                 Ok(Poll::Pending) => {
@@ -300,7 +320,7 @@ impl Task {
                         continue;
                     }
                     self.progress.cpu_leave(thread_moment);
-                    self.charge();
+                    self.charge(until.is_some());
                     exhausted.or_else(|| if is_woken { self.overspent() } else { None })
                 }
                 Err(_) => {
@@ -337,13 +357,16 @@ impl Task {
     }
 
     /// Counts the processor time since the last time for the whole instance.
-    fn charge(&self) {
+    fn charge(&self, is_turn: bool) {
         let cpu = self.progress.cpu_spent();
         let mut state = self.state.lock();
         let spent = cpu.saturating_sub(state.cpu_charged);
         state.cpu_charged = cpu;
         drop(state);
-        self.queue.charge(self.admission.share(), spent);
+        match is_turn {
+            true => self.queue.charge_turn(self.admission.share(), spent),
+            false => self.queue.charge(self.admission.share(), spent),
+        }
     }
 
     /// Counts what a call has burned that yielded, for the whole instance; one that ended says itself what it burned
@@ -417,6 +440,16 @@ impl Task {
         let call = state.call.take();
         drop(state);
         drop(call);
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        if state.longest_stay > 0 {
+            let (longest, memory) = (state.longest_stay, state.memory);
+            self.admission.share().stayed(longest, memory);
+        }
     }
 }
 

@@ -127,7 +127,7 @@ async fn a_budget_of_the_request_bounds_all_hooks_together() {
     for word in ["budget of 40 ms", "ext-22"] {
         assert!(message.contains(word), "no {word} in {message}");
     }
-    assert!(told_ms(message, "ext-11") >= 40.0, "{message}");
+    assert!(told_ms(message, "ext-11") > 30.0, "{message}");
     // Whoever is ended by it, rather than not asked, is told the same.
     let answer = hooked.ask("/check?how=wait@22").await;
     let message = answer["message"].as_str().unwrap_or_default();

@@ -27,16 +27,13 @@ async fn start() -> Hooked {
 }
 
 /// Lets `ext-22` hang until it is tripped.
-async fn trip(hooked: &Hooked, mut seen: impl FnMut(Value)) {
+async fn trip(hooked: &Hooked, how: &str, mut seen: impl FnMut(Value)) {
     for _ in 0..CALLS_MAX {
-        let answer = hooked.ask("/check?how=wait@22").await;
+        let answer = hooked.ask(&format!("/check?how={how}")).await;
         if hooked.hook("ext-22", "inner").await["state"] == "tripped" {
             return;
         }
-        // Once it is tripped, which is told a little later, nobody waits for it.
-        if answer["allowed"] == false {
-            seen(answer);
-        }
+        seen(answer);
     }
     panic!("the hook that hangs is not tripped");
 }
@@ -60,9 +57,12 @@ async fn the_time_of_a_hook_is_not_that_of_the_one_that_waits_for_it() {
         .set("ext-11", "check", json!({ "on_failure": "refuse" }))
         .await;
     let (mut inner, mut outer) = (0.0, 0.0);
-    trip(&hooked, |answer| {
-        // Whoever is not asked any more says who had how much.
-        let message = answer["message"].as_str().unwrap_or_default();
+    trip(&hooked, "wait@22", |answer| {
+        // Whoever is not asked any more says who had how much. Once it is tripped, which is listed a little later, nobody
+        // waits for it.
+        let Some(message) = answer["message"].as_str() else {
+            return;
+        };
         inner += told_ms(message, "ext-22");
         outer += told_ms(message, "hooks-outer");
     })
@@ -70,6 +70,10 @@ async fn the_time_of_a_hook_is_not_that_of_the_one_that_waits_for_it() {
     assert!(outer < inner, "{outer} of {inner} ms");
     let outer = hooked.hook("hooks-outer", "check").await;
     assert_eq!(outer["state"], "active", "{outer}");
+    hooked
+        .platform
+        .limit("acme", json!({ "extension-time": 10_000 }))
+        .await;
     assert_eq!(
         hooked.ask("/check?how=wait@22").await,
         json!({ "allowed": true }),
@@ -83,7 +87,14 @@ async fn a_hook_ends_with_the_one_that_waits_for_it_and_is_blamed_for_keeping_it
     hooked
         .set("hooks-outer", "check", json!({ "deadline_ms": 50 }))
         .await;
-    trip(&hooked, |_| {}).await;
+    // It has no time left to answer, and says whose that was.
+    let mut lingered = 0;
+    trip(&hooked, "wait@22,linger", |answer| {
+        let message = answer["message"].as_str().unwrap_or_default();
+        lingered += usize::from(message.contains("had most of that time"));
+    })
+    .await;
+    assert!(lingered > 25, "{lingered}");
     let inner = hooked.hook("ext-22", "inner").await;
     let reason = inner["last_failure"].to_string();
     for word in ["hooks-outer", "which asked it", "hook-deadline", "50 ms"] {
@@ -91,4 +102,11 @@ async fn a_hook_ends_with_the_one_that_waits_for_it_and_is_blamed_for_keeping_it
     }
     let outer = hooked.hook("hooks-outer", "check").await;
     assert_eq!(outer["state"], "active", "{outer}");
+    // Now it is its own doing.
+    let answer = hooked.ask("/check?how=linger").await;
+    let message = answer["message"].as_str().unwrap_or_default();
+    assert!(
+        message.contains("hook-deadline") && !message.contains("had most"),
+        "{message}"
+    );
 }

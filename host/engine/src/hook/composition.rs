@@ -334,12 +334,19 @@ impl CallContext {
 #[derive(Debug, Default)]
 pub(crate) struct TaskTotals {
     fuel: AtomicU64,
+    memory: AtomicU64,
 }
 
 impl TaskTotals {
-    /// Counts fuel of a hook that ran within the task.
-    pub(crate) fn add_fuel(&self, fuel: u64) {
+    /// Counts a hook that ran within the task: its fuel, and the most memory that it held.
+    pub(crate) fn add(&self, fuel: u64, memory_bytes: u64) {
         self.fuel.fetch_add(fuel, Ordering::Relaxed);
+        self.memory.fetch_max(memory_bytes, Ordering::Relaxed);
+    }
+
+    /// The most memory that one of the hooks held that ran within the task.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
     }
 
     /// Fuel of the hooks that ran within the task.

@@ -228,6 +228,7 @@ impl Peers {
                     limits: &limits,
                     fuel,
                     deadline,
+                    ends_at: None,
                     shared: None,
                     usage: &usage,
                     world: None,

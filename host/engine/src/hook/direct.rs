@@ -116,6 +116,7 @@ impl BoundInstall {
                     limits: &limits,
                     fuel,
                     deadline,
+                    ends_at: None,
                     shared: None,
                     usage: &usage,
                     world: Some(world),

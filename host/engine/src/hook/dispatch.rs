@@ -11,6 +11,7 @@ use cloudware_types::{
     Class, Dimension, HookMode, HookOutcome, HookTarget, PointKind, RunChain, Webhook,
 };
 use serde_json::{Value, json};
+use tokio::time::timeout_at;
 use wasmtime::{
     StoreContextMut,
     component::{Type, Val, types::ComponentFunc},
@@ -285,10 +286,10 @@ impl Ask<'_> {
             ),
             EndOf::Hook(id, name) if *id != hook.desired.id => (
                 format!("{name}, which asked it, had to end: {failure}"),
-                self.context.time.blame(own),
+                self.context.time.is_mostly(own),
             ),
-            EndOf::Hook(..) if time.is_excused() => (
-                format!("{failure}; a hook that it asked had most of that time"),
+            EndOf::Hook(..) if own < elapsed / 2 => (
+                format!("{failure}; the hooks that it asked had most of that time"),
                 false,
             ),
             EndOf::Hook(..) => return Err(failure),
@@ -335,7 +336,6 @@ impl Ask<'_> {
                 let install = &peer.install;
                 let time = self.context.time.of_hook(end.clone());
                 let span = self.span(point, hook, false);
-                let (deadline, shared) = end.bound(hook.desired.id);
                 let nested = Nested {
                     context: self.nested_context(install, Some(point), span, Arc::clone(&time)),
                     caller: &self.caller,
@@ -345,8 +345,9 @@ impl Ask<'_> {
                     class: Class::Hook,
                     limits: hook.limits(install),
                     fuel: hook.fuel(install, value::items(arguments)),
-                    deadline,
-                    shared,
+                    deadline: Duration::from_millis(end.max),
+                    ends_at: Some(end.at),
+                    shared: end.reached_instead(hook.desired.id),
                     usage: &hook.usage,
                     world: None,
                     tape: None,
@@ -389,9 +390,13 @@ impl Ask<'_> {
             deadline: end.left(),
         };
         let reading = WebhookReading::begin(&hook.usage);
-        let answered = self.hooks().webhooks.ask(call).await;
+        // What it takes to write the message is the hook's time as well: whoever waits for it ends no earlier.
+        let answered = timeout_at(end.at.into(), self.hooks().webhooks.ask(call)).await;
+        let late =
+            |_| Failure::Webhook(format!("the endpoint did not answer within {} ms", end.max));
         let result = answered
-            .map_err(|failed| Failure::of_webhook(&failed))
+            .map_err(late)
+            .and_then(|answered| answered.map_err(|failed| Failure::of_webhook(&failed)))
             .and_then(|json| {
                 let ty = self.ty.results().next().unwrap_or(Type::Bool);
                 value::from_json(&ty, &json, "$.result").map_err(|error| {
@@ -526,6 +531,7 @@ impl Ask<'_> {
                 limits,
                 fuel: limits.get(Dimension::Fuel),
                 deadline: Duration::from_millis(limits.get(Dimension::Deadline)),
+                ends_at: None,
                 shared: None,
                 usage: &callee.usage,
                 world: None,

@@ -37,7 +37,9 @@ pub(crate) struct Nested<'a> {
     pub(crate) limits: &'a Arc<Limits>,
     pub(crate) fuel: u64,
     pub(crate) deadline: Duration,
-    /// What has been reached at the deadline, where that is not the deadline of its own.
+    /// When it ends, where that was settled before; otherwise the deadline counts from its start.
+    pub(crate) ends_at: Option<Instant>,
+    /// What has been reached then, where that is not the deadline of its own.
     pub(crate) shared: Option<StopCause>,
     /// What it is metered with.
     pub(crate) usage: &'a Arc<UsageMeter>,
@@ -126,6 +128,7 @@ impl Nested<'_> {
             class: self.class,
             started: run.started,
             deadline: self.deadline,
+            ends_at: self.ends_at.unwrap_or(run.started + self.deadline),
             shared: self.shared.clone(),
             cpu: Duration::from_millis(millis(Dimension::CpuTime)),
         };
@@ -254,14 +257,13 @@ impl Run {
         meters[Meter::Fuel] = sandbox.fuel_used();
         meters[Meter::CpuNanoseconds] = progress.cpu_own();
         meters[Meter::MemoryPeakBytes] = peak;
-        self.install.admission.share().held(peak);
         meters[Meter::MemoryByteMilliseconds] = crate::run::byte_milliseconds(peak, wall);
         meters[Meter::LogBytes] = invocation.log().bytes();
         self.usage.add(&meters);
         for near in near::of_run(&meters, invocation.limits(), invocation.class()) {
             self.install.observe_near(&near);
         }
-        self.context.totals.add_fuel(meters[Meter::Fuel]);
+        self.context.totals.add(meters[Meter::Fuel], peak);
         let ended = Ended {
             outcome: std::mem::take(&mut self.outcome),
             wall,

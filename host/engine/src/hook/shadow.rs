@@ -64,6 +64,7 @@ pub(super) fn run(
                     limits: &limits,
                     fuel,
                     deadline,
+                    ends_at: None,
                     shared: None,
                     usage: &usage,
                     world: None,

@@ -21,13 +21,14 @@ pub(crate) struct NestedBounds {
     pub(crate) class: Class,
     pub(crate) started: Instant,
     pub(crate) deadline: Duration,
-    /// What has been reached at the deadline, where that is not the deadline of the call's own.
+    pub(crate) ends_at: Instant,
+    /// What has been reached at the end, where that is not the deadline of the call's own.
     pub(crate) shared: Option<StopCause>,
     pub(crate) cpu: Duration,
 }
 
 impl NestedBounds {
-    /// What has been reached at the deadline, `elapsed` after the start.
+    /// What has been reached at the end, `elapsed` after the start.
     fn late(&self, elapsed: Duration) -> StopCause {
         self.shared.clone().unwrap_or_else(|| {
             let max = millis(self.deadline);
@@ -66,9 +67,9 @@ impl<'a, F> Slices<'a, F> {
 
     fn overdue(&self) -> Option<StopCause> {
         let class = self.bounds.class;
-        let elapsed = self.bounds.started.elapsed();
-        if elapsed >= self.bounds.deadline {
-            return Some(self.bounds.late(elapsed));
+        let now = Instant::now();
+        if now >= self.bounds.ends_at {
+            return Some(self.bounds.late(now - self.bounds.started));
         }
         let (used, max) = (self.progress.cpu_own() / 1_000_000, millis(self.bounds.cpu));
         (used > max).then(|| StopCause::limit(Dimension::CpuTime, class, used, max))
@@ -92,7 +93,7 @@ impl<F: Future> Future for Slices<'_, F> {
         if let Some(cause) = self.overdue() {
             return Poll::Ready(Err(cause));
         }
-        let at = self.bounds.started + self.bounds.deadline;
+        let at = self.bounds.ends_at;
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(at.into())));

@@ -1,11 +1,11 @@
 //! How long a run may go on at the latest, and whose the time is. A hook that asks other hooks waits for them: what
 //! they have had is theirs and not counted again as its own, and where they kept it until its end, that is not held
-//! against it.
+//! against it. Runs that nobody waits for with a hook (requests, observers, hooks that practise) end by their own bounds.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -40,22 +40,16 @@ impl End {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// How long `hook` may run, and what has been reached then where that is not its own deadline.
-    pub(crate) fn bound(&self, hook: HookId) -> (Duration, Option<StopCause>) {
-        match &self.whose {
-            EndOf::Hook(of, _) if *of == hook => (Duration::from_millis(self.max), None),
-            _ => {
-                let (limit, max) = (self.limit, self.max);
-                (
-                    self.left(),
-                    Some(StopCause::Limit {
-                        limit,
-                        used: max,
-                        max,
-                    }),
-                )
-            }
+    /// What has been reached then, where that is not the deadline of this hook.
+    pub(crate) fn reached_instead(&self, hook: HookId) -> Option<StopCause> {
+        if matches!(self.whose, EndOf::Hook(of, _) if of == hook) {
+            return None;
         }
+        Some(StopCause::Limit {
+            limit: self.limit,
+            used: self.max,
+            max: self.max,
+        })
     }
 
     /// Whether a call failed because its end had come. An endpoint knows nothing of it: it just took too long.
@@ -78,8 +72,6 @@ pub(crate) struct RunTime {
     end: Option<End>,
     /// Nanoseconds that hooks have had that were asked on its behalf.
     others: AtomicU64,
-    /// Whether one of them failed because it had most of the time of this run.
-    is_excused: AtomicBool,
     /// Whether it counts for the request's budget.
     counts: bool,
 }
@@ -105,7 +97,6 @@ impl RunTime {
             began: Instant::now(),
             end,
             others: AtomicU64::new(0),
-            is_excused: AtomicBool::new(false),
             counts,
         }
     }
@@ -126,22 +117,14 @@ impl RunTime {
         self.others.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    /// What of `elapsed` was its own. Hooks that ran at the same time leave it nothing.
+    /// What of `elapsed` was its own. Hooks that it let run at the same time, through other apps, may leave it nothing;
+    /// their time counts in its place.
     pub(crate) fn own(&self, elapsed: Duration) -> Duration {
         elapsed.saturating_sub(Duration::from_nanos(self.others.load(Ordering::Relaxed)))
     }
 
-    /// Whether `time` is most of what has passed since this run began; if so, the run is excused where it ends late.
-    pub(crate) fn blame(&self, time: Duration) -> bool {
-        let is_most = time > self.began.elapsed() / 2;
-        if is_most {
-            self.is_excused.store(true, Ordering::Relaxed);
-        }
-        is_most
-    }
-
-    /// Whether others had most of its time.
-    pub(crate) fn is_excused(&self) -> bool {
-        self.is_excused.load(Ordering::Relaxed)
+    /// Whether a part of its time is most of what it has had.
+    pub(crate) fn is_mostly(&self, part: Duration) -> bool {
+        part > self.began.elapsed() / 2
     }
 }
