@@ -519,7 +519,7 @@ mod tests {
     fn one_below_its_share_never_waits_however_long_the_turns_of_others_are() {
         for (weight, runs) in [(100, 4), (100, 1), (10, 1)] {
             let greedy: Vec<_> = (0..10).map(|_| instance(weight)).collect();
-            // A tenth of what one of them has is its share.
+            // It asks for half of what each of them has.
             let (at_once, lead) = beside_long_turns(&greedy, runs, 5);
             assert_eq!(at_once, 2_000, "{weight}, {runs}");
             let turns = lead * weight / WEIGHT_UNIT / 15_000_000;

@@ -211,20 +211,19 @@ impl Task {
             drop(state);
             let slice = self.slice(call, None);
             state = self.state.lock();
+            let had = self.progress.cpu_spent().saturating_sub(began);
+            state.longest_stay = state.longest_stay.max(had);
             match slice {
                 Slice::Ended(outcome) => {
                     state.place = Place::Ended;
-                    self.stayed(&mut state, began);
                     return Poll::Ready(outcome);
                 }
                 Slice::Pending(call) => state.call = Some(call),
             }
-            let had = self.progress.cpu_spent() - began;
             if !state.is_woken || had >= FIRST_SLICE.as_nanos() as u64 {
                 break;
             }
         }
-        self.stayed(&mut state, began);
         self.driver.register(cx.waker());
         if state.is_woken {
             self.enqueue(&mut state);
@@ -232,12 +231,6 @@ impl Task {
             state.place = Place::Idle;
         }
         Poll::Pending
-    }
-
-    /// Notes a stay on the thread of the connection, before which the run had had `began`.
-    fn stayed(&self, state: &mut State, began: u64) {
-        let had = self.progress.cpu_spent().saturating_sub(began);
-        state.longest_stay = state.longest_stay.max(had);
     }
 
     /// Notes the most memory that the run held.

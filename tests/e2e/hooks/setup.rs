@@ -66,9 +66,8 @@ impl Hooked {
         // Without optimisations and on a busy machine a hook takes longer than it has by default.
         for hook in self.hooks().await {
             if hook["name"] == name {
-                let path = format!("/{}", hook["id"].as_str().unwrap_or_default());
-                let patience = json!({ "deadline_ms": 1_000 });
-                let _ = self.api().patch(&path, &patience).await.expect(200);
+                let point = hook["point"].as_str().unwrap_or_default();
+                self.set(name, point, json!({ "deadline_ms": 1_000 })).await;
             }
         }
     }

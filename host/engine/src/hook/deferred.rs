@@ -198,8 +198,7 @@ impl Peers {
             .ok_or_else(|| unfit(format!("does not export {interface}.{}", delivery.function)))?;
         let arguments = arguments(&ty, delivery.arguments).map_err(unfit)?;
         let limits = Arc::clone(hook.limits(&install));
-        let most = limits.get(Dimension::Deadline.of(Class::Hook));
-        let deadline = Duration::from_millis(hook.desired.deadline_ms.min(most));
+        let deadline = Duration::from_millis(hook.deadline_ms(&install));
         let fuel = hook.fuel(&install, value::items(&arguments));
         let budget = Duration::from_millis(limits.get(Dimension::ExtensionTime.of(Class::Hook)));
         let call = format!("{}.{}", point.path(), delivery.function);

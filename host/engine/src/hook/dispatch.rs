@@ -223,18 +223,13 @@ impl Ask<'_> {
     /// The first of a hook's deadline, the end of the request's budget, and the end of the hook that waits for it.
     fn end(&self, hook: &BoundHook) -> Result<End, Failure> {
         let (composition, time) = (&self.context.composition, &self.context.time);
-        let limits = match &hook.desired.target {
-            HookTarget::Install(id) => self
-                .context
-                .peers
-                .get(*id)
-                .map(|peer| hook.limits(&peer.install)),
+        let peer = match &hook.desired.target {
+            HookTarget::Install(id) => self.context.peers.get(*id),
             HookTarget::Webhook(_) => None,
         };
-        let most = limits.map_or(u64::MAX, |limits| {
-            limits.get(Dimension::Deadline.of(Class::Hook))
+        let millis = peer.map_or(hook.desired.deadline_ms, |peer| {
+            hook.deadline_ms(&peer.install)
         });
-        let millis = hook.desired.deadline_ms.min(most);
         let now = Instant::now();
         let mut end = End {
             at: now + Duration::from_millis(millis),

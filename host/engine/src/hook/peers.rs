@@ -273,6 +273,14 @@ impl BoundHook {
         })
     }
 
+    /// Milliseconds that one call of a component may take.
+    pub(crate) fn deadline_ms(&self, install: &BoundInstall) -> u64 {
+        let most = self
+            .limits(install)
+            .get(Dimension::Deadline.of(Class::Hook));
+        self.desired.deadline_ms.min(most)
+    }
+
     /// Fuel of one call whose arguments have so many items.
     pub(crate) fn fuel(&self, install: &BoundInstall, items: u64) -> u64 {
         let per_item = self.desired.fuel_per_item.saturating_mul(items);

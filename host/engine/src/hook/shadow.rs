@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cloudware_types::{Class, Dimension, HookTarget};
+use cloudware_types::{Class, HookTarget};
 use wasmtime::component::Val;
 
 use super::{
@@ -31,8 +31,7 @@ pub(super) fn run(
     };
     let install = Arc::clone(&peer.install);
     let limits = Arc::clone(hook.limits(&install));
-    let most = limits.get(Dimension::Deadline.of(Class::Hook));
-    let deadline = Duration::from_millis(hook.desired.deadline_ms.min(most));
+    let deadline = Duration::from_millis(hook.deadline_ms(&install));
     let fuel = hook.fuel(&install, value::items(arguments));
     let span = ask.span(point, hook, true);
     let context = ask.context.apart(&install, span, RunTime::of_practice());
