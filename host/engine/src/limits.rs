@@ -51,8 +51,8 @@ pub const ANSWER_BURST_BYTES: u64 = 32 << 10;
 pub const CPU_CLOCK_CARRIED_MAX: u64 = 50_000;
 
 /// How long a run that computes is polled on where nobody else waits for the thread. Processor time is measured and its
-/// limit checked this often: asking the kernel for it and taking turns cost a hundredth of what is computed between two yields.
-pub const TURN_MAX: Duration = Duration::from_millis(1);
+/// limit checked this often, and the processor offered to whatever else waits for it, which costs some microseconds.
+pub const TURN_MAX: Duration = Duration::from_millis(2);
 
 /// How much nicer compute threads are than those that serve sockets (see nice(2)).
 pub const COMPUTE_NICENESS: i32 = 10;

@@ -40,8 +40,9 @@ const AHEAD_MAX: u64 = 2_000_000;
 /// longest turns, of instances with little weight.
 const EVEN_AHEAD_MAX: u64 = 1_000_000_000;
 
-/// How much of what an instance used while nobody waited is held against it once somebody does.
-const REMEMBERED_MAX: u64 = 5_000_000;
+/// How much of what an instance used while nobody waited is held against it once somebody does. No more than it may be
+/// ahead: a modest one that was alone would wait behind the first long turns of whoever comes.
+const REMEMBERED_MAX: u64 = AHEAD_MAX;
 
 /// The compute threads of a host and the queue before them; dropping it ends the threads.
 pub(crate) struct Scheduler(Arc<Queue>);
@@ -470,6 +471,19 @@ mod tests {
         assert!(had[0].abs_diff(had[1]) <= 60, "{had:?}");
         let had = serve(&queue, &instances, 200);
         assert!(had[0].abs_diff(had[1]) <= 3, "{had:?}");
+    }
+
+    #[test]
+    fn who_was_alone_runs_at_once_when_another_comes() {
+        let queue = queue();
+        let [alone, comes] = [instance(100), instance(100)];
+        for _ in 0..1_000 {
+            queue.charge(alone.share(), SLICE);
+        }
+        queue.push(comes.share(), run_of(&queue, &comes));
+        assert!(queue.may_run_at_once(alone.share()));
+        queue.charge(alone.share(), SLICE);
+        assert!(!queue.may_run_at_once(alone.share()), "it has had its lead");
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::{
     clock::thread_moment,
     limits::{FIRST_SLICE, TURN_MAX},
     near::Near,
-    schedule::{Queue, Share, let_others_on},
+    schedule::{Queue, Share},
 };
 
 /// The call of one invocation, whole: it owns the sandbox.
@@ -309,7 +309,6 @@ impl Task {
                     let is_woken = self.state.lock().is_woken;
                     let exhausted = if is_woken { self.burn() } else { None };
                     if is_woken && exhausted.is_none() && self.goes_on(until) {
-                        let_others_on();
                         continue;
                     }
                     self.progress.cpu_leave(thread_moment);
