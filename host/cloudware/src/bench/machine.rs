@@ -45,12 +45,27 @@ pub(super) fn pinned<T: Send>(core: usize, work: impl FnOnce() -> T + Send) -> R
     })
 }
 
+/// Has this thread go before everything else that wants its core, which takes root or `CAP_SYS_NICE`. For a load
+/// generator that sleeps while nothing is due: what else a machine does would now and then keep it from running for
+/// milliseconds, and the server would be blamed for them. One that never sleeps would be held back by the system
+/// for a twentieth of each second.
+///
+/// # Errors
+/// The system does not allow it; the thread goes on as before.
+pub(super) fn go_first() -> Result<()> {
+    affinity::go_first()
+}
+
 #[cfg(target_os = "linux")]
 mod affinity {
-    use anyhow::{Context as _, Result};
+    use anyhow::{Context as _, Result, anyhow};
     use nix::{
         sched::{CpuSet, sched_getaffinity, sched_setaffinity},
         unistd::Pid,
+    };
+    use thread_priority::{
+        RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+        set_thread_priority_and_policy, thread_native_id,
     };
 
     const THIS_THREAD: Pid = Pid::from_raw(0);
@@ -68,6 +83,13 @@ mod affinity {
         only.set(core)?;
         Ok(sched_setaffinity(THIS_THREAD, &only)?)
     }
+
+    /// Gives this thread the least of the priorities above all ordinary ones (`SCHED_FIFO`, see sched(7)).
+    pub(super) fn go_first() -> Result<()> {
+        let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+        set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy)
+            .map_err(|error| anyhow!("{error}"))
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -84,6 +106,11 @@ mod affinity {
 
     /// Refuses.
     pub(super) fn keep_on(_core: usize) -> Result<()> {
+        bail!(WHY)
+    }
+
+    /// Refuses.
+    pub(super) fn go_first() -> Result<()> {
         bail!(WHY)
     }
 }

@@ -96,6 +96,12 @@ struct Phase {
 /// Runs the bench.
 pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     bench.warn_of_one_core();
+    if let Err(why) = machine::pinned(bench.cores.load, machine::go_first)? {
+        bench.context.progress.say(&format!(
+            "warning: the load generator can't go before what else this machine does ({why}), and tails contain that: \
+             run the bench as root or with CAP_SYS_NICE"
+        ));
+    }
     let greeds = bench.wanted(&GREEDS, Greed::name)?;
     let guest = guests::build(guests::NOISY, &bench.work, bench.context).await?;
     let step = bench.context.progress.step("preparing the tenants");
@@ -255,7 +261,11 @@ impl Tenants {
             duration,
             window: Duration::ZERO,
         };
-        Ok(machine::pinned(bench.cores.load, || mix.run())??)
+        Ok(machine::pinned(bench.cores.load, || {
+            // Where that is not allowed, it was said at the beginning.
+            let _ = machine::go_first();
+            mix.run()
+        })??)
     }
 
     /// One phase: the victim's load beside that of so many neighbours.

@@ -1,12 +1,19 @@
-//! Drives the connections of a [`Mix`]: one thread, always awake, that asks the system which connections have
-//! something to read. A thread that sleeps would be woken late, and the lateness would be measured.
+//! Drives the connections of a [`Mix`]: one thread that sleeps until a connection has something to read or a request
+//! is due. One that was always awake would be woken late never, but whatever else the machine has to do would find
+//! both cores busy, and take its time from the server's: some milliseconds of each second, which only the phases
+//! would meet in which the server is busy.
 
 use std::{
     collections::VecDeque,
+    f64::consts::GOLDEN_RATIO,
+    os::fd::AsFd as _,
     time::{Duration, Instant},
 };
 
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::{
+    epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+    timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
+};
 
 use super::{
     LoadError, SILENCE_MAX,
@@ -16,6 +23,16 @@ use super::{
 
 /// Events that are taken from the system at once.
 const EVENTS_MAX: usize = 256;
+
+/// The number by which the system names the timer among the connections.
+const TIMER: u64 = u64::MAX;
+
+/// The longest sleep: how often it is seen that a server has fallen silent.
+const SLEEP_MAX: Duration = Duration::from_millis(100);
+
+/// How late slow clients may take their steps. With more of them than steps in this time one waking serves several; longer
+/// bursts would be in the way of the load beside them.
+const SLOW_STEP_LATE_MAX: Duration = Duration::from_micros(200);
 
 /// How long answers are waited for after the time that counts.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -55,6 +72,7 @@ impl Mix {
         for (number, traffic) in self.traffic.iter().enumerate() {
             kinds.push(Kind::open(number, traffic, self, &epoll)?);
         }
+        let timer = Timer::new(&epoll).map_err(system)?;
         let clock = Clock::start(self, connected());
         for kind in &mut kinds {
             kind.begin(&clock)?;
@@ -71,16 +89,41 @@ impl Mix {
             if is_over || now >= clock.end + DRAIN_MAX {
                 break;
             }
-            let ready = epoll
-                .wait(&mut events, EpollTimeout::ZERO)
-                .map_err(system)?;
-            for event in &events[..ready] {
+            let due = kinds.iter().map(|kind| kind.next_step(now, &clock)).min();
+            let timeout = timer.set(now, due).map_err(system)?;
+            let ready = epoll.wait(&mut events, timeout).map_err(system)?;
+            for event in events[..ready].iter().filter(|event| event.data() != TIMER) {
                 // Both halves were made from `usize` values below the bound of connections.
                 let (kind, index) = ((event.data() >> 32) as usize, event.data() as u32 as usize);
                 kinds[kind].read(index, &clock)?;
             }
         }
         Ok(kinds.into_iter().map(|kind| kind.finish(&clock)).collect())
+    }
+}
+
+/// Wakes the thread when something is due, to the microsecond: timeouts of epoll count milliseconds.
+struct Timer(TimerFd);
+
+impl Timer {
+    fn new(epoll: &Epoll) -> nix::Result<Self> {
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)?;
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        epoll.add(timer.as_fd(), EpollEvent::new(flags, TIMER))?;
+        Ok(Self(timer))
+    }
+
+    /// Has the thread woken at `due`, or after [`SLEEP_MAX`]. Gives how long to wait for events.
+    fn set(&self, now: Instant, due: Option<Instant>) -> nix::Result<EpollTimeout> {
+        let sleep = due.map_or(SLEEP_MAX, |due| {
+            due.saturating_duration_since(now).min(SLEEP_MAX)
+        });
+        if sleep.is_zero() {
+            return Ok(EpollTimeout::ZERO);
+        }
+        let once = Expiration::OneShot(sleep.into());
+        self.0.set(once, TimerSetTimeFlags::empty())?;
+        Ok(EpollTimeout::NONE)
     }
 }
 
@@ -99,6 +142,11 @@ impl Clock {
             counting,
             end: counting + mix.duration,
         }
+    }
+
+    /// When the request of this number is due, counted from one, where so many are sent a second.
+    fn due(&self, number: u64, rate: f64) -> Instant {
+        self.began + Duration::from_secs_f64(number as f64 / rate)
     }
 
     fn counts(&self, at: Instant) -> bool {
@@ -216,15 +264,16 @@ impl<'a> Kind<'a> {
                 let due = (end.saturating_duration_since(clock.began).as_secs_f64() * rate) as u64;
                 while self.ticks < due {
                     self.ticks += 1;
-                    let at = clock.began + Duration::from_secs_f64(self.ticks as f64 / rate);
-                    self.overdue.push_back(at);
+                    self.overdue.push_back(clock.due(self.ticks, rate));
                 }
                 self.send_due()?;
             }
             Pace::SlowBody(every) | Pace::SlowReader(every) => {
                 let count = self.connections.len();
                 let turns = (now - clock.began).as_secs_f64() / every.as_secs_f64();
-                let due = (turns * count as f64) as u64;
+                // No two kinds take their steps at the same moments.
+                let phase = (self.number as f64 * GOLDEN_RATIO).fract();
+                let due = (turns * count as f64 + phase) as u64;
                 while self.ticks < due {
                     let index = self.ticks as usize % count;
                     self.ticks += 1;
@@ -237,6 +286,20 @@ impl<'a> Kind<'a> {
             Failures::Fatal if is_silent => Err(LoadError::Silent(self.mix.address)),
             _ => Ok(()),
         }
+    }
+
+    /// When there is something to do, whatever arrives until then. What is due already waits for a connection.
+    fn next_step(&self, now: Instant, clock: &Clock) -> Instant {
+        if !self.anew.is_empty() {
+            return now;
+        }
+        let next = match self.traffic.pace {
+            Pace::SlowBody(_) | Pace::SlowReader(_) => now + SLOW_STEP_LATE_MAX,
+            Pace::Open(rate) if now < clock.end => clock.due(self.ticks + 1, rate).min(clock.end),
+            Pace::Closed if now < clock.end => clock.end,
+            Pace::Open(_) | Pace::Closed => now + SLEEP_MAX,
+        };
+        next.max(now)
     }
 
     fn send_due(&mut self) -> Result<(), LoadError> {

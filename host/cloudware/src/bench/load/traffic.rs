@@ -1,4 +1,4 @@
-//! Several kinds of load at once, from one thread that never sleeps: what each sends, at which pace, and
+//! Several kinds of load at once, from one thread: what each sends, at which pace, and
 //! what came back of it.
 
 use std::{
