@@ -1,7 +1,7 @@
-//! The load generator: one thread, always awake, over keep-alive connections. A client that sleeps makes the
-//! server pay for waking it across cores, which costs more than a sandbox does. [`Load`] is the closed loop
-//! with the least work of its own; [`Mix`] is for several kinds of load at once, for load at a fixed rate, and
-//! for thousands of connections.
+//! The load generator: one thread over keep-alive connections. [`Load`] is the closed loop with the least work of its
+//! own, always awake: a client that sleeps makes the server pay for waking it across cores, which costs more than a
+//! sandbox does. [`Mix`] is for several kinds of load at once, for load at a fixed rate, and for thousands of
+//! connections; it sleeps when nothing is due.
 
 mod connection;
 #[cfg(target_os = "linux")]

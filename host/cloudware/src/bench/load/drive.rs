@@ -1,7 +1,6 @@
 //! Drives the connections of a [`Mix`]: one thread that sleeps until a connection has something to read or a request
-//! is due. One that was always awake would be woken late never, but whatever else the machine has to do would find
-//! both cores busy, and take its time from the server's: some milliseconds of each second, which only the phases
-//! would meet in which the server is busy.
+//! is due. If it were always awake, whatever else the machine has to do would find both cores busy and take its time
+//! from the server: some milliseconds of each second, and only in phases in which the server is busy.
 
 use std::{
     collections::VecDeque,
@@ -91,7 +90,11 @@ impl Mix {
             }
             let due = kinds.iter().map(|kind| kind.next_step(now, &clock)).min();
             let timeout = timer.set(now, due).map_err(system)?;
-            let ready = epoll.wait(&mut events, timeout).map_err(system)?;
+            let ready = match epoll.wait(&mut events, timeout) {
+                // A signal has woken the thread, and nothing has arrived.
+                Err(nix::Error::EINTR) => 0,
+                ready => ready.map_err(system)?,
+            };
             for event in events[..ready].iter().filter(|event| event.data() != TIMER) {
                 // Both halves were made from `usize` values below the bound of connections.
                 let (kind, index) = ((event.data() >> 32) as usize, event.data() as u32 as usize);
