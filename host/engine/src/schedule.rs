@@ -343,7 +343,8 @@ impl Queue {
         while let Some(task) = self.next() {
             task.compute();
             self.turn_ended(task.share());
-            let_others_on();
+            // On kernels that let a thread finish its slice, this is when a woken socket thread gets on.
+            thread::yield_now();
         }
     }
 
@@ -351,11 +352,6 @@ impl Queue {
     pub(crate) fn has_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }
-}
-
-/// On kernels that let a thread finish its slice, this is when a woken socket thread gets on.
-pub(crate) fn let_others_on() {
-    thread::yield_now();
 }
 
 impl Ready {

@@ -296,13 +296,12 @@ impl<'a> Kind<'a> {
         if !self.anew.is_empty() {
             return now;
         }
-        let next = match self.traffic.pace {
+        match self.traffic.pace {
             Pace::SlowBody(_) | Pace::SlowReader(_) => now + SLOW_STEP_LATE_MAX,
             Pace::Open(rate) if now < clock.end => clock.due(self.ticks + 1, rate).min(clock.end),
             Pace::Closed if now < clock.end => clock.end,
             Pace::Open(_) | Pace::Closed => now + SLEEP_MAX,
-        };
-        next.max(now)
+        }
     }
 
     fn send_due(&mut self) -> Result<(), LoadError> {
