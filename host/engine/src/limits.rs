@@ -54,8 +54,9 @@ pub const CPU_CLOCK_CARRIED_MAX: u64 = 50_000;
 /// limit checked this often, and the processor offered to whatever else waits for it, which costs some microseconds.
 pub const TURN_MAX: Duration = Duration::from_millis(2);
 
-/// How much nicer compute threads are than those that serve sockets (see nice(2)).
-pub const COMPUTE_NICENESS: i32 = 10;
+/// How much nicer compute threads are than those that serve sockets (see nice(2)). A socket thread has then 28 times their
+/// weight: with ten times it, one that was busy did not get on when it was woken, but at the kernel's next tick (4 ms).
+pub const COMPUTE_NICENESS: i32 = 15;
 
 /// Bytes that a guest may hand over in one host call (strings and lists), so that one call can't make
 /// the host copy without end.
@@ -153,8 +154,8 @@ pub const JOURNAL_SLOTS_MAX: usize = 256 * JOURNAL_SLOTS_PER_CHUNK;
 /// host gives it a share only.
 pub const COMPILE_WALL_PER_CPU: u32 = 3;
 
-/// Niceness of a compiling process: requests get about ten times its share.
-pub const COMPILE_NICENESS: i32 = 10;
+/// Niceness of a compiling process: guests that compute get the same share, and what serves sockets 28 times as much.
+pub const COMPILE_NICENESS: i32 = COMPUTE_NICENESS;
 
 /// Bytes of the compiled form of a component; the largest that is accepted makes about a quarter.
 pub const COMPILED_BYTES_MAX: u64 = 1 << 30;
