@@ -1,5 +1,5 @@
-//! A plain wasmtime engine for `bench limits`: the same pool and the same interfaces of WASI as the host's own,
-//! and nothing that bounds a guest: no fuel, no epochs, no limiter, no bound on handles or host calls.
+//! A plain wasmtime engine for `bench limits` and `bench sandbox`: the same pool and the same interfaces of WASI as the
+//! host's own, and nothing that bounds a guest: no fuel, no epochs, no limiter, no bound on handles or host calls.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -16,7 +16,7 @@ use wasmtime::{
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
-    p2::bindings::{ProxyPre, http::types::Scheme},
+    p2::bindings::{Proxy, ProxyPre, http::types::Scheme},
 };
 
 /// Sandboxes of the pool; a bench has one at a time.
@@ -26,6 +26,12 @@ const SANDBOXES: u32 = 8;
 pub(super) struct Plain {
     engine: Engine,
     proxy: Arc<ProxyPre<State>>,
+}
+
+/// An instance of it, which may be called again and again.
+pub(super) struct PlainSandbox {
+    store: Store<State>,
+    proxy: Proxy,
 }
 
 /// What a guest's store holds.
@@ -65,8 +71,8 @@ impl Plain {
         })
     }
 
-    /// Sends one request to a fresh sandbox and gives the answer's body.
-    pub(super) async fn call(&self, path: &str) -> Result<Bytes> {
+    /// Makes a sandbox.
+    pub(super) async fn sandbox(&self) -> Result<PlainSandbox> {
         let state = State {
             wasi: WasiCtx::builder().build(),
             http: WasiHttpCtx::new(),
@@ -74,18 +80,32 @@ impl Plain {
             hooks: NoRequests,
         };
         let mut store = Store::new(&self.engine, state);
+        let proxy = self.proxy.instantiate_async(&mut store).await;
+        let proxy = proxy.map_err(|error| anyhow!("the sandbox can't be made: {error:#}"))?;
+        Ok(PlainSandbox { store, proxy })
+    }
+
+    /// Sends one request to a fresh sandbox and gives the answer's body.
+    pub(super) async fn call(&self, path: &str) -> Result<Bytes> {
+        self.sandbox().await?.call(path).await
+    }
+}
+
+impl PlainSandbox {
+    /// Sends one request to it and gives the answer's body.
+    pub(super) async fn call(&mut self, path: &str) -> Result<Bytes> {
+        let Self { store, proxy } = self;
         let request = Request::get(path)
             .header("host", "bench.localhost")
             .body(Empty::<Bytes>::new().map_err(no_error))?;
         let (answered, answer) = oneshot::channel();
         let call = async {
-            let proxy = self.proxy.instantiate_async(&mut store).await?;
             let mut http = store.data_mut().http();
             let request = http.new_incoming_request(Scheme::Http, request)?;
             let out = http.new_response_outparam(answered)?;
             proxy
                 .wasi_http_incoming_handler()
-                .call_handle(&mut store, request, out)
+                .call_handle(store, request, out)
                 .await
         };
         // The body is read while the guest writes it.
