@@ -23,3 +23,6 @@ pub(crate) const UPLOAD_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Bytes of the text of an error that a library found, which becomes the detail of a problem.
 pub(crate) const DETAIL_BYTES_MAX: usize = 4_096;
+
+/// Characters of what was refused that an error repeats: enough to find it again in a request.
+pub(crate) const GIVEN_CHARACTERS_MAX: usize = 64;

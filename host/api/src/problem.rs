@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::limits::{DETAIL_BYTES_MAX, UPLOAD_RETRY_SECONDS};
+use crate::limits::{DETAIL_BYTES_MAX, JSON_BYTES_MAX, UPLOAD_RETRY_SECONDS};
 
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -134,7 +134,9 @@ impl ApiError {
     /// What the caller reads; detail of the platform's own failures goes to the log alone.
     fn detail(&self) -> String {
         match self {
-            Self::TooLarge { bytes_max } => format!("the body has more than {bytes_max} bytes"),
+            Self::TooLarge { bytes_max } => format!(
+                "the body has more than {bytes_max} bytes, which is the most that is taken here: send a shorter one"
+            ),
             Self::UploadsBusy(reason) => reason.clone(),
             Self::Upload(reason) => format!("the body could not be read: {reason}"),
             Self::Control(Error::Store(_) | Error::Packages(_) | Error::Interrupted(_)) => {
@@ -227,6 +229,14 @@ pub(crate) async fn complete(mut response: Response, request_id: &str, place: &s
 
 /// The problem for an error that axum or a layer found.
 async fn foreign(status: StatusCode, body: Body) -> Problem {
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        // The library does not say how many bytes are allowed.
+        let error = ApiError::TooLarge {
+            bytes_max: JSON_BYTES_MAX as u64,
+        };
+        let (status, kind, title) = error.meaning();
+        return problem(status, kind, title, error.detail());
+    }
     let text = to_bytes(body, DETAIL_BYTES_MAX).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
     let (kind, title, detail) = match status {
@@ -240,7 +250,6 @@ async fn foreign(status: StatusCode, body: Body) -> Problem {
             "Unsupported media type",
             "send the body as `Content-Type: application/json`",
         ),
-        StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "Too large", "the body is too long"),
         StatusCode::NOT_FOUND => ("not-found", "Not found", "there is no such path"),
         StatusCode::UNPROCESSABLE_ENTITY => ("invalid", "Invalid input", "the input is refused"),
         _ => (

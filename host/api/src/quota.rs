@@ -8,8 +8,9 @@ use axum::{
     extract::{Path, Query, State},
 };
 use cloudware_control::{EffectiveLimit, Error, QuotaChange, QuotaSetting, QuotaTarget, quota};
-use cloudware_types::{Limit, Standing, format_quantity, parse_quantity, percent};
+use cloudware_types::{Limit, Standing, Unit, format_quantity, parse_quantity, percent};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     caller::{Caller, to_the_end},
     install::InstallPath,
     instance::InstancePath,
+    limits::GIVEN_CHARACTERS_MAX,
     problem::{ApiError, Refusal},
 };
 
@@ -100,6 +102,7 @@ pub(crate) struct SettingView {
 
 /// Limits by name, each a number in the limit's unit, a quantity such as `"64MiB"`, `"500ms"` or
 /// `"50M"`, or null to unset it; and optionally why.
+// What serde derives is for the OpenAPI document, which follows its attributes; [`QuotaPatch::read`] reads bodies.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct QuotaPatch {
     /// Why, for the audit trail and those whom it concerns.
@@ -122,13 +125,44 @@ pub(crate) enum Quantity {
 }
 
 impl QuotaPatch {
+    /// Reads a body. It is taken as any JSON first, because only here it is known which limit has a value that is none,
+    /// and what would be one.
+    fn read(body: Value) -> Result<Self, Error> {
+        let Value::Object(members) = body else {
+            return Err(Error::invalid(
+                "body",
+                format!(
+                    "must be an object of limits with their values, such as {{\"fuel\": \"50M\"}}, and \
+                     not {}",
+                    given(&body)
+                ),
+            ));
+        };
+        let mut patch = Self {
+            reason: None,
+            limits: BTreeMap::new(),
+        };
+        for (name, value) in members {
+            if name == "reason" {
+                patch.reason = Option::deserialize(&value).map_err(|_| {
+                    let message = format!("must be a text or null, and not {}", given(&value));
+                    Error::invalid("reason", message)
+                })?;
+                continue;
+            }
+            let quantity = match Quantity::deserialize(&value) {
+                Ok(quantity) => quantity,
+                Err(_) => return Err(no_quantity(limit_named(&name)?, &value)),
+            };
+            patch.limits.insert(name, quantity);
+        }
+        Ok(patch)
+    }
+
     fn change(self) -> Result<QuotaChange, Error> {
         let mut values = BTreeMap::new();
         for (name, value) in self.limits {
-            let field = || name.chars().take(64).collect::<String>();
-            let limit: Limit = name
-                .parse()
-                .map_err(|error| Error::invalid(field(), format!("is refused: {error}")))?;
+            let limit = limit_named(&name)?;
             let value = match value {
                 Quantity::Unset => None,
                 Quantity::Number(number) => Some(number),
@@ -142,6 +176,41 @@ impl QuotaPatch {
             values,
             reason: self.reason,
         })
+    }
+}
+
+fn limit_named(name: &str) -> Result<Limit, Error> {
+    name.parse().map_err(|error| {
+        let field: String = name.chars().take(GIVEN_CHARACTERS_MAX).collect();
+        Error::invalid(field, format!("is refused: {error}"))
+    })
+}
+
+/// Why a value that is of another kind, or beyond every number of its kind, is not taken for a limit.
+fn no_quantity(limit: Limit, value: &Value) -> Error {
+    let (min, max) = limit.bounds();
+    let example = match limit.unit() {
+        Unit::Bytes | Unit::BytesPerSecond => "2MiB",
+        Unit::Milliseconds => "500ms",
+        Unit::Fuel | Unit::Count | Unit::PerSecond => "10k",
+    };
+    Error::invalid(
+        limit.name(),
+        format!(
+            "must be a whole number from {min} to {max}, a text such as \"{example}\", or null to \
+             unset it, and not {}",
+            given(value)
+        ),
+    )
+}
+
+/// The begin of a value, as the caller may find it again.
+fn given(value: &Value) -> String {
+    let text = value.to_string();
+    let begin: String = text.chars().take(GIVEN_CHARACTERS_MAX).collect();
+    match begin.len() < text.len() {
+        true => format!("`{begin}…`"),
+        false => format!("`{begin}`"),
     }
 }
 
@@ -233,12 +302,13 @@ async fn set(
     api: Api,
     Caller(call): Caller,
     target: QuotaTarget,
-    patch: QuotaPatch,
+    body: Value,
 ) -> Result<Json<QuotaView>, ApiError> {
     let change = async move {
         // The caller's right is looked at before the values are.
         quota::may_change(&api.control, &call, &target).await?;
-        quota::change(&api.control, &call, &target, patch.change()?).await
+        let change = QuotaPatch::read(body)?.change()?;
+        quota::change(&api.control, &call, &target, change).await
     };
     Ok(Json(view(to_the_end(change).await?, &BTreeMap::new())))
 }
@@ -278,7 +348,7 @@ pub(crate) async fn quota_set_plan(
     State(api): State<Api>,
     caller: Caller,
     Path(plan): Path<String>,
-    Json(body): Json<QuotaPatch>,
+    Json(body): Json<Value>,
 ) -> Result<Json<QuotaView>, ApiError> {
     set(api, caller, QuotaTarget::Plan(plan), body).await
 }
@@ -308,7 +378,7 @@ pub(crate) async fn quota_set_tenant(
     State(api): State<Api>,
     caller: Caller,
     Path(tenant): Path<String>,
-    Json(body): Json<QuotaPatch>,
+    Json(body): Json<Value>,
 ) -> Result<Json<QuotaView>, ApiError> {
     set(api, caller, of_tenant(tenant), body).await
 }
@@ -338,7 +408,7 @@ pub(crate) async fn quota_set_instance(
     State(api): State<Api>,
     caller: Caller,
     Path(path): Path<InstancePath>,
-    Json(body): Json<QuotaPatch>,
+    Json(body): Json<Value>,
 ) -> Result<Json<QuotaView>, ApiError> {
     set(api, caller, of_instance(path), body).await
 }
@@ -368,7 +438,7 @@ pub(crate) async fn quota_set_install(
     State(api): State<Api>,
     caller: Caller,
     Path(path): Path<InstallPath>,
-    Json(body): Json<QuotaPatch>,
+    Json(body): Json<Value>,
 ) -> Result<Json<QuotaView>, ApiError> {
     set(api, caller, of_install(path), body).await
 }

@@ -62,6 +62,8 @@ async fn what_the_framework_refuses_is_a_problem_too() {
         (answer.status.as_u16(), answer.problem().as_str()),
         (413, "too-large")
     );
+    let detail = answer.json()["detail"].to_string();
+    assert!(detail.contains("more than 262144 bytes"), "{detail}");
 }
 
 #[tokio::test]
@@ -164,6 +166,57 @@ async fn quotas_are_written_as_people_and_machines_write_them() {
         (level("memory"), level("fuel")),
         (json!("default"), json!("tenant"))
     );
+}
+
+#[tokio::test]
+async fn a_quota_of_another_kind_is_named_with_what_to_write() {
+    let (server, secret) = server().await;
+    server.world.tenant("acme").await;
+    // Written out, because one number is too large for every type.
+    for (body, field, words) in [
+        ("{\"fuel\":-1}", "fuel", ["`-1`", "\"10k\""]),
+        ("{\"fuel\":1.5}", "fuel", ["`1.5`", "null to unset it"]),
+        ("{\"fuel\":true}", "fuel", ["`true`", "a whole number"]),
+        ("{\"hook-memory\":[]}", "hook-memory", ["`[]`", "\"2MiB\""]),
+        ("{\"deadline\":{}}", "deadline", ["`{}`", "\"500ms\""]),
+        (
+            "{\"fuel\":18446744073709551616}",
+            "fuel",
+            ["a whole number from", " to "],
+        ),
+        (
+            "{\"set\":{\"fuel\":1}}",
+            "set",
+            ["no limit named `set`", "fuel"],
+        ),
+        (
+            "{\"fuel\":1,\"reason\":5}",
+            "reason",
+            ["must be a text or null", "`5`"],
+        ),
+        ("[]", "body", ["an object of limits", "\"50M\""]),
+        ("null", "body", ["an object of limits", "`null`"]),
+    ] {
+        let path = "/tenants/acme/quota";
+        let mut patch = request(&secret, Method::PATCH, path, &json!({}));
+        *patch.body_mut() = body.into();
+        let answer = server.send(patch).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (422, "invalid"),
+            "{body}: {answer:?}"
+        );
+        let problem = answer.json();
+        assert_eq!(problem["field"], field, "{body}: {problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        for word in words {
+            assert!(detail.contains(word), "{body}: {detail}");
+        }
+    }
+    let long = json!({ "fuel": ["x".repeat(1_000)] });
+    let patch = request(&secret, Method::PATCH, "/tenants/acme/quota", &long);
+    let detail = server.send(patch).await.json()["detail"].to_string();
+    assert!(detail.len() < 300 && detail.contains('…'), "{detail}");
 }
 
 #[tokio::test]

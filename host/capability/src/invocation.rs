@@ -105,6 +105,7 @@ pub struct Invocation {
     meters: Meters,
     began: Instant,
     stop: Option<StopCause>,
+    is_full: bool,
 }
 
 /// A limit was reached inside a host function. Returned as the error of a host function, it ends the
@@ -148,6 +149,7 @@ impl Invocation {
             meters: Meters::default(),
             began: Instant::now(),
             stop: None,
+            is_full: false,
         }
     }
 
@@ -304,6 +306,18 @@ impl Invocation {
             .or_else(|| self.progress.stop_cause())
     }
 
+    /// Notes that a write found no room within the instance's storage: the guest has an error that it may answer to, and
+    /// people shall know of the limit whatever it says.
+    pub fn note_full(&mut self) {
+        self.is_full = true;
+    }
+
+    /// Whether a write found no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
     /// Makes the invocation ready for the next request of a warm sandbox: nothing is counted as used,
     /// and the state of capabilities is opened anew. What the guest keeps in its memory stays.
     pub fn renew(&mut self, renewal: Renewal) {
@@ -316,6 +330,7 @@ impl Invocation {
         self.meters = Meters::default();
         self.began = Instant::now();
         self.stop = None;
+        self.is_full = false;
         self.log.reset();
         self.progress.reset();
     }

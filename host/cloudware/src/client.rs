@@ -117,14 +117,20 @@ impl Client {
     /// A client of the platform at this address (`http://127.0.0.1:8080`).
     ///
     /// # Errors
-    /// An address that is none.
+    /// An address that is none or has another scheme than http; a token that can't be sent.
     pub(crate) fn new(base: &str, token: Option<String>) -> Result<Self> {
         let base: Url = base
             .parse()
             .with_context(|| format!("`{base}` is not an address such as http://127.0.0.1:8080"))?;
-        if base.cannot_be_a_base() {
-            bail!("`{base}` is not an address such as http://127.0.0.1:8080");
+        match base.scheme() {
+            "http" => {}
+            "https" => bail!(
+                "`{base}` can't be used: this command does not speak https; where a proxy ends TLS in front of the \
+                 platform, use the plain address behind it, such as http://127.0.0.1:8080"
+            ),
+            _ => bail!("`{base}` is not an address such as http://127.0.0.1:8080"),
         }
+        check_token(token.as_deref())?;
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_MAX)
             .timeout(ANSWER_MAX)
@@ -141,8 +147,9 @@ impl Client {
     /// The same platform with another token.
     ///
     /// # Errors
-    /// None at present; what a token may look like is the platform's to say.
+    /// A token that can't be sent.
     pub(crate) fn with_token(&self, token: Option<String>) -> Result<Self> {
+        check_token(token.as_deref())?;
         Ok(Self {
             token,
             ..self.clone()
@@ -360,6 +367,26 @@ impl Client {
             None => request,
         }
     }
+}
+
+/// Refuses a token that can't stand in a header. What else a token may look like is the platform's to say.
+fn check_token(token: Option<&str>) -> Result<()> {
+    let Some(token) = token else {
+        return Ok(());
+    };
+    if token.is_empty() {
+        bail!("the token is empty: give one such as `cloudware token create` prints, or none");
+    }
+    let wrong = token.chars().position(|c| !c.is_ascii_graphic());
+    if let Some(position) = wrong {
+        // The token itself is a secret, and stays out of messages.
+        bail!(
+            "the token can't be used: it consists of visible ASCII characters, and character {} is none; copy it again, \
+             without blanks and line breaks",
+            position + 1
+        );
+    }
+    Ok(())
 }
 
 /// Whether an error is the platform's refusal with this status.

@@ -174,9 +174,15 @@ fn place(metadata: &figment::Metadata) -> String {
 /// Names every key that there is not, with where it was given.
 fn check_keys(given: &Figment) -> Result<()> {
     let known = key_paths(&Serialized::defaults(Config::default()).into_dict()?);
-    let dict: Dict = given
-        .extract()
-        .map_err(|error| anyhow::anyhow!("the configuration can't be read: {error}"))?;
+    let dict: Dict = given.extract().map_err(|error| {
+        // The place comes first: the mistake has several lines where a file is no TOML.
+        let place = error.metadata.as_ref().map(place).unwrap_or_default();
+        let mistake = error.kind.to_string();
+        anyhow::anyhow!(
+            "the configuration{place} can't be read: {}",
+            mistake.trim_end()
+        )
+    })?;
     let unknown: Vec<String> = key_paths(&dict)
         .into_iter()
         .filter(|key| !known.contains(key))

@@ -275,7 +275,9 @@ async fn valid(operator: &Client, token: Option<&str>) -> Result<bool> {
     let Some(token) = token else {
         return Ok(false);
     };
-    let client = operator.with_token(Some(token.to_owned()))?;
+    let Ok(client) = operator.with_token(Some(token.to_owned())) else {
+        return Ok(false);
+    };
     Ok(client.get("/whoami").await.is_ok())
 }
 

@@ -19,7 +19,7 @@ mod watch;
 
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
@@ -243,6 +243,7 @@ enum Role {
 
 /// A client with the address and token that were given, or else those of the local platform.
 fn client(global: &Global, role: Role) -> Result<Client> {
+    check_data(global)?;
     let data = global.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
     let local = Credentials::read(&data)?;
     let api = global
@@ -256,4 +257,22 @@ fn client(global: &Global, role: Role) -> Result<Client> {
             .map(|local| local.token(role))
     });
     Ok(Client::new(&api, token)?.with_output(global.output))
+}
+
+/// Refuses a data folder that was named and is not there, where address or token would come from it: the command would
+/// speak to another platform than was meant.
+fn check_data(global: &Global) -> Result<()> {
+    let Some(data) = &global.data else {
+        return Ok(());
+    };
+    let is_needed = global.api.is_none() || global.token.is_none();
+    // A folder that can't be looked at is refused where its credentials are read.
+    if is_needed && matches!(data.try_exists(), Ok(false)) {
+        bail!(
+            "there is no data folder {}: name the one that `cloudware up` keeps with --data or CLOUDWARE_DATA, or say \
+             where the platform is with --api and --token",
+            data.display()
+        );
+    }
+    Ok(())
 }

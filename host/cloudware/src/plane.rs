@@ -487,8 +487,9 @@ impl Plane {
                 measured.clear();
             }
             if measured.insert(record.instance) {
-                record.meters[Meter::StorageBytes] =
-                    self.databases.size_bytes(record.instance).await;
+                let size = self.databases.size_bytes(record.instance).await;
+                record.meters[Meter::StorageBytes] = size;
+                self.engine.storage_read(record.install, size);
             }
         }
     }

@@ -37,9 +37,12 @@ use crate::{
     watch::Watch,
 };
 
-/// How often usage goes to the ledger, a row for each active install, and stops to their log. Whoever asks for
-/// either sees it at once.
+/// How often usage goes to the ledger, a row for each active install. Whoever asks sees it at once.
 const USAGE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often stops, events and traces go to their logs. Whoever asks sees them at once. Usage counts what a host that
+/// is killed had not written yet, and nothing else tells of it.
+const SEEN_EVERY: Duration = Duration::from_secs(1);
 
 /// How often idle warm sandboxes are looked for.
 const EVICT_EVERY: Duration = Duration::from_secs(5);
@@ -320,16 +323,19 @@ fn chores(
     shutdown: &CancellationToken,
 ) -> Vec<JoinHandle<()>> {
     let (usage, control) = (Arc::clone(plane), Arc::clone(control));
-    let warm = Arc::clone(plane);
+    let (seen, warm) = (Arc::clone(plane), Arc::clone(plane));
     vec![
         tokio::spawn(every(USAGE_EVERY, shutdown.clone(), move || {
             let (plane, control) = (Arc::clone(&usage), Arc::clone(&control));
             async move {
                 plane.flush_usage().await;
-                plane.flush_stops().await;
                 plane.forget_old().await;
                 fall_back(&plane, &control).await;
             }
+        })),
+        tokio::spawn(every(SEEN_EVERY, shutdown.clone(), move || {
+            let plane = Arc::clone(&seen);
+            async move { plane.flush_stops().await }
         })),
         tokio::spawn(every(EVICT_EVERY, shutdown.clone(), move || {
             let plane = Arc::clone(&warm);

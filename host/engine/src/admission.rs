@@ -165,8 +165,12 @@ impl Admission {
                 (Dimension::FuelPerDay, day),
             ]
         });
-        let running = (Dimension::Concurrency, self.running());
-        let used = fuel.into_iter().flatten().chain([running]);
+        let rate = self.limit(Dimension::RequestRate);
+        let others = [
+            (Dimension::Concurrency, self.running()),
+            (Dimension::RequestRate, self.requests.used(coarse(), rate)),
+        ];
+        let used = fuel.into_iter().flatten().chain(others);
         used.filter_map(|(dimension, used)| {
             let max = self.limit(dimension);
             let limit = dimension.into();
@@ -215,6 +219,20 @@ mod tests {
         drop(first);
         assert!(admission.admit().is_ok());
         assert_eq!(admission.running(), 1);
+    }
+
+    #[test]
+    fn a_rate_that_is_nearly_used_up_is_near() {
+        let admission = admission(100, 5);
+        let near = |admission: &Admission| {
+            admission
+                .near()
+                .any(|near| near.limit == Dimension::RequestRate.into())
+        };
+        assert!(admission.admit().is_ok());
+        assert!(!near(&admission));
+        assert_eq!((0..9).filter(|_| admission.admit().is_ok()).count(), 4);
+        assert!(near(&admission));
     }
 
     #[test]

@@ -6,11 +6,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use bytes::{Bytes, BytesMut};
 use cloudware_capability::Progress;
 use cloudware_types::{Class, Dimension, Meter, Meters, Stop, StopCause};
+use http::{HeaderMap, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use tokio::{
     sync::oneshot,
@@ -22,8 +24,10 @@ use crate::{
     BoundInstall,
     admission::Permit,
     limits::ANSWER_BURST_BYTES,
+    near::{Near, is_near},
     pace::Turn,
     serve::{Conversation, RequestId},
+    stop::stop,
 };
 
 /// A request body that ends with an error at its limit.
@@ -123,8 +127,6 @@ pub struct GuestBody {
     ready: VecDeque<Frame<Bytes>>,
     /// What the guest has still to write, if anything.
     rest: Option<Box<Streaming>>,
-    /// Why the body broke off while it was filled; said after what was ready.
-    broken: Option<String>,
     sent: u64,
     /// How much of what was sent is metered.
     metered: u64,
@@ -166,7 +168,6 @@ impl GuestBody {
         Self {
             ready: VecDeque::new(),
             rest: None,
-            broken: None,
             sent: 0,
             max: install.limits.get(Dimension::ResponseBytes),
             install,
@@ -184,14 +185,57 @@ impl GuestBody {
         &self.request_id
     }
 
-    /// Why the body broke off while it was filled, if it did.
-    pub(crate) fn take_broken(&mut self) -> Option<String> {
-        self.broken.take()
+    /// Whether what is ready, or what the guest has announced, may be sent: a client that has nothing of the answer yet can
+    /// be told why it gets none.
+    ///
+    /// # Errors
+    /// The limit.
+    pub(crate) fn check_length(&self, headers: &HeaderMap) -> Result<(), StopCause> {
+        let ready = self.ready_bytes();
+        let announced = headers.get(CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+        // An answer to HEAD announces what is not sent.
+        let length = match ready {
+            0 => 0,
+            _ => ready.max(announced.unwrap_or(0)),
+        };
+        if length <= self.max {
+            return Ok(());
+        }
+        Err(self.too_long(length))
+    }
+
+    fn too_long(&self, length: u64) -> StopCause {
+        StopCause::limit(Dimension::ResponseBytes, Class::Request, length, self.max)
+    }
+
+    /// The limit of the answer's length, where what is ready comes near it.
+    pub(crate) fn near(&self) -> Option<Near> {
+        Near::of(
+            Dimension::ResponseBytes,
+            self.ready_bytes(),
+            &self.install.limits,
+        )
+    }
+
+    fn ready_bytes(&self) -> u64 {
+        self.ready
+            .iter()
+            .filter_map(|frame| frame.data_ref())
+            .map(|data| data.len() as u64)
+            .sum()
     }
 
     /// Takes what can be had of the body without waiting. A body that ends within that is sent with
     /// its length, in one piece.
-    pub(crate) fn fill(&mut self, mut rest: Streaming, cx: &mut Context<'_>) {
+    ///
+    /// # Errors
+    /// It broke off; the run that wrote it is kept until this body goes.
+    pub(crate) fn fill(
+        &mut self,
+        mut rest: Streaming,
+        cx: &mut Context<'_>,
+    ) -> Result<(), StopCause> {
         let mut data = BytesMut::new();
         let mut only: Option<Bytes> = None;
         loop {
@@ -214,17 +258,16 @@ impl GuestBody {
                     if rest.conversation.is_some() {
                         self.rest = Some(Box::new(rest));
                     }
-                    return;
+                    return Ok(());
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    self.push_data(only.take(), &mut data);
-                    self.broken = Some(broken(&error));
-                    return;
+                    self.rest = Some(Box::new(rest));
+                    return Err(broken(&error));
                 }
                 Poll::Pending => {
                     self.push_data(only.take(), &mut data);
                     self.rest = Some(Box::new(rest));
-                    return;
+                    return Ok(());
                 }
             }
         }
@@ -239,8 +282,14 @@ impl GuestBody {
 
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Box<Stop>> {
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let was_near = is_near(self.sent, self.max);
         self.sent += bytes;
         self.burst += bytes;
+        if !was_near
+            && let Some(near) = Near::of(Dimension::ResponseBytes, self.sent, &self.install.limits)
+        {
+            self.install.observe_near(&near);
+        }
         if self.sent <= self.max {
             // Metered before the client can have it, so that a crash loses nothing that was answered.
             if self.ready.is_empty() {
@@ -250,13 +299,7 @@ impl GuestBody {
             self.pause = wait.map(|wait| Box::pin(sleep(wait)));
             return Ok(frame);
         }
-        let cause = StopCause::limit(
-            Dimension::ResponseBytes,
-            Class::Request,
-            self.sent,
-            self.max,
-        );
-        self.rest = None;
+        let cause = self.too_long(self.sent);
         self.ready.clear();
         Err(self.stopped(cause))
     }
@@ -283,8 +326,18 @@ impl GuestBody {
         }
     }
 
-    fn stopped(&self, cause: StopCause) -> Box<Stop> {
-        let mut stop = crate::stop::stop(&self.install.identity, cause, std::time::Instant::now());
+    /// Ends the answer where it stands, and the run with it. Gives the stop, which is counted.
+    pub(crate) fn end(&mut self, cause: StopCause, started: Instant) -> Box<Stop> {
+        match self.rest.take().and_then(|rest| rest.conversation) {
+            Some(conversation) => conversation.count_stop(),
+            // It was metered as a success.
+            None => self.install.count_stop(),
+        }
+        stop(&self.install.identity, cause, started)
+    }
+
+    fn stopped(&mut self, cause: StopCause) -> Box<Stop> {
+        let mut stop = self.end(cause, Instant::now());
         self.note(&mut stop);
         stop
     }
@@ -308,6 +361,7 @@ impl GuestBody {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => rest.conversation = None,
                 Poll::Ready(Err(mut stop)) => {
+                    conversation.count_stop();
                     self.rest = None;
                     self.note(&mut stop);
                     return Poll::Ready(Some(Err(stop)));
@@ -316,11 +370,7 @@ impl GuestBody {
         }
         match ready!(Pin::new(&mut rest.body).poll_frame(cx)) {
             Some(Ok(frame)) => Poll::Ready(Some(self.count(frame))),
-            Some(Err(error)) => {
-                self.rest = None;
-                let message = broken(&error);
-                Poll::Ready(Some(Err(self.stopped(StopCause::NoResponse { message }))))
-            }
+            Some(Err(error)) => Poll::Ready(Some(Err(self.stopped(broken(&error))))),
             // The guest was stopped since the look above; its outcome, which wakes this task, says why.
             None if rest.broke_off() => Poll::Pending,
             None => {
@@ -336,8 +386,10 @@ impl GuestBody {
     }
 }
 
-fn broken(error: &Error) -> String {
-    format!("the response body broke off: {error:?}")
+fn broken(error: &Error) -> StopCause {
+    StopCause::NoResponse {
+        message: format!("the response body broke off: {error:?}"),
+    }
 }
 
 impl Body for GuestBody {
@@ -356,26 +408,17 @@ impl Body for GuestBody {
         if let Some(frame) = self.ready.pop_front() {
             return Poll::Ready(Some(self.count(frame)));
         }
-        if let Some(message) = self.broken.take() {
-            return Poll::Ready(Some(Err(self.stopped(StopCause::NoResponse { message }))));
-        }
         self.poll_rest(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ready.is_empty() && self.rest.is_none() && self.broken.is_none()
+        self.ready.is_empty() && self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let ready: u64 = self
-            .ready
-            .iter()
-            .filter_map(|frame| frame.data_ref())
-            .map(|data| data.len() as u64)
-            .sum();
-        match (&self.rest, &self.broken) {
-            (None, None) => SizeHint::with_exact(ready),
-            _ => SizeHint::default(),
+        match &self.rest {
+            None => SizeHint::with_exact(self.ready_bytes()),
+            Some(_) => SizeHint::default(),
         }
     }
 }

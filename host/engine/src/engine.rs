@@ -9,7 +9,7 @@ use std::{
 
 use cloudware_capability::{BindError, Capability, Consent, Invocation, LogSink};
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, Digest, InstallId, InstanceId, RecordingId,
+    DesiredInstall, DesiredInstance, Digest, Dimension, InstallId, InstanceId, RecordingId,
 };
 use dashmap::DashMap;
 use tokio::{
@@ -29,6 +29,7 @@ use crate::{
     hook::{Delivery, DeliveryError, Hooks, NothingOutside, Outbox, Peers, Webhooks, linker_of},
     install::BindParts,
     limits,
+    near::Near,
     recording::{Recorder, Room},
     schedule::Scheduler,
     usage::{Consumer, UsageMeters},
@@ -430,6 +431,18 @@ impl Engine {
     /// Takes the usage that has been added since the last call, to be handed to the ledger.
     pub fn drain_usage(&self) -> UsageBatch {
         self.usage.drain()
+    }
+
+    /// Tells the observer where an install's instance has nearly used up its storage, of which the install's app has used
+    /// some. Does nothing for one that is not bound.
+    pub fn storage_read(&self, install: InstallId, used: u64) {
+        let bound = self.installs.get(&install);
+        let Some(bound) = bound.and_then(|bound| bound.upgrade()) else {
+            return;
+        };
+        if let Some(near) = Near::of(Dimension::Storage, used, &bound.limits) {
+            bound.observe_near(&near);
+        }
     }
 
     /// Throws away warm sandboxes that have been idle for `idle_for`, and installs that are gone.

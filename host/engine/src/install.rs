@@ -8,8 +8,8 @@ use std::{
 
 use cloudware_capability::{Binding, FindAccess, Identity, LogSink};
 use cloudware_types::{
-    Class, DesiredInstall, DesiredInstance, Digest, Dimension, Limits, Meter, Meters, OtherPlans,
-    Reuse, Slug, Stop, StopCause,
+    Class, DesiredInstall, DesiredInstance, Digest, Dimension, Limit, Limits, Meter, Meters,
+    OtherPlans, Reuse, Slug, Stop, StopCause,
 };
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,9 +21,11 @@ use crate::{
     code::Code,
     hook::{Failure, Peers, find_access},
     limits::{OVERLOAD_RETRY_SECONDS, WARM_IDLE_MAX},
+    near::Near,
     recording::Recorder,
     sandbox::Setup,
     schedule::Queue,
+    serve::RequestId,
     stop::{Attach as _, stop},
     task::Bounds,
 };
@@ -217,6 +219,28 @@ impl BoundInstall {
         meters[Meter::Stops] = 1;
         self.usage.add(&meters);
         stop(&self.identity, cause, started)
+    }
+
+    /// Tells of writes of a run that found no room. The run went on, with an error that its app could answer to; whoever
+    /// looks for what was stopped finds them all the same.
+    pub(crate) fn storage_was_full(
+        &self,
+        started: Instant,
+        class: Class,
+        request_id: &RequestId,
+    ) -> Near {
+        let limit = Limit::from(Dimension::Storage);
+        let max = self.limits.get(limit);
+        let cause = StopCause::limit(Dimension::Storage, class, max, max);
+        let mut stop = stop(&self.identity, cause, started);
+        stop.class = class;
+        self.observe(&mut stop, request_id);
+        self.count_stop();
+        Near {
+            limit,
+            used: max,
+            max,
+        }
     }
 
     /// Counts the stop of a run that has been metered as a success.

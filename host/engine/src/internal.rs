@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cloudware_types::{Class, Dimension};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
@@ -61,11 +62,9 @@ pub(crate) async fn call(
         );
         return problem(StatusCode::LOOP_DETECTED, "recursion", &message);
     }
-    let depth_max = context
-        .install
-        .limits
-        .get(cloudware_types::Dimension::Recursion);
+    let depth_max = context.install.limits.get(Dimension::Recursion);
     if context.path.depth() >= depth_max {
+        context.too_deep(Class::Request, depth_max);
         let message =
             format!("apps call each other {depth_max} deep, which is the limit recursion");
         return problem(StatusCode::LOOP_DETECTED, "recursion", &message);

@@ -1,5 +1,7 @@
 //! Soft limits: what people are told when most of a limit is used, before anything is stopped.
 
+use std::time::Duration;
+
 use cloudware_types::{Class, Dimension, Limit, Limits, Meter, Meters, soft};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -29,22 +31,52 @@ pub(crate) struct Near {
     pub(crate) max: u64,
 }
 
+impl Near {
+    /// Where so much of a limit is used that people want to know.
+    pub(crate) fn of(limit: impl Into<Limit>, used: u64, limits: &Limits) -> Option<Self> {
+        let limit = limit.into();
+        let max = limits.get(limit);
+        is_near(used, max).then_some(Self { limit, used, max })
+    }
+}
+
 /// Whether so much of a limit is used that people want to know.
 pub(crate) fn is_near(used: u64, max: u64) -> bool {
     used > 0 && used >= soft(max)
 }
 
-/// The limits that a run of `class` has nearly used up.
-pub(crate) fn of_run(meters: &Meters, limits: &Limits, class: Class) -> impl Iterator<Item = Near> {
-    METERED.iter().filter_map(move |&(dimension, meter, unit)| {
-        let limit = dimension.of(class);
-        let (used, max) = (meters[meter] / unit, limits.get(limit));
-        is_near(used, max).then_some(Near { limit, used, max })
-    })
+/// What a run has used that no meter counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unmetered {
+    /// Wall time since it began.
+    pub(crate) wall: Duration,
+    /// Handles that it held at its end.
+    pub(crate) handles: u64,
 }
 
-/// Names limits in the head of an answer.
+/// The limits that a run of `class` has nearly used up.
+pub(crate) fn of_run(
+    meters: &Meters,
+    unmetered: Unmetered,
+    limits: &Limits,
+    class: Class,
+) -> impl Iterator<Item = Near> {
+    let metered = METERED
+        .iter()
+        .map(move |&(dimension, meter, unit)| (dimension, meters[meter] / unit));
+    let wall = u64::try_from(unmetered.wall.as_millis()).unwrap_or(u64::MAX);
+    let unmetered = [
+        (Dimension::Deadline, wall),
+        (Dimension::Handles, unmetered.handles),
+    ];
+    metered
+        .chain(unmetered)
+        .filter_map(move |(dimension, used)| Near::of(dimension.of(class), used, limits))
+}
+
+/// Names limits in the head of an answer. What the guest itself wrote there is not the host's word, and goes.
 pub(crate) fn announce(headers: &mut HeaderMap, near: impl Iterator<Item = Near>) {
+    headers.remove(NEAR_LIMIT);
     for Near { limit, used, max } in near {
         if let Ok(value) = HeaderValue::from_str(&format!("{limit}; used={used}; max={max}")) {
             headers.append(NEAR_LIMIT, value);
@@ -68,18 +100,32 @@ mod tests {
         limits.set(Dimension::CpuTime, 10).unwrap();
         let mut meters = Meters::default();
         meters[Meter::CpuNanoseconds] = 8_000_000;
-        let near: Vec<_> = of_run(&meters, &limits, Class::Request).collect();
-        let limit = Dimension::CpuTime.into();
+        limits.set(Dimension::Deadline, 1_000).unwrap();
+        limits.set(Dimension::Handles, 100).unwrap();
+        let unmetered = Unmetered {
+            wall: Duration::from_millis(950),
+            handles: 79,
+        };
+        let near: Vec<_> = of_run(&meters, unmetered, &limits, Class::Request).collect();
+        let near_of = |dimension: Dimension, used, max| Near {
+            limit: dimension.into(),
+            used,
+            max,
+        };
         assert_eq!(
             near,
-            [Near {
-                limit,
-                used: 8,
-                max: 10
-            }]
+            [
+                near_of(Dimension::CpuTime, 8, 10),
+                near_of(Dimension::Deadline, 950, 1_000)
+            ]
         );
         let mut headers = HeaderMap::new();
+        headers.insert(NEAR_LIMIT, HeaderValue::from_static("the guest's own"));
         announce(&mut headers, near.into_iter());
-        assert_eq!(headers[NEAR_LIMIT], "cpu-time; used=8; max=10");
+        let told: Vec<_> = headers.get_all(NEAR_LIMIT).iter().collect();
+        assert_eq!(
+            told,
+            ["cpu-time; used=8; max=10", "deadline; used=950; max=1000"]
+        );
     }
 }

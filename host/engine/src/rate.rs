@@ -31,6 +31,13 @@ impl Rate {
             .map_err(|due| (due + interval).saturating_sub(latest))
     }
 
+    /// How much of the burst is taken at the moment.
+    pub(crate) fn used(&self, now: u64, per_second: u64) -> u64 {
+        let ahead = self.due.load(Ordering::Relaxed).saturating_sub(now);
+        let used = u128::from(ahead) * u128::from(per_second) / u128::from(SECOND);
+        u64::try_from(used).unwrap_or(u64::MAX)
+    }
+
     /// Takes `amount` units in any case, and gives the nanoseconds that the caller must wait so that the
     /// rate and its burst are kept.
     #[must_use]
@@ -55,6 +62,8 @@ mod tests {
         let rate = Rate::default();
         let taken = |now| (0..50).filter(|_| rate.take(now, 10).is_ok()).count();
         assert_eq!(taken(0), 10);
+        assert_eq!(rate.used(0, 10), 10);
+        assert_eq!(rate.used(SECOND / 2, 10), 5);
         assert_eq!(rate.take(SECOND / 10 - 1, 10), Err(1));
         assert!(rate.take(SECOND / 10, 10).is_ok());
         assert_eq!(taken(10 * SECOND), 10);

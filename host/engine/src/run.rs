@@ -31,7 +31,9 @@ use crate::{
     body::EndSignal,
     clock::thread_moment,
     hook::{CallContext, Ended},
-    near, stop,
+    near::{self, Unmetered},
+    serve::RequestId,
+    stop,
     task::Task,
 };
 
@@ -152,14 +154,15 @@ impl Run {
         Ok(())
     }
 
-    fn meter(&self) {
-        let Some(sandbox) = &self.sandbox else {
+    fn meter(&mut self) {
+        let Some(sandbox) = &mut self.sandbox else {
             return;
         };
+        let handles = handles(&mut sandbox.store);
         let invocation = sandbox.store.data();
         let mut meters = *invocation.meters();
         meters[Meter::Requests] = 1;
-        meters[Meter::Stops] = u64::from(self.stopped);
+        meters[Meter::Stops] = u64::from(self.stopped && self.task.claim_stop());
         meters[Meter::Fuel] = sandbox.fuel_used();
         let progress = invocation.progress();
         progress.cpu_leave(thread_moment);
@@ -171,8 +174,21 @@ impl Run {
         meters[Meter::LogBytes] = invocation.log().bytes();
         self.install.usage.add(&meters);
         let class = invocation.class();
+        let limits = &self.install.limits;
+        let storage = invocation.is_full().then(|| {
+            let request_id = self.context.as_ref();
+            let request_id = request_id.map(|context| context.composition.request_id());
+            let unknown = RequestId::default();
+            let request_id = request_id.unwrap_or(&unknown);
+            self.install
+                .storage_was_full(self.started, class, request_id)
+        });
+        let unmetered = Unmetered {
+            wall: self.started.elapsed(),
+            handles,
+        };
         self.task
-            .note_near(near::of_run(&meters, &self.install.limits, class));
+            .note_near(near::of_run(&meters, unmetered, limits, class).chain(storage));
         let others = self
             .context
             .as_ref()
@@ -206,6 +222,11 @@ impl Drop for Run {
         }
         self.meter();
     }
+}
+
+/// Handles that a guest holds in the host's table.
+pub(crate) fn handles(store: &mut Store<cloudware_capability::Invocation>) -> u64 {
+    store.data_mut().table.iter_mut().count() as u64
 }
 
 /// Bytes held for a time; most runs are shorter than a millisecond, so that the time is not rounded first.

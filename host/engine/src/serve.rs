@@ -303,14 +303,14 @@ impl Conversation {
             // An interim status would leave the client waiting for the real one.
             Some(Ok(response)) if response.status().is_informational() => {
                 let code = format!("status {}", response.status().as_u16());
-                Poll::Ready(Err(conversation.fail(Some(code), ended.into())))
+                Poll::Ready(Err(conversation.fail(Some(code))))
             }
             Some(Ok(response)) => {
                 let conversation = this.take().expect("it was there above");
                 Poll::Ready(conversation.answer(response, Progressing::from(ended), cx))
             }
-            Some(Err(code)) => Poll::Ready(Err(conversation.fail(Some(code), ended.into()))),
-            None if ended => Poll::Ready(Err(conversation.fail(None, Progressing::Ended))),
+            Some(Err(code)) => Poll::Ready(Err(conversation.fail(Some(code)))),
+            None if ended => Poll::Ready(Err(conversation.fail(None))),
             None => Poll::Pending,
         }
     }
@@ -332,24 +332,21 @@ impl Conversation {
         let (mut parts, rest) = response.into_parts();
         let near_of_run = self.task.take_near();
         let conversation = (progressing == Progressing::Still).then_some(self);
-        body.fill(
+        let filled = body.fill(
             Streaming {
                 body: rest,
                 conversation,
             },
             cx,
         );
-        let Some(message) = body.take_broken() else {
+        let Err(failed) = filled.and_then(|()| body.check_length(&parts.headers)) else {
             let near = install.admission.near().chain(near_of_run);
+            let near = near.chain(body.near());
             let near = near.inspect(|near| install.observe_near(near));
             near::announce(&mut parts.headers, near);
             return Ok(Response::from_parts(parts, body));
         };
-        if progressing == Progressing::Ended {
-            install.count_stop();
-        }
-        let cause = StopCause::NoResponse { message };
-        let mut stop = stop::stop(&install.identity, cause, started);
+        let mut stop = body.end(failed, started);
         install.observe(&mut stop, body.request_id());
         Err(stop)
     }
@@ -386,23 +383,28 @@ impl Conversation {
     /// Polls the run to its end; what it still says goes nowhere.
     pub(crate) async fn finish(mut self) {
         let ended = poll_fn(|cx| self.poll(cx)).await;
-        if let Err(mut stop) = ended {
-            self.install.observe(&mut stop, &self.request_id);
+        if let Err(stop) = ended {
+            let stop = self.observed(stop);
             tracing::info!(target: "cloudware::stop", "{}, after its response", stop.explanation());
         }
     }
 
-    /// The stop for a run that gave no response. One that has ended has been metered as a success.
-    fn fail(&self, code: Option<String>, progressing: Progressing) -> Box<Stop> {
-        if progressing == Progressing::Ended {
-            self.install.count_stop();
-        }
+    /// The stop for a run that gave no response.
+    fn fail(&self, code: Option<String>) -> Box<Stop> {
         self.observed(self.stop(no_response(code)))
     }
 
     fn observed(&self, mut stop: Box<Stop>) -> Box<Stop> {
+        self.count_stop();
         self.install.observe(&mut stop, &self.request_id);
         stop
+    }
+
+    /// Counts the stop of the run, unless the run itself has.
+    pub(crate) fn count_stop(&self) {
+        if self.task.claim_stop() {
+            self.install.count_stop();
+        }
     }
 
     fn stop(&self, cause: StopCause) -> Box<Stop> {
@@ -410,9 +412,10 @@ impl Conversation {
     }
 }
 
-/// Who goes away ends the run where it stands.
+/// Who goes away ends the run where it stands, and that is no stop: the ledger would count what is explained nowhere.
 impl Drop for Conversation {
     fn drop(&mut self) {
+        let _ = self.task.claim_stop();
         self.task.cancel();
     }
 }

@@ -8,7 +8,7 @@ use wasmtime::{
     Error, PoolConcurrencyLimitError, Store, Trap, WasmBacktrace, component::ResourceTableError,
 };
 
-use crate::limits::OVERLOAD_RETRY_SECONDS;
+use crate::limits::{HEADER_BYTES_MAX, HOST_CALL_BYTES_MAX, OVERLOAD_RETRY_SECONDS};
 
 /// Frames of a panic or an allocation that lie above the function that people look for.
 const RUNTIME_FRAMES: &[&str] = &[
@@ -32,7 +32,8 @@ const RUNTIME_FRAMES: &[&str] = &[
     "hashbrown::",
 ];
 
-/// The longest message of a trap that is handed on; the rest of an error chain is noise.
+/// The longest message of a trap that is handed on; the rest of an error chain is noise. Names of functions have no
+/// more either.
 const MESSAGE_CHARS_MAX: usize = 300;
 
 /// A stop of `identity`'s code with the given cause.
@@ -107,14 +108,32 @@ fn from_error(error: &Error, data: &Invocation) -> StopCause {
             message: trap.to_string(),
         },
         None => StopCause::Trap {
-            message: error
-                .root_cause()
-                .to_string()
-                .chars()
-                .take(MESSAGE_CHARS_MAX)
-                .collect(),
+            message: message(&error.root_cause().to_string()),
         },
     }
+}
+
+/// What the engine or the host say of a call that failed. Bounds that they have in words of their own are said in ours.
+fn message(said: &str) -> String {
+    if said.contains("fuel allocated for hostcalls") {
+        return format!(
+            "it handed the host more than {} MiB of strings and lists in one call",
+            HOST_CALL_BYTES_MAX >> 20
+        );
+    }
+    if said.contains("total size of fields exceeds limit") {
+        return format!("its headers have more than {} KiB", HEADER_BYTES_MAX >> 10);
+    }
+    printable(said)
+}
+
+/// Names come from the component, and could otherwise write lines of their own into logs.
+fn printable(text: &str) -> String {
+    let shown = |char: char| match char.is_control() {
+        true => char::REPLACEMENT_CHARACTER,
+        false => char,
+    };
+    text.chars().take(MESSAGE_CHARS_MAX).map(shown).collect()
 }
 
 /// Whether the guest holds all the handles it may: in the host's table, or in the engine's, which says so
@@ -137,7 +156,7 @@ fn function(error: &Error) -> Option<String> {
         .frames()
         .iter()
         .filter_map(|frame| frame.func_name())
-        .map(|name| format!("{:#}", rustc_demangle::demangle(name)));
+        .map(|name| printable(&format!("{:#}", rustc_demangle::demangle(name))));
     let mut innermost = None;
     for name in names {
         let of_runtime = RUNTIME_FRAMES

@@ -49,6 +49,8 @@ pub(crate) struct Task {
     started: Instant,
     bounds: Bounds,
     broke_off: AtomicBool,
+    /// Whether a stop of it is in the ledger, or shall not be.
+    stop_is_counted: AtomicBool,
 }
 
 /// What bounds a run from outside its sandbox.
@@ -143,6 +145,7 @@ impl Task {
             started,
             bounds,
             broke_off: AtomicBool::new(false),
+            stop_is_counted: AtomicBool::new(false),
         })
     }
 
@@ -387,6 +390,12 @@ impl Task {
     /// Whether the run ended otherwise than by returning. Its outcome, which says why, comes at once.
     pub(crate) fn broke_off(&self) -> bool {
         self.broke_off.load(Ordering::Acquire)
+    }
+
+    /// Whether the caller is the first who wants to count a stop of the run. However it ends, and whoever sees it first, it
+    /// counts once; and not at all where its caller went away before.
+    pub(crate) fn claim_stop(&self) -> bool {
+        !self.stop_is_counted.swap(true, Ordering::AcqRel)
     }
 
     /// Notes limits that the run had nearly used up when it ended.

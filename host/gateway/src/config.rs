@@ -9,7 +9,8 @@ pub struct GatewayConfig {
     /// Domains of the platform, without port. `<tenant>.<domain>` is a tenant's site; the domain
     /// itself, like any IP address, is the platform's API and the path form of sites.
     pub domains: Vec<String>,
-    /// Connections open at the same time, 1 to 1,000,000; further ones wait to be accepted.
+    /// Connections open at the same time, 1 to 1,000,000; further ones wait to be accepted. One address (of IPv6, a /64) may
+    /// hold as many as are still free, which is half of them where there is no other; more are closed at once.
     pub connections_max: u32,
 }
 

@@ -10,6 +10,7 @@ mod config;
 mod connection;
 mod forward;
 mod limits;
+mod peers;
 mod problem;
 mod request_body;
 mod routes;

@@ -20,6 +20,7 @@ use crate::{
     connection::Connection,
     forward::{self, Hop, REQUEST_ID},
     limits,
+    peers::{Held, Peers},
     problem::Problem,
     request_body,
     routes::Site,
@@ -250,6 +251,7 @@ impl Server {
     pub async fn run(self, shutdown: CancellationToken, drain: Duration) {
         let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(self.gateway.config.connections_max as usize));
+        let peers = Arc::default();
         loop {
             let place = tokio::select! {
                 place = Arc::clone(&places).acquire_owned() => {
@@ -262,7 +264,15 @@ impl Server {
                 () = shutdown.cancelled() => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.connect(stream, peer.ip(), place, &graceful),
+                Ok((stream, peer)) => {
+                    let free = places.available_permits();
+                    match Peers::hold(&peers, peer.ip(), free) {
+                        Some(held) => self.connect(stream, peer.ip(), (place, held), &graceful),
+                        None => {
+                            tracing::debug!(client = %peer.ip(), "a connection is one too many of its address")
+                        }
+                    }
+                }
                 Err(error) => {
                     // Out of file handles, usually: give running requests the time to free some.
                     tracing::warn!(%error, "a connection can't be accepted");
@@ -283,7 +293,7 @@ impl Server {
         &self,
         stream: TcpStream,
         client: IpAddr,
-        place: OwnedSemaphorePermit,
+        place: (OwnedSemaphorePermit, Held),
         graceful: &GracefulShutdown,
     ) {
         // Answers are written whole; waiting for more to send only delays them.

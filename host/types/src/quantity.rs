@@ -1,5 +1,7 @@
 //! Quantities as people write and read them.
 
+use std::num::IntErrorKind;
+
 use crate::{Limit, LimitsError, Unit};
 
 /// Reads a quantity as people write it: `64MiB`, `1.5GB`, `500ms`, `10s`, `2M`, `1000`.
@@ -44,7 +46,12 @@ pub fn parse_quantity(limit: impl Into<Limit>, text: &str) -> Result<u64, Limits
     let digits = digits.replace('_', "");
     let suffix = suffix.trim();
     let value = if suffix.is_empty() {
-        digits.parse::<u64>().map_err(|_| wrong())?
+        match digits.parse::<u64>() {
+            Ok(value) => value,
+            // A number all the same, which is beyond every bound.
+            Err(error) if *error.kind() == IntErrorKind::PosOverflow => u64::MAX,
+            Err(_) => return Err(wrong()),
+        }
     } else {
         let factor = suffixes
             .iter()
@@ -138,6 +145,12 @@ mod tests {
                 "{dimension} {text}"
             );
         }
+    }
+
+    #[test]
+    fn a_number_beyond_every_bound_is_a_number() {
+        let refusal = parse_quantity(Dimension::Fuel, "99999999999999999999999");
+        assert!(matches!(refusal, Err(LimitsError::OutOfBounds { .. })));
     }
 
     #[test]

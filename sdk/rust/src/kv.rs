@@ -255,6 +255,9 @@ impl fmt::Display for Error {
             } => write!(f, "the key has changed: its version is {version}"),
             Self::Conflict { current: None } => f.write_str("the key does not exist"),
             Self::NotANumber => f.write_str("the value at the key is not a whole number"),
+            Self::Storage(StorageFailure::Full) => {
+                f.write_str("the instance has reached its limit storage")
+            }
             Self::Storage(_) => f.write_str("the key-value data can't be used"),
             #[cfg(feature = "json")]
             Self::Json(_) => f.write_str("the value is not the JSON that was expected"),

@@ -6,6 +6,7 @@
 
 mod bytes;
 mod compile;
+mod connections;
 mod guests;
 mod names;
 mod responses;

@@ -51,7 +51,7 @@ async fn responses_out_of_order() {
     }
     let flood = site.get("/header-flood").await.problem(502, "trap");
     let message = flood["message"].as_str().unwrap_or_default();
-    assert!(message.contains("fields exceeds limit"), "{flood}");
+    assert!(message.contains("headers have more than 64 KiB"), "{flood}");
 }
 
 async fn stops(platform: &Platform) -> u64 {

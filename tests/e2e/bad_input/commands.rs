@@ -43,6 +43,10 @@ async fn command_lines_that_can_not_be_understood() {
         .refused(2, &["rust", "javascript", "python"]);
     let version = cli.run("--version").await.ok().stdout;
     assert!(version.starts_with("cloudware "), "{version}");
+    let help = cli.run("usage show --help").await.ok().stdout;
+    for words in ["an operator sees everything", "providers see no usage"] {
+        assert!(help.contains(words), "{help}");
+    }
     for command in ["up", "push", "quota set", "install enable", "usage show"] {
         let help = cli.run(&format!("{command} --help")).await.ok().stdout;
         assert!(
@@ -112,7 +116,35 @@ async fn platforms_that_are_not_there() {
         .run("tenant list")
         .await
         .refused(1, &["nonsense", "http://127.0.0.1:8080"]);
+    for (address, words) in [
+        ("https://localhost:8080", ["does not speak https", "proxy"]),
+        (
+            "ftp://localhost",
+            ["ftp://localhost", "http://127.0.0.1:8080"],
+        ),
+        (
+            "localhost:8080",
+            ["localhost:8080", "http://127.0.0.1:8080"],
+        ),
+    ] {
+        let other = cli.clone().with("CLOUDWARE_API", address);
+        other.run("tenant list").await.refused(1, &words);
+    }
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let nowhere = folder.path().join("nowhere").display().to_string();
+    for command in ["tenant list", "whoami --api http://127.0.0.1:1"] {
+        let lost = cli.clone().with("CLOUDWARE_DATA", &nowhere);
+        lost.run(command)
+            .await
+            .refused(1, &["no data folder", &nowhere, "--api"]);
+        cli.run(&format!("{command} --data {nowhere}"))
+            .await
+            .refused(1, &["no data folder", &nowhere, "--api"]);
+    }
+    // Whoever says everything needs no folder.
+    away.run(&format!("tenant list --token x --data {nowhere}"))
+        .await
+        .refused(1, &["cannot be reached"]);
     let data = folder.path().display().to_string();
     fs::write(folder.path().join("credentials.json"), "{").expect("our own folder can be written");
     let damaged = cli.with("CLOUDWARE_DATA", &data);
@@ -120,6 +152,23 @@ async fn platforms_that_are_not_there() {
         .run("tenant list")
         .await
         .refused(1, &["credentials.json", "damaged"]);
+}
+
+#[tokio::test]
+async fn tokens_that_can_not_be_sent() {
+    let cli = Cli::new(cloudware_tests::binary!());
+    for (token, place) in [
+        ("cw_op_one\ncw_op_two", "character 10"),
+        ("cw_op_one\n", "character 10"),
+        ("cw op", "character 3"),
+        ("clé", "character 3"),
+        ("", "empty"),
+    ] {
+        let ran = cli.clone().with_token(token).run("tenant list").await;
+        let message = ran.refused(1, &["the token", place]);
+        assert!(!message.contains("cannot be reached"), "{message}");
+        assert!(!message.contains("cw_op"), "it is a secret: {message}");
+    }
 }
 
 #[tokio::test]

@@ -74,7 +74,11 @@ async fn bad_values_are_named_at_once() {
             "[engine]\nallocation = \"magic\"\n",
             ["allocation", "magic"],
         ),
-        ("[engine\n", ["cloudware.toml", "1"]),
+        ("[engine\n", ["cloudware.toml can't be read: ", "line 1"]),
+        (
+            "log = \"info\"\nlisten = = 1\n",
+            ["cloudware.toml can't be read: ", "line 2"],
+        ),
     ] {
         up(&cli, folder.path(), config).await.refused(1, &words);
     }

@@ -212,4 +212,11 @@ async fn how_deep_apps_and_hooks_may_call_each_other_is_a_limit() {
     let message = answer["message"].as_str().unwrap_or_default();
     assert!(message.contains("limit recursion"), "{answer}");
     assert_eq!(hooked.ask("/price").await, json!({ "price": null }));
+    let stops = hooked.platform.api().get("/stops?cause=recursion").await;
+    let stops = stops.expect(200).json();
+    assert_eq!(
+        (&stops["items"][0]["used"], &stops["items"][0]["max"]),
+        (&json!(1), &json!(0)),
+        "{stops}"
+    );
 }

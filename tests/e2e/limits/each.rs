@@ -241,7 +241,8 @@ async fn stops(platform: &Platform, app: &str) -> u64 {
         .unwrap_or_default()
 }
 
-/// What is beyond the limit does not leave: a client can tell that the answer is not whole.
+/// What is beyond the limit does not leave: a client is told why, and where it has some of the answer already can tell that
+/// it is not whole. Either is one stop.
 async fn response_bytes(platform: &Platform) -> Dimension {
     platform
         .limit("acme", json!({ "response-bytes": 100_000 }))
@@ -249,6 +250,18 @@ async fn response_bytes(platform: &Platform) -> Dimension {
     let site = platform.site("acme", "/adversary");
     let within = site.get("/big-response?bytes=100000").await.expect(200);
     assert_eq!(within.body.len(), 100_000);
+    // The limit is on what the guest had written, or announced, before anything left.
+    platform.limit("acme", json!({ "response-bytes": 5 })).await;
+    let before = stops(platform, "adversary").await;
+    let refused = site.get("/logs?bytes=1").await;
+    let problem = refused.problem(503, "limit-reached");
+    assert_eq!(problem["limit"], "response-bytes");
+    assert_eq!((&problem["used"], &problem["max"]), (&json!(8), &json!(5)));
+    assert_eq!(stops(platform, "adversary").await, before + 1);
+    platform
+        .limit("acme", json!({ "response-bytes": 100_000 }))
+        .await;
+    let before = stops(platform, "adversary").await;
     for path in ["/big-response?bytes=10000000", "/endless-response"] {
         let request = site.request(Method::GET, path);
         match site.try_send(request).await {
@@ -263,6 +276,10 @@ async fn response_bytes(platform: &Platform) -> Dimension {
         platform.log().contains("limit response-bytes"),
         "the log says why"
     );
+    eventually("each is counted once", async || {
+        (stops(platform, "adversary").await == before + 2).then_some(())
+    })
+    .await;
     assert_others_are_well(platform).await;
     platform
         .limit("acme", json!({ "response-bytes": null }))
@@ -343,9 +360,11 @@ async fn request_rate(platform: &Platform) -> Dimension {
     Dimension::RequestRate
 }
 
-/// A full database refuses the write with a word for it; what is there can still be read and removed.
+/// A full database refuses the write with a word for it; what is there can still be read and removed. The app may answer
+/// as it likes: the caller, the tenant and the ISV are told all the same.
 async fn storage(platform: &Platform) -> Dimension {
     let site = platform.site("acme", "/state");
+    let before = stops(platform, "state").await;
     let _ = site.put("/kv/kept/key", &json!("kept")).await.expect(200);
     platform.limit("acme", json!({ "storage": 1 << 20 })).await;
     let flood = site.request(Method::POST, "/kv/full/flood?count=3000&bytes=1024");
@@ -354,6 +373,21 @@ async fn storage(platform: &Platform) -> Dimension {
         422 => assert_eq!(full.json()["error"]["kind"], "full"),
         _ => assert_eq!(full.problem(507, "limit-reached")["limit"], "storage"),
     }
+    let mut near = full.headers.get_all("cloudware-near-limit").iter();
+    assert!(near.any(|near| near == "storage; used=1048576; max=1048576"));
+    assert_eq!(stops(platform, "state").await, before + 1);
+    let found = platform.api().get("/stops?cause=storage").await;
+    let found = found.expect(200).json();
+    assert_eq!(found["items"][0]["app"], "state", "{found}");
+    let warned = platform.api().get("/events?type=quota.near-limit").await;
+    let warned = warned.expect(200).json();
+    let is_storage = |event: &serde_json::Value| event["data"]["limit"] == "storage";
+    assert!(
+        warned["items"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(is_storage)),
+        "{warned}"
+    );
     let kept = site.get("/kv/kept/key").await.expect(200);
     assert_eq!(kept.json(), "kept");
     assert_others_are_well(platform).await;

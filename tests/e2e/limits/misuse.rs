@@ -81,7 +81,9 @@ async fn a_client_that_hangs_up_ends_the_run(platform: &Platform) {
         let usage = platform.usage("acme", "adversary").await;
         usage["requests"].as_u64().unwrap_or_default()
     };
+    let stops = async || platform.usage("acme", "adversary").await["stops"].clone();
     let before = settled(&requests).await;
+    let stops_before = stops().await;
     let mut held = Vec::new();
     for _ in 0..5 {
         held.push(hold(&platform.site("acme", "/adversary")).await);
@@ -91,6 +93,7 @@ async fn a_client_that_hangs_up_ends_the_run(platform: &Platform) {
         (requests().await == before + 5).then_some(())
     })
     .await;
+    assert_eq!(stops().await, stops_before, "nothing has stopped them");
 }
 
 /// The reading once it does not change any more: a run is counted when it has ended, which may be a

@@ -55,6 +55,19 @@ async fn callers_are_told_when_most_of_a_limit_is_used() {
         near.header("cloudware-near-limit"),
         "kv-operations; used=8; max=10"
     );
+    // What no meter counts.
+    platform
+        .limit(
+            "acme",
+            json!({ "kv-operations": null, "response-bytes": 4 }),
+        )
+        .await;
+    let _ = site.put("/kv/near/key", &json!("ab")).await;
+    let near = site.get("/kv/near/key").await.expect(200);
+    assert_eq!(
+        near.header("cloudware-near-limit"),
+        "response-bytes; used=4; max=4"
+    );
 }
 
 #[tokio::test]

@@ -51,7 +51,10 @@ impl Host for Invocation {
             KvError::Conflict(current) => store::Error::Conflict(current),
             KvError::NotANumber => store::Error::NotANumber,
             KvError::Busy => store::Error::Storage(StorageFailure::Busy),
-            KvError::Full => store::Error::Storage(StorageFailure::Full),
+            KvError::Full => {
+                self.note_full();
+                store::Error::Storage(StorageFailure::Full)
+            }
             KvError::Unavailable => store::Error::Storage(StorageFailure::Unavailable),
         })
     }

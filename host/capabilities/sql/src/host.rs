@@ -117,7 +117,10 @@ impl Host for Invocation {
             SqlError::ReadOnly => database::Error::ReadOnly,
             SqlError::Closed => database::Error::Closed,
             SqlError::Busy => database::Error::Storage(StorageFailure::Busy),
-            SqlError::Full => database::Error::Storage(StorageFailure::Full),
+            SqlError::Full => {
+                self.note_full();
+                database::Error::Storage(StorageFailure::Full)
+            }
             SqlError::Unavailable(_) => database::Error::Storage(StorageFailure::Unavailable),
             // These end the invocation where they occur.
             SqlError::RowsReadExceeded | SqlError::RowsWrittenExceeded | SqlError::TimeExceeded => {

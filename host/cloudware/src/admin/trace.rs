@@ -18,7 +18,7 @@ pub(crate) enum Command {
     /// List composed requests, newest first: those in which apps asked hooks or called each other.
     #[command(after_help = "Examples:\n  cloudware trace list\n  cloudware trace list acme/main")]
     List {
-        /// Tenant and instance, such as acme/main; everything that you may see if absent.
+        /// Tenant and instance, such as acme/main. If absent, an operator sees everything, and a tenant all that is its own.
         instance: Option<InstanceTarget>,
         /// At most so many lines.
         #[arg(long, default_value_t = 50)]

@@ -25,7 +25,8 @@ pub(crate) enum Command {
 /// Which usage is shown.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// The tenant, instance or install; everything that you may see if absent.
+    /// The tenant, instance or install. If absent, an operator sees everything, and a tenant all that is its own;
+    /// providers see no usage.
     target: Option<Target>,
     /// From this time on, such as 2026-01-31T08:00:00Z.
     #[arg(long, value_name = "TIME")]

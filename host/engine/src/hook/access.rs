@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cloudware_capability::{DataAccess, FindAccess, Invocation, Progress};
 use cloudware_types::{
-    AFTER_ACCESS, BEFORE_ACCESS, Condition, DesiredInstall, DesiredPoint, Dimension,
+    AFTER_ACCESS, BEFORE_ACCESS, Class, Condition, DesiredInstall, DesiredPoint, Dimension,
     FilteredAccess, ResultColumn, RunChain, SqlValue, TableAccess,
 };
 use wasmtime::component::{Val, types::ComponentFunc};
@@ -88,6 +88,7 @@ fn decider(invocation: &Invocation) -> wasmtime::Result<Arc<dyn DataAccess>> {
         points,
         caller: Arc::clone(invocation.progress()),
         chain: invocation.chain(),
+        class: invocation.class(),
         depth_max: invocation.limit(Dimension::Recursion),
         context,
     }))
@@ -98,6 +99,7 @@ struct Decider {
     points: Arc<AccessPoints>,
     caller: Arc<Progress>,
     chain: RunChain,
+    class: Class,
     depth_max: u64,
     context: Arc<CallContext>,
 }
@@ -116,6 +118,7 @@ impl Decider {
         let ask = Ask {
             caller: Arc::clone(&self.caller),
             chain: self.chain.clone(),
+            class: self.class,
             depth_max: self.depth_max,
             context: Arc::clone(&self.context),
             import: &import,

@@ -12,7 +12,8 @@ use std::{
 };
 
 use cloudware_types::{
-    Class, Dimension, HookId, InstallId, InstanceId, Limit, Span, TenantId, Trace, Waiting,
+    Class, Dimension, HookId, InstallId, InstanceId, Limit, Span, StopCause, TenantId, Trace,
+    Waiting,
 };
 use parking_lot::Mutex;
 
@@ -24,6 +25,7 @@ use crate::{
         time::{End, EndOf, RunTime},
     },
     serve::RequestId,
+    stop,
 };
 
 /// What all runs of one request share.
@@ -289,6 +291,17 @@ pub(crate) struct CallContext {
 }
 
 impl CallContext {
+    /// Tells of a call that would have gone deeper than the limit. The run goes on without it; whoever looks for what was
+    /// stopped finds it.
+    pub(crate) fn too_deep(&self, class: Class, max: u64) {
+        let cause = StopCause::limit(Dimension::Recursion, class, max.saturating_add(1), max);
+        let mut stop = stop::stop(&self.install.identity, cause, Instant::now());
+        stop.class = class;
+        self.install
+            .observe(&mut stop, self.composition.request_id());
+        self.install.count_stop();
+    }
+
     /// The context of the run that a composition begins with: of `install`, for something that happened at `point`
     /// if at one.
     pub(crate) fn first(

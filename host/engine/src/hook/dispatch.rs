@@ -95,6 +95,7 @@ async fn ask(
     let ask = Ask {
         caller: Arc::clone(invocation.progress()),
         chain: invocation.chain(),
+        class: invocation.class(),
         depth_max: invocation.limit(Dimension::Recursion),
         context: Arc::clone(&context),
         import,
@@ -141,6 +142,8 @@ pub(super) struct Ask<'a> {
     pub(super) caller: Arc<Progress>,
     /// The run that calls, and those that wait for it.
     pub(super) chain: RunChain,
+    /// Why the run that asks runs.
+    pub(super) class: Class,
     pub(super) depth_max: u64,
     pub(super) context: Arc<CallContext>,
     pub(super) import: &'a Import,
@@ -304,13 +307,19 @@ impl Ask<'_> {
                 point.path()
             )));
         }
-        if path.depth() >= self.depth_max {
-            return Err(Failure::Circle(format!(
-                "apps and hooks call each other {} deep, which is the limit recursion",
-                self.depth_max
-            )));
+        self.check_depth()
+    }
+
+    fn check_depth(&self) -> Result<(), Failure> {
+        if self.context.path.depth() < self.depth_max {
+            return Ok(());
         }
-        Ok(())
+        self.context.too_deep(self.class, self.depth_max);
+        Err(Failure::Circle(format!(
+            "apps and hooks call each other {} deep, which is the limit {}",
+            self.depth_max,
+            Dimension::Recursion.of(self.class)
+        )))
     }
 
     async fn ask(
@@ -502,12 +511,7 @@ impl Ask<'_> {
                     "it runs for this request already".to_owned(),
                 ));
             }
-            if self.context.path.depth() >= self.depth_max {
-                return Err(Failure::Circle(format!(
-                    "apps and hooks call each other {} deep, which is the limit recursion",
-                    self.depth_max
-                )));
-            }
+            self.check_depth()?;
             let span = self.context.composition.span(SpanStart {
                 parent: self.context.span,
                 who: Who::Install(Arc::clone(callee)),

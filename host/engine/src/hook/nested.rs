@@ -19,8 +19,14 @@ use super::{
     slices::{NestedBounds, Slices},
 };
 use crate::{
-    BoundInstall, Sandbox, UsageMeter, clock::thread_moment, near, recording::EndedCall,
-    sandbox::Setup, stop, world::World,
+    BoundInstall, Sandbox, UsageMeter,
+    clock::thread_moment,
+    near::{self, Unmetered},
+    recording::EndedCall,
+    run::{byte_milliseconds, handles},
+    sandbox::Setup,
+    stop,
+    world::World,
 };
 
 /// What is called, and within which bounds.
@@ -243,7 +249,10 @@ impl Run {
 
     /// Meters the run and closes its span.
     fn finish(&mut self) {
-        let Some(sandbox) = &self.sandbox else { return };
+        let Some(sandbox) = &mut self.sandbox else {
+            return;
+        };
+        let handles = handles(&mut sandbox.store);
         let invocation = sandbox.store.data();
         let progress = invocation.progress();
         progress.cpu_leave(thread_moment);
@@ -257,10 +266,17 @@ impl Run {
         meters[Meter::Fuel] = sandbox.fuel_used();
         meters[Meter::CpuNanoseconds] = progress.cpu_own();
         meters[Meter::MemoryPeakBytes] = peak;
-        meters[Meter::MemoryByteMilliseconds] = crate::run::byte_milliseconds(peak, wall);
+        meters[Meter::MemoryByteMilliseconds] = byte_milliseconds(peak, wall);
         meters[Meter::LogBytes] = invocation.log().bytes();
         self.usage.add(&meters);
-        for near in near::of_run(&meters, invocation.limits(), invocation.class()) {
+        let (limits, class) = (invocation.limits(), invocation.class());
+        let storage = invocation.is_full().then(|| {
+            let request_id = self.context.composition.request_id();
+            self.install
+                .storage_was_full(self.started, class, request_id)
+        });
+        let unmetered = Unmetered { wall, handles };
+        for near in near::of_run(&meters, unmetered, limits, class).chain(storage) {
             self.install.observe_near(&near);
         }
         self.context.totals.add(meters[Meter::Fuel], peak);

@@ -129,6 +129,9 @@ impl fmt::Display for Error {
             }
             Self::ReadOnly => f.write_str("the transaction was begun for reading"),
             Self::Closed => f.write_str("the transaction has already ended"),
+            Self::Storage(StorageFailure::Full) => {
+                f.write_str("the instance has reached its limit storage")
+            }
             Self::Storage(_) => f.write_str("the database can't be used"),
             Self::Column(_) => f.write_str("the result is not as expected"),
         }
