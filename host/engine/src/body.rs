@@ -359,7 +359,10 @@ impl GuestBody {
         if let Some(conversation) = &mut rest.conversation {
             match conversation.poll(cx) {
                 Poll::Pending => {}
-                Poll::Ready(Ok(())) => rest.conversation = None,
+                Poll::Ready(Ok(())) => {
+                    conversation.tell_near();
+                    rest.conversation = None;
+                }
                 Poll::Ready(Err(mut stop)) => {
                     conversation.count_stop();
                     self.rest = None;

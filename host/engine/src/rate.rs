@@ -34,8 +34,8 @@ impl Rate {
     /// How much of the burst is taken at the moment.
     pub(crate) fn used(&self, now: u64, per_second: u64) -> u64 {
         let ahead = self.due.load(Ordering::Relaxed).saturating_sub(now);
-        let used = u128::from(ahead) * u128::from(per_second) / u128::from(SECOND);
-        u64::try_from(used).unwrap_or(u64::MAX)
+        // Nothing is taken further ahead than the burst, by `take`.
+        ahead.min(SECOND).saturating_mul(per_second) / SECOND
     }
 
     /// Takes `amount` units in any case, and gives the nanoseconds that the caller must wait so that the

@@ -383,9 +383,12 @@ impl Conversation {
     /// Polls the run to its end; what it still says goes nowhere.
     pub(crate) async fn finish(mut self) {
         let ended = poll_fn(|cx| self.poll(cx)).await;
-        if let Err(stop) = ended {
-            let stop = self.observed(stop);
-            tracing::info!(target: "cloudware::stop", "{}, after its response", stop.explanation());
+        match ended {
+            Ok(()) => self.tell_near(),
+            Err(stop) => {
+                let stop = self.observed(stop);
+                tracing::info!(target: "cloudware::stop", "{}, after its response", stop.explanation());
+            }
         }
     }
 
@@ -398,6 +401,13 @@ impl Conversation {
         self.count_stop();
         self.install.observe(&mut stop, &self.request_id);
         stop
+    }
+
+    /// Tells of limits that a run had nearly used up which ended after the head of its answer had left.
+    pub(crate) fn tell_near(&self) {
+        for near in self.task.take_near() {
+            self.install.observe_near(&near);
+        }
     }
 
     /// Counts the stop of the run, unless the run itself has.
