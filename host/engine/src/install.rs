@@ -221,8 +221,7 @@ impl BoundInstall {
         stop(&self.identity, cause, started)
     }
 
-    /// Tells of writes of a run that found no room. The run went on, with an error that its app could answer to; whoever
-    /// looks for what was stopped finds them all the same.
+    /// Tells of writes of a run that found no room.
     pub(crate) fn storage_was_full(
         &self,
         started: Instant,
@@ -232,15 +231,28 @@ impl BoundInstall {
         let limit = Limit::from(Dimension::Storage);
         let max = self.limits.get(limit);
         let cause = StopCause::limit(Dimension::Storage, class, max, max);
-        let mut stop = stop(&self.identity, cause, started);
-        stop.class = class;
-        self.observe(&mut stop, request_id);
-        self.count_stop();
+        self.refused_within(cause, started, class, request_id);
         Near {
             limit,
             used: max,
             max,
         }
+    }
+
+    /// Tells of a limit that refused something to a run of `class`, and counts it. The run goes on, with an error that its
+    /// app may answer to; whoever looks for what was stopped finds it all the same.
+    pub(crate) fn refused_within(
+        &self,
+        cause: StopCause,
+        started: Instant,
+        class: Class,
+        request_id: &RequestId,
+    ) {
+        let mut stop = stop(&self.identity, cause, started);
+        // That of a limit of the whole instance is not the run's.
+        stop.class = class;
+        self.observe(&mut stop, request_id);
+        self.count_stop();
     }
 
     /// Counts the stop of a run that has been metered as a success.

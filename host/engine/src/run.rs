@@ -158,6 +158,7 @@ impl Run {
         let Some(sandbox) = &mut self.sandbox else {
             return;
         };
+        let wall = self.started.elapsed();
         let handles = handles(&mut sandbox.store);
         let invocation = sandbox.store.data();
         let mut meters = *invocation.meters();
@@ -168,8 +169,7 @@ impl Run {
         progress.cpu_leave(thread_moment);
         meters[Meter::CpuNanoseconds] = progress.cpu_own();
         meters[Meter::MemoryPeakBytes] = invocation.memory.peak();
-        meters[Meter::MemoryByteMilliseconds] =
-            byte_milliseconds(invocation.memory.peak(), self.started.elapsed());
+        meters[Meter::MemoryByteMilliseconds] = byte_milliseconds(invocation.memory.peak(), wall);
         meters[Meter::RequestBytes] = invocation.progress().request_bytes();
         meters[Meter::LogBytes] = invocation.log().bytes();
         self.install.usage.add(&meters);
@@ -183,10 +183,7 @@ impl Run {
             self.install
                 .storage_was_full(self.started, class, request_id)
         });
-        let unmetered = Unmetered {
-            wall: self.started.elapsed(),
-            handles,
-        };
+        let unmetered = Unmetered { wall, handles };
         self.task
             .note_near(near::of_run(&meters, unmetered, limits, class).chain(storage));
         let others = self
@@ -205,7 +202,7 @@ impl Run {
         if let Some(context) = &self.context {
             let ended = Ended {
                 outcome: self.outcome.into(),
-                wall: self.started.elapsed(),
+                wall,
                 cpu_nanoseconds: meters[Meter::CpuNanoseconds],
                 fuel: meters[Meter::Fuel],
                 memory_bytes: meters[Meter::MemoryPeakBytes],

@@ -6,11 +6,11 @@
 
 mod address;
 mod body;
+mod clients;
 mod config;
 mod connection;
 mod forward;
 mod limits;
-mod peers;
 mod problem;
 mod request_body;
 mod routes;

@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     BodyError, GatewayBody, GatewayConfig, RequestBody, RouteTable,
     address::{self, Address},
+    clients::{Clients, Held},
     connection::Connection,
     forward::{self, Hop, REQUEST_ID},
     limits,
-    peers::{Held, Peers},
     problem::Problem,
     request_body,
     routes::Site,
@@ -251,7 +251,7 @@ impl Server {
     pub async fn run(self, shutdown: CancellationToken, drain: Duration) {
         let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(self.gateway.config.connections_max as usize));
-        let peers = Arc::default();
+        let clients = Arc::default();
         loop {
             let place = tokio::select! {
                 place = Arc::clone(&places).acquire_owned() => {
@@ -266,7 +266,7 @@ impl Server {
             match accepted {
                 Ok((stream, peer)) => {
                     let free = places.available_permits();
-                    match Peers::hold(&peers, peer.ip(), free) {
+                    match Clients::hold(&clients, peer.ip(), free) {
                         Some(held) => self.connect(stream, peer.ip(), (place, held), &graceful),
                         None => {
                             tracing::debug!(client = %peer.ip(), "a connection is one too many of its address")

@@ -25,7 +25,6 @@ use crate::{
         time::{End, EndOf, RunTime},
     },
     serve::RequestId,
-    stop,
 };
 
 /// What all runs of one request share.
@@ -291,15 +290,12 @@ pub(crate) struct CallContext {
 }
 
 impl CallContext {
-    /// Tells of a call that would have gone deeper than the limit. The run goes on without it; whoever looks for what was
-    /// stopped finds it.
+    /// Tells of a call that would have gone deeper than the limit.
     pub(crate) fn too_deep(&self, class: Class, max: u64) {
         let cause = StopCause::limit(Dimension::Recursion, class, max.saturating_add(1), max);
-        let mut stop = stop::stop(&self.install.identity, cause, Instant::now());
-        stop.class = class;
+        let request_id = self.composition.request_id();
         self.install
-            .observe(&mut stop, self.composition.request_id());
-        self.install.count_stop();
+            .refused_within(cause, Instant::now(), class, request_id);
     }
 
     /// The context of the run that a composition begins with: of `install`, for something that happened at `point`

@@ -13,27 +13,27 @@ use parking_lot::Mutex;
 
 /// The connections of all addresses that hold some.
 #[derive(Default)]
-pub(crate) struct Peers(Mutex<HashMap<IpAddr, usize>>);
+pub(crate) struct Clients(Mutex<HashMap<IpAddr, usize>>);
 
 /// A connection's place among those of its address; free again when dropped.
 pub(crate) struct Held {
-    peers: Arc<Peers>,
+    clients: Arc<Clients>,
     address: IpAddr,
 }
 
-impl Peers {
+impl Clients {
     /// Notes a connection of an address, where it may have one more while `free` places are left, that of the connection
     /// not among them.
     pub(crate) fn hold(self: &Arc<Self>, address: IpAddr, free: usize) -> Option<Held> {
         let address = network(address);
-        let mut peers = self.0.lock();
-        let held = peers.get(&address).copied().unwrap_or(0);
+        let mut clients = self.0.lock();
+        let held = clients.get(&address).copied().unwrap_or(0);
         if held > 0 && held >= free {
             return None;
         }
-        peers.insert(address, held + 1);
+        clients.insert(address, held + 1);
         Some(Held {
-            peers: Arc::clone(self),
+            clients: Arc::clone(self),
             address,
         })
     }
@@ -41,13 +41,13 @@ impl Peers {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut peers = self.peers.0.lock();
-        let Some(held) = peers.get_mut(&self.address) else {
+        let mut clients = self.clients.0.lock();
+        let Some(held) = clients.get_mut(&self.address) else {
             return;
         };
         *held -= 1;
         if *held == 0 {
-            peers.remove(&self.address);
+            clients.remove(&self.address);
         }
     }
 }
@@ -70,11 +70,11 @@ mod tests {
     const PLACES: usize = 12;
 
     /// As many connections as an address gets, beside those that are held.
-    fn flood(peers: &Arc<Peers>, held: &mut Vec<Held>, address: &str) -> usize {
+    fn flood(clients: &Arc<Clients>, held: &mut Vec<Held>, address: &str) -> usize {
         let before = held.len();
         let address = address.parse().unwrap();
         while held.len() < PLACES
-            && let Some(one) = peers.hold(address, PLACES - held.len() - 1)
+            && let Some(one) = clients.hold(address, PLACES - held.len() - 1)
         {
             held.push(one);
         }
@@ -83,30 +83,30 @@ mod tests {
 
     #[test]
     fn nobody_gets_more_than_is_still_free() {
-        let (peers, mut held) = (Arc::default(), Vec::new());
-        assert_eq!(flood(&peers, &mut held, "192.0.2.1"), PLACES / 2);
-        assert_eq!(flood(&peers, &mut held, "::ffff:192.0.2.1"), 0);
-        assert_eq!(flood(&peers, &mut held, "192.0.2.2"), PLACES / 4);
-        assert!(flood(&peers, &mut held, "2001:db8::1") >= 1);
+        let (clients, mut held) = (Arc::default(), Vec::new());
+        assert_eq!(flood(&clients, &mut held, "192.0.2.1"), PLACES / 2);
+        assert_eq!(flood(&clients, &mut held, "::ffff:192.0.2.1"), 0);
+        assert_eq!(flood(&clients, &mut held, "192.0.2.2"), PLACES / 4);
+        assert!(flood(&clients, &mut held, "2001:db8::1") >= 1);
         assert!(held.len() < PLACES);
     }
 
     #[test]
     fn the_last_place_is_for_somebody_who_has_none() {
-        let peers: Arc<Peers> = Arc::default();
+        let clients: Arc<Clients> = Arc::default();
         let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        let _held = peers.hold(one, 1).unwrap();
-        assert!(peers.hold(one, 0).is_none());
-        assert!(peers.hold(other, 0).is_some());
+        let _held = clients.hold(one, 1).unwrap();
+        assert!(clients.hold(one, 0).is_none());
+        assert!(clients.hold(other, 0).is_some());
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_client_and_places_come_back() {
-        let (peers, mut held) = (Arc::default(), Vec::new());
-        assert_eq!(flood(&peers, &mut held, "2001:db8::1"), PLACES / 2);
-        assert_eq!(flood(&peers, &mut held, "2001:db8::ffff:1"), 0);
+        let (clients, mut held) = (Arc::default(), Vec::new());
+        assert_eq!(flood(&clients, &mut held, "2001:db8::1"), PLACES / 2);
+        assert_eq!(flood(&clients, &mut held, "2001:db8::ffff:1"), 0);
         held.clear();
-        assert!(peers.0.lock().is_empty());
-        assert_eq!(flood(&peers, &mut held, "2001:db8::2"), PLACES / 2);
+        assert!(clients.0.lock().is_empty());
+        assert_eq!(flood(&clients, &mut held, "2001:db8::2"), PLACES / 2);
     }
 }
