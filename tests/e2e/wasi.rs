@@ -1,6 +1,7 @@
 //! What a component sees of the world: the interfaces of WASI 0.2 and 0.3, and nothing of the machine.
 
 use cloudware_tests::{Platform, Source, eventually};
+use http::Method;
 use serde_json::json;
 
 #[tokio::test]
@@ -15,12 +16,16 @@ async fn a_component_of_wasi_0_3_answers() {
         assert_eq!(one.expect(200).text(), "hello\n");
         assert_eq!(other.expect(200).text(), "hello\n");
     }
+    let head = by_host.send(by_host.request(Method::HEAD, "/")).await;
+    let head = head.expect(200);
+    assert_eq!(head.header("content-length"), "6");
+    assert!(head.body.is_empty());
     platform.limit("acme", json!({ "fuel": 100 })).await;
     let problem = by_host.get("/").await.problem(503, "limit-reached");
     assert_eq!(problem["limit"], "fuel");
-    let usage = eventually("forty-one requests are in the ledger", async || {
+    let usage = eventually("forty-two requests are in the ledger", async || {
         let usage = platform.usage("acme", "hello-p3").await;
-        (usage["requests"] == 41).then_some(usage)
+        (usage["requests"] == 42).then_some(usage)
     })
     .await;
     assert_eq!(usage["stops"], 1);
@@ -58,7 +63,7 @@ async fn the_guest_sees_its_request_and_nothing_that_a_client_forged() {
     platform.tenants(&["acme"], &["adversary"]).await;
     let site = platform.path_site("acme/main", "/adversary");
     let request = site
-        .request(http::Method::POST, "/headers?a=1&b=%2F")
+        .request(Method::POST, "/headers?a=1&b=%2F")
         .header("x-custom", "kept")
         .header("x-forwarded-prefix", "/forged")
         .header("x-forwarded-for", "203.0.113.9")
@@ -164,7 +169,7 @@ async fn configuration_and_logs_are_those_of_the_install() {
     assert_eq!(greeting(&birch).await, json!({ "greeting": "welcome" }));
     let _ = birch.get("/config/absent").await.expect(404);
     let _ = acme
-        .send(acme.request(http::Method::POST, "/logs?lines=6"))
+        .send(acme.request(Method::POST, "/logs?lines=6"))
         .await
         .expect(200);
     let log = platform.log();

@@ -106,6 +106,7 @@ pub struct Invocation {
     began: Instant,
     stop: Option<StopCause>,
     is_full: bool,
+    is_head: bool,
 }
 
 /// A limit was reached inside a host function. Returned as the error of a host function, it ends the
@@ -150,6 +151,7 @@ impl Invocation {
             began: Instant::now(),
             stop: None,
             is_full: false,
+            is_head: false,
         }
     }
 
@@ -306,6 +308,17 @@ impl Invocation {
             .or_else(|| self.progress.stop_cause())
     }
 
+    /// Says whether the request wants the head of the answer alone.
+    pub fn set_head(&mut self, is_head: bool) {
+        self.is_head = is_head;
+    }
+
+    /// Whether the request wants the head of the answer alone.
+    #[must_use]
+    pub fn is_head(&self) -> bool {
+        self.is_head
+    }
+
     /// Notes that a write found no room within the instance's storage: the guest has an error that it may answer to, and
     /// people shall know of the limit whatever it says.
     pub fn note_full(&mut self) {
@@ -331,6 +344,7 @@ impl Invocation {
         self.began = Instant::now();
         self.stop = None;
         self.is_full = false;
+        self.is_head = false;
         self.log.reset();
         self.progress.reset();
     }

@@ -1,7 +1,7 @@
 //! The data plane of this host: the engine, the gateway's routes and the private databases behind the
 //! one trait through which the control plane reaches them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,12 +22,17 @@ use cloudware_instance_db::{
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
     BreakerState, DeliveryId, DeliveryRecord, DesiredInstall, DesiredInstance, Digest, Dimension,
-    HookId, InstanceId, Limit, Meter, Migration, RecordedOne, StopRecord, Trace, YankedInstall,
+    HookId, InstanceId, Limit, Meter, Meters, Migration, RecordedOne, StopRecord, Trace,
+    YankedInstall, soft,
 };
 use dashmap::DashMap;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::watch::{Watch, now_ms};
+
+/// How long the database of an instance is waited for that may have little storage left: others wait behind it for their
+/// usage to be recorded.
+const STORAGE_ASKED_MAX: Duration = Duration::from_millis(200);
 
 /// The parts of the data plane.
 pub(crate) struct Plane {
@@ -232,6 +237,11 @@ fn yanked(install: YankedInstall) -> Option<Mount> {
     })
 }
 
+/// Whether something was written, or may have been.
+fn may_have_grown(meters: &Meters) -> bool {
+    meters[Meter::SqlRowsWritten] > 0 || meters[Meter::KvOperations] > 0
+}
+
 fn deliveries_error(error: cloudware_instance_db::Error) -> DeliveriesError {
     match error {
         cloudware_instance_db::Error::Busy => DeliveriesError::Busy,
@@ -304,8 +314,7 @@ impl DataPlane for Plane {
         let namespace: Namespace = namespace
             .parse()
             .map_err(|error: NamespaceError| MigrateError(error.to_string()))?;
-        let storage = self.storage.get(&instance).map(|bytes| *bytes);
-        let storage = storage.unwrap_or_else(|| Limit::from(Dimension::Storage).default_value());
+        let storage = self.storage_max(instance);
         self.databases
             .migrate(instance, &namespace, migrations.to_vec(), target, storage)
             .await
@@ -471,7 +480,7 @@ impl DataPlane for Plane {
 }
 
 impl Plane {
-    /// Adds the sizes of the databases of the instances that were used, each once a minute.
+    /// Adds the sizes of the databases of the instances that were used: once a minute, and where they may have grown.
     async fn measure_storage(
         &self,
         batch: &mut UsageBatch,
@@ -486,12 +495,31 @@ impl Plane {
                 *minute = record.minute;
                 measured.clear();
             }
-            if measured.insert(record.instance) {
+            let is_first = measured.insert(record.instance);
+            if is_first || may_have_grown(&record.meters) {
                 let size = self.databases.size_bytes(record.instance).await;
                 record.meters[Meter::StorageBytes] = size;
-                self.engine.storage_read(record.install, size);
+                if let Some(used) = self.storage_used(record.instance, size).await {
+                    self.engine.storage_read(record.install, used);
+                }
             }
         }
+    }
+
+    /// How much of its storage an instance has used, whose files have `size` bytes. Asks the database where the files could
+    /// mean that little is left: they also hold what was written lately twice, and what is free again.
+    /// `None` where it is too busy to say; it is asked again after the next write.
+    async fn storage_used(&self, instance: InstanceId, size: u64) -> Option<u64> {
+        if size < soft(self.storage_max(instance)) {
+            return Some(size);
+        }
+        let used = timeout(STORAGE_ASKED_MAX, self.databases.used_bytes(instance)).await;
+        used.ok()?.ok()
+    }
+
+    fn storage_max(&self, instance: InstanceId) -> u64 {
+        let storage = self.storage.get(&instance).map(|bytes| *bytes);
+        storage.unwrap_or_else(|| Limit::from(Dimension::Storage).default_value())
     }
 
     /// Removes what is kept for a time only and whose time is over.

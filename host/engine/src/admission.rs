@@ -32,6 +32,8 @@ pub struct Admission {
     fuel: Mutex<FuelWindows>,
     /// Whether most of the fuel of a window is burned.
     is_fuel_near: AtomicBool,
+    /// Bytes of the private database when they were last looked at.
+    storage: AtomicU64,
     share: Arc<Share>,
 }
 
@@ -68,6 +70,7 @@ impl Admission {
             egress: Rate::default(),
             fuel: Mutex::default(),
             is_fuel_near: AtomicBool::new(false),
+            storage: AtomicU64::new(0),
             share: Arc::default(),
         };
         admission.set_limits(limits);
@@ -156,6 +159,11 @@ impl Admission {
         }
     }
 
+    /// Notes the size of the private database.
+    pub(crate) fn note_storage(&self, bytes: u64) {
+        self.storage.store(bytes, Ordering::Relaxed);
+    }
+
     /// The limits of the whole instance that are nearly used up.
     pub(crate) fn near(&self) -> impl Iterator<Item = Near> + '_ {
         let fuel = self.is_fuel_near.load(Ordering::Relaxed).then(|| {
@@ -169,6 +177,7 @@ impl Admission {
         let others = [
             (Dimension::Concurrency, self.running()),
             (Dimension::RequestRate, self.requests.used(coarse(), rate)),
+            (Dimension::Storage, self.storage.load(Ordering::Relaxed)),
         ];
         let used = fuel.into_iter().flatten().chain(others);
         used.filter_map(|(dimension, used)| {

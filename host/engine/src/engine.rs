@@ -23,7 +23,7 @@ use wasmtime::{
 
 use crate::{
     Admission, BoundInstall, Compiler, EngineConfig, Journal, Observer, SandboxAllocation,
-    UsageBatch,
+    UsageBatch, bodiless,
     cache::CodeCache,
     code::{Code, Wasi},
     hook::{Delivery, DeliveryError, Hooks, NothingOutside, Outbox, Peers, Webhooks, linker_of},
@@ -433,13 +433,14 @@ impl Engine {
         self.usage.drain()
     }
 
-    /// Tells the observer where an install's instance has nearly used up its storage, of which the install's app has used
-    /// some. Does nothing for one that is not bound.
+    /// Notes how much storage an instance has used, of which the install's app has used some, and tells the observer where
+    /// little is left. Does nothing for an install that is not bound.
     pub fn storage_read(&self, install: InstallId, used: u64) {
         let bound = self.installs.get(&install);
         let Some(bound) = bound.and_then(|bound| bound.upgrade()) else {
             return;
         };
+        bound.admission.note_storage(used);
         if let Some(near) = Near::of(Dimension::Storage, used, &bound.limits) {
             bound.observe_near(&near);
         }
@@ -536,6 +537,7 @@ fn link_wasi(linker: &mut Linker<Invocation>, wasi: Wasi) -> wasmtime::Result<()
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     link_io(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    bodiless::link(linker)?;
     if wasi == Wasi::P3 {
         wasmtime_wasi::p3::add_to_linker(linker)?;
         wasmtime_wasi_http::p3::add_to_linker(linker)?;

@@ -8,6 +8,7 @@
 //! changes.
 
 mod admission;
+mod bodiless;
 mod body;
 mod cache;
 mod clock;
@@ -33,6 +34,7 @@ mod serve;
 mod stdio;
 mod stop;
 mod task;
+mod unsent;
 mod usage;
 mod window;
 mod world;

@@ -9,11 +9,11 @@ use std::{
 
 use bytes::Bytes;
 use cloudware_types::{Meter, Stop, StopCause};
-use http::Request;
+use http::{Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use wasmtime::{Store, component::Resource};
+use wasmtime::{AsContextMut as _, Store, StoreContextMut, component::Resource};
 use wasmtime_wasi_http::{
     Error, WasiBody, WasiHttpView,
     handler::{Proxy, ProxyPre},
@@ -28,6 +28,7 @@ use wasmtime_wasi_http::{
 
 use crate::{
     BoundInstall, Sandbox,
+    bodiless::{has_no_body, take_length},
     body::EndSignal,
     clock::thread_moment,
     hook::{CallContext, Ended},
@@ -283,8 +284,8 @@ async fn call_p3(
                     return Ok(());
                 }
             };
-            let response =
-                accessor.with(|mut store| response.into_http(&mut store, transmitted))?;
+            let response = accessor
+                .with(|mut store| into_http(response, store.as_context_mut(), transmitted))?;
             // The guest's tasks write the body for as long as this future is polled.
             let (ended, end) = oneshot::channel();
             let response = response.map(|body| EndSignal::new(body, ended).boxed_unsync());
@@ -293,6 +294,24 @@ async fn call_p3(
             Ok(())
         })
         .await?
+}
+
+/// The response as it is sent.
+fn into_http(
+    mut response: p3::Response,
+    mut store: StoreContextMut<'_, cloudware_capability::Invocation>,
+    transmitted: Transmitted,
+) -> wasmtime::Result<Response<WasiBody>> {
+    let invocation = store.data_mut();
+    let length = match has_no_body(invocation.is_head(), response.status) {
+        true => take_length(&mut response.headers, invocation.http().hooks),
+        false => None,
+    };
+    let mut response = response.into_http(store, transmitted)?;
+    if let Some(length) = length {
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    Ok(response)
 }
 
 /// The cause for a guest that returned without a response, or with one that it marked as failed.

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use cloudware_types::{Class, Dimension, Stop, StopCause};
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};
 use tokio::time::{Sleep, sleep_until};
@@ -21,7 +21,8 @@ use wasmtime_wasi_http::WasiBody;
 use crate::{
     BoundInstall, GuestBody, Sandbox,
     admission::Permit,
-    body::{BoundedBody, Streaming},
+    bodiless::has_no_body,
+    body::BoundedBody,
     hook::{CallContext, Composition},
     install::Admitted,
     limits::OVERLOAD_RETRY_SECONDS,
@@ -30,6 +31,7 @@ use crate::{
     sandbox::Setup,
     stop::{self, Attach as _},
     task::{Interruption, Task},
+    unsent::{Streaming, Unsent},
 };
 
 /// A run in progress, from its caller's side.
@@ -40,7 +42,10 @@ pub(crate) struct Conversation {
     started: Instant,
     /// Names the request for whoever looks into a stop.
     request_id: RequestId,
-    /// Held until the answer is sent, so that what waits for a slow client counts as running.
+    /// Whether the answer's head alone is wanted.
+    is_head: bool,
+    /// Held until the answer is sent or the run's deadline has passed, so that what waits for a slow client counts as
+    /// running.
     pub(crate) permit: Option<Permit>,
 }
 
@@ -188,23 +193,24 @@ impl BoundInstall {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let request_max = self.limits.get(Dimension::RequestBytes);
+        let is_head = request.method() == Method::HEAD;
         let mut sandbox = admitted.sandbox.expect("the caller has made it");
-        let progress = Arc::clone(sandbox.store.data().progress());
-        let asked = if request.body().is_end_stream() {
-            // There is nothing to count and to bound, and this body takes no memory.
-            let nothing = Empty::new().map_err(|never: Infallible| match never {});
-            Asked::new(self, &mut sandbox, request.map(|_| nothing))
-        } else {
-            let bounded = |body| BoundedBody::new(body, Arc::clone(&progress), request_max);
-            Asked::new(self, &mut sandbox, request.map(bounded))
-        };
+        sandbox.store.data_mut().set_head(is_head);
         let task = Task::new(
-            progress,
+            Arc::clone(sandbox.store.data().progress()),
             Arc::clone(&self.admission),
             Arc::clone(&self.queue),
             started,
             self.bounds(Class::Request),
         );
+        let asked = if request.body().is_end_stream() {
+            // There is nothing to count and to bound, and this body takes no memory.
+            let nothing = Empty::new().map_err(|never: Infallible| match never {});
+            Asked::new(self, &mut sandbox, request.map(|_| nothing))
+        } else {
+            let bounded = |body| BoundedBody::new(body, Arc::clone(&task), request_max);
+            Asked::new(self, &mut sandbox, request.map(bounded))
+        };
         let run = Run::new(RunParts {
             install: Arc::clone(self),
             task: Arc::clone(&task),
@@ -220,6 +226,7 @@ impl BoundInstall {
             timer: None,
             started,
             request_id: request_id.clone(),
+            is_head,
             permit: admitted.permit,
         }
     }
@@ -323,46 +330,63 @@ impl Conversation {
         progressing: Progressing,
         cx: &mut Context<'_>,
     ) -> Result<Response<GuestBody>, Box<Stop>> {
-        let mut body = GuestBody::new(
+        let mut unsent = Unsent::new(
             Arc::clone(&self.install),
             self.permit.take(),
             self.request_id.clone(),
         );
         let (install, started) = (Arc::clone(&self.install), self.started);
+        let task = Arc::clone(&self.task);
         let (mut parts, rest) = response.into_parts();
-        let near_of_run = self.task.take_near();
+        let is_bodiless = has_no_body(self.is_head, parts.status);
+        let near_of_run = task.take_near();
         let conversation = (progressing == Progressing::Still).then_some(self);
-        let filled = body.fill(
+        let filled = unsent.fill(
             Streaming {
                 body: rest,
                 conversation,
+                task: Arc::clone(&task),
             },
             cx,
         );
-        let Err(failed) = filled.and_then(|()| body.check_length(&parts.headers)) else {
-            let near = install.admission.near().chain(near_of_run);
-            let near = near.chain(body.near());
-            let near = near.inspect(|near| install.observe_near(near));
-            near::announce(&mut parts.headers, near);
-            return Ok(Response::from_parts(parts, body));
-        };
-        let mut stop = body.end(failed, started);
-        install.observe(&mut stop, body.request_id());
-        Err(stop)
+        if is_bodiless {
+            // Whoever sends it throws the body away unread, and the run with it.
+            unsent.send_head_alone(&parts.headers);
+        } else if let Err(failed) = filled.and_then(|()| unsent.check_length(&parts.headers)) {
+            return Err(unsent.end(failed, started));
+        }
+        let near = near_of_run.into_iter().chain(install.admission.near());
+        let near = near.chain(unsent.near().filter(|_| !is_bodiless));
+        let near = near.inspect(|near| install.observe_near(near));
+        near::announce(&mut parts.headers, near);
+        let body = GuestBody::new(unsent, task.deadline());
+        Ok(Response::from_parts(parts, body))
     }
 
-    /// Polls the run once.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Stop>>> {
-        if let Poll::Ready(ended) = self.task.poll(cx) {
-            return Poll::Ready(ended.map_err(|interruption| self.interrupted(interruption)));
+    /// Polls the run once. Its deadline is looked at while the guest computes only: who waits for it has to know the time
+    /// from elsewhere.
+    pub(crate) fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Stop>>> {
+        let ended = ready!(self.task.poll(cx));
+        Poll::Ready(ended.map_err(|interruption| self.interrupted(interruption)))
+    }
+
+    /// Polls the run once, and ends it at its deadline.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Stop>>> {
+        if let Poll::Ready(ended) = self.poll_run(cx) {
+            return Poll::Ready(ended);
         }
         let deadline = self.task.deadline();
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
         ready!(timer.as_mut().poll(cx));
-        self.task.cancel();
-        Poll::Ready(Err(self.interrupted(self.task.expired())))
+        Poll::Ready(self.expire())
+    }
+
+    /// Ends the run at its deadline, unless it has ended: then this is how.
+    pub(crate) fn expire(&mut self) -> Result<(), Box<Stop>> {
+        let ended = self.task.expire();
+        ended.map_err(|interruption| self.interrupted(interruption))
     }
 
     fn interrupted(&self, interruption: Interruption) -> Box<Stop> {
@@ -375,14 +399,19 @@ impl Conversation {
         }
     }
 
-    /// Whether the run ended otherwise than by returning.
-    pub(crate) fn broke_off(&self) -> bool {
-        self.task.broke_off()
-    }
-
-    /// Polls the run to its end; what it still says goes nowhere.
-    pub(crate) async fn finish(mut self) {
-        let ended = poll_fn(|cx| self.poll(cx)).await;
+    /// Polls the run to its end. What is unread of its answer, and what it still says, goes nowhere.
+    pub(crate) async fn finish(mut self, mut unread: Option<WasiBody>) {
+        let ended = poll_fn(|cx| {
+            while let Some(body) = &mut unread {
+                match Pin::new(body).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(_) => unread = None,
+                    Poll::Pending => break,
+                }
+            }
+            self.poll(cx)
+        })
+        .await;
         match ended {
             Ok(()) => self.tell_near(),
             Err(stop) => {
@@ -398,9 +427,23 @@ impl Conversation {
     }
 
     fn observed(&self, mut stop: Box<Stop>) -> Box<Stop> {
-        self.count_stop();
-        self.install.observe(&mut stop, &self.request_id);
+        self.record(&mut stop);
         stop
+    }
+
+    /// Records the stop of the run, and tells of other limits that it had nearly used up. Who broke off the request has made
+    /// the stop, and no app is to blame for it.
+    pub(crate) fn record(&self, stop: &mut Stop) {
+        if self.task.has_caller_left() {
+            return;
+        }
+        self.count_stop();
+        self.install.observe(stop, &self.request_id);
+        for near in self.task.take_near() {
+            if !stop.is_for(near.limit) {
+                self.install.observe_near(&near);
+            }
+        }
     }
 
     /// Tells of limits that a run had nearly used up which ended after the head of its answer had left.
@@ -411,7 +454,7 @@ impl Conversation {
     }
 
     /// Counts the stop of the run, unless the run itself has.
-    pub(crate) fn count_stop(&self) {
+    fn count_stop(&self) {
         if self.task.claim_stop() {
             self.install.count_stop();
         }
@@ -425,6 +468,10 @@ impl Conversation {
 /// Who goes away ends the run where it stands, and that is no stop: the ledger would count what is explained nowhere.
 impl Drop for Conversation {
     fn drop(&mut self) {
+        // It had ended by itself, and nobody has looked.
+        if let Some(Err(interruption)) = self.task.take_outcome() {
+            self.record(&mut self.interrupted(interruption));
+        }
         let _ = self.task.claim_stop();
         self.task.cancel();
     }

@@ -51,6 +51,7 @@ pub(crate) struct Task {
     broke_off: AtomicBool,
     /// Whether a stop of it is in the ledger, or shall not be.
     stop_is_counted: AtomicBool,
+    has_caller_left: AtomicBool,
 }
 
 /// What bounds a run from outside its sandbox.
@@ -146,6 +147,7 @@ impl Task {
             bounds,
             broke_off: AtomicBool::new(false),
             stop_is_counted: AtomicBool::new(false),
+            has_caller_left: AtomicBool::new(false),
         })
     }
 
@@ -395,7 +397,17 @@ impl Task {
     /// Whether the caller is the first who wants to count a stop of the run. However it ends, and whoever sees it first, it
     /// counts once; and not at all where its caller went away before.
     pub(crate) fn claim_stop(&self) -> bool {
-        !self.stop_is_counted.swap(true, Ordering::AcqRel)
+        !self.has_caller_left() && !self.stop_is_counted.swap(true, Ordering::AcqRel)
+    }
+
+    /// Notes that whoever asks has broken off in the middle of the request: what follows from that is not the app's doing.
+    pub(crate) fn caller_left(&self) {
+        self.has_caller_left.store(true, Ordering::Release);
+    }
+
+    /// Whether whoever asks has broken off in the middle of the request.
+    pub(crate) fn has_caller_left(&self) -> bool {
+        self.has_caller_left.load(Ordering::Acquire)
     }
 
     /// Notes limits that the run had nearly used up when it ended.
@@ -434,11 +446,30 @@ impl Task {
         }
     }
 
+    /// How the run ended, where nobody has taken notice of it.
+    pub(crate) fn take_outcome(&self) -> Option<Result<(), Interruption>> {
+        self.state.lock().outcome.take()
+    }
+
+    /// Ends the run at its deadline, unless it has ended: then this is how.
+    pub(crate) fn expire(&self) -> Result<(), Interruption> {
+        let mut state = self.state.lock();
+        if let Some(outcome) = state.outcome.take() {
+            return outcome;
+        }
+        Self::end(state);
+        Err(self.expired())
+    }
+
     /// Ends the run where it stands; a slice that is running is the last one.
     pub(crate) fn cancel(&self) {
-        let mut state = self.state.lock();
+        Self::end(self.state.lock());
+    }
+
+    fn end(mut state: MutexGuard<'_, State>) {
         state.place = Place::Ended;
         let call = state.call.take();
+        // Its end is metered through this very task.
         drop(state);
         drop(call);
     }

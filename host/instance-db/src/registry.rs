@@ -227,6 +227,25 @@ impl InstanceDbs {
             .unwrap_or(0)
     }
 
+    /// Bytes of the database that hold something: what a storage quota bounds. Asks the database, in the platform's turn,
+    /// where [`Self::size_bytes`] looks at the files alone and gives at least as much.
+    ///
+    /// # Errors
+    /// Where the database can't be read.
+    pub async fn used_bytes(&self, instance: InstanceId) -> Result<u64, Error> {
+        const USED: &str =
+            "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count";
+        let database = self.get(instance)?;
+        let pages = database
+            .in_turn(Lane::Read, Holder::PLATFORM, Bounds::PLATFORM, |conn| {
+                Ok(conn
+                    .platform()
+                    .query_row(USED, (), |row| row.get::<_, i64>(0))?)
+            })
+            .await;
+        Ok(pages.result?.unsigned_abs() * limits::PAGE_BYTES)
+    }
+
     /// Writes a complete, compact and consistent copy to `file`, which must not exist, while the
     /// database goes on working.
     ///

@@ -200,6 +200,12 @@ impl Stop {
         }
     }
 
+    /// Whether this limit ended it.
+    #[must_use]
+    pub fn is_for(&self, limit: Limit) -> bool {
+        matches!(self.cause, StopCause::Limit { limit: reached, .. } if reached == limit)
+    }
+
     /// The unit of `used` and `max`, where a limit ended it.
     #[must_use]
     pub fn unit(&self) -> Option<Unit> {

@@ -5,6 +5,7 @@
 //! other tenants in `isolation`; here is what no toolchain would make.
 
 mod bytes;
+mod clients;
 mod compile;
 mod connections;
 mod guests;

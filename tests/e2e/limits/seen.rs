@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cloudware_tests::eventually;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -67,6 +68,64 @@ async fn callers_are_told_when_most_of_a_limit_is_used() {
     assert_eq!(
         near.header("cloudware-near-limit"),
         "response-bytes; used=4; max=4"
+    );
+}
+
+/// Nobody has to ask again, and nothing has to be refused.
+#[tokio::test]
+async fn a_storage_that_fills_up_is_told_of_after_the_write() {
+    let platform = platform().await;
+    platform.limit("acme", json!({ "storage": 1 << 20 })).await;
+    let site = platform.site("acme", "/state");
+    let flood = |count: u32| {
+        let path = format!("/kv/filling/flood?count={count}&bytes=4096");
+        site.request(Method::POST, &path)
+    };
+    let _ = site.send(flood(5)).await.expect(200);
+    let _ = site.send(flood(170)).await.expect(200);
+    let told = eventually("the storage is near its limit", async || {
+        let events = platform.api().get("/events?type=quota.near-limit").await;
+        let events = events.expect(200).json();
+        let events = events["items"].as_array().cloned().unwrap_or_default();
+        events
+            .into_iter()
+            .find(|event| event["data"]["limit"] == "storage")
+    })
+    .await;
+    let used = told["data"]["used"].as_u64().unwrap_or_default();
+    assert!((838_861..=1 << 20).contains(&used), "{told}");
+    let near = site.get("/kv/filling/absent").await;
+    let named = near.headers.get_all("cloudware-near-limit").iter();
+    let expected = format!("storage; used={used}; max=1048576");
+    assert_eq!(named.filter(|named| *named == expected.as_str()).count(), 1);
+}
+
+/// What else was nearly used up is told of, whatever ended the run.
+#[tokio::test]
+async fn a_run_that_is_stopped_was_near_other_limits_too() {
+    let platform = platform().await;
+    let site = platform.site("acme", "/adversary");
+    let panic = async || {
+        site.get("/panic?iterations=100000")
+            .await
+            .problem(502, "trap")
+    };
+    let _ = panic().await;
+    let fuel = platform.usage("acme", "adversary").await["fuel"].as_u64();
+    let limit = fuel.expect("every meter is shown") / 9 * 10;
+    platform.limit("acme", json!({ "fuel": limit })).await;
+    let _ = panic().await;
+    let told = eventually("the fuel was near its limit", async || {
+        let events = platform.api().get("/events?type=quota.near-limit").await;
+        let events = events.expect(200).json();
+        events["items"]
+            .as_array()
+            .and_then(|all| all.first().cloned())
+    })
+    .await;
+    assert_eq!(
+        (&told["data"]["limit"], &told["data"]["max"]),
+        (&json!("fuel"), &json!(limit))
     );
 }
 

@@ -83,9 +83,11 @@ pub fn trap(_request: Request) -> Response {
     core::arch::wasm32::unreachable()
 }
 
-/// Ends by a panic.
+/// Ends by a panic, after a number of rounds.
 #[inline(never)]
-pub fn panic(_request: Request) -> Response {
+pub fn panic(request: Request) -> Response {
+    let iterations = number(&request, "iterations").unwrap_or(0);
+    black_box((0..iterations).fold(1, |state, _| round(state)));
     panic!("the adversary panics because it was asked to")
 }
 

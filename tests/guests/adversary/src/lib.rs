@@ -8,7 +8,7 @@
 //! | `/grow` | takes memory until there is no more |
 //! | `/touch?bytes=N` | takes N bytes and writes to every page |
 //! | `/deep-recursion` | calls itself for ever |
-//! | `/trap`, `/panic`, `/exit` | ends by an unreachable instruction, a panic, `exit(3)` |
+//! | `/trap`, `/panic?iterations=N`, `/exit` | ends by an unreachable instruction, a panic (after N rounds), `exit(3)` |
 //! | `/sleep?ms=N` | waits on the monotonic clock |
 //! | `/handles?count=N` | keeps N resources open (without a count: ever more) |
 //! | `/host-calls?count=N` | asks the clock N times (without a count: for ever) |
@@ -20,6 +20,8 @@
 //! | `/bad-header`, `/bad-status` | tries what HTTP does not allow, and answers what was refused |
 //! | `/write-after-finish`, `/write-unasked`, `/unfinished` | breaks the rules of bodies and their streams |
 //! | `/loop-after-response`, `/trap-after-response` | answers in full, then misbehaves |
+//! | `/loop-after-head?status=N&ms=N` | sends a head of status N and the beginning of a body, waits, computes for ever |
+//! | `/head-alone?status=N&length=N` | declares N bytes and sends none |
 //! | `/header-flood` | sets ever more headers |
 //! | `/echo` | streams the request body back |
 //! | `/headers` | answers method, target and headers as JSON |
@@ -53,6 +55,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Adversary {
             "/unfinished" => protocol::unfinished(out),
             "/loop-after-response" => protocol::loop_after_response(out),
             "/trap-after-response" => protocol::trap_after_response(out),
+            "/loop-after-head" => protocol::loop_after_head(&target, out),
+            "/head-alone" => protocol::head_alone(&target, out),
             "/header-flood" => protocol::header_flood(out),
             _ => serve(request, out, |request| router().handle(request)),
         }

@@ -1,6 +1,9 @@
 //! Misuse of the order in which a response is made.
 
+use std::str::FromStr;
+
 use wasip2::{
+    clocks::monotonic_clock,
     http::types::{Fields, OutgoingBody, OutgoingResponse, ResponseOutparam},
     io::streams::OutputStream,
 };
@@ -53,10 +56,50 @@ pub fn unfinished(out: ResponseOutparam) {
 #[inline(never)]
 pub fn loop_after_response(out: ResponseOutparam) {
     respond(out);
+    endless()
+}
+
+fn endless() -> ! {
     let mut state = 1_u64;
     loop {
         state = std::hint::black_box(state.wrapping_mul(31));
     }
+}
+
+/// Sends a head and the beginning of a body, waits, and computes for ever.
+#[inline(never)]
+pub fn loop_after_head(target: &str, out: ResponseOutparam) {
+    let response = OutgoingResponse::new(Fields::new());
+    let _ = response.set_status_code(parameter(target, "status"));
+    let body = response.body().expect("the body is taken once");
+    ResponseOutparam::set(out, Ok(response));
+    let stream = body.write().expect("the stream is taken once");
+    let _ = stream.blocking_write_and_flush(b"begun");
+    let wait: u64 = parameter(target, "ms");
+    monotonic_clock::subscribe_duration(wait * 1_000_000).block();
+    endless()
+}
+
+/// Declares the length of a body that it does not send.
+pub fn head_alone(target: &str, out: ResponseOutparam) {
+    let length: u64 = parameter(target, "length");
+    let length = length.to_string().into_bytes();
+    let headers = Fields::from_list(&[("content-length".into(), length)]);
+    let response = OutgoingResponse::new(headers.expect("the header is valid"));
+    let _ = response.set_status_code(parameter(target, "status"));
+    let body = response.body().expect("the body is taken once");
+    ResponseOutparam::set(out, Ok(response));
+    let _ = OutgoingBody::finish(body, None);
+}
+
+/// A parameter of the query.
+fn parameter<T: FromStr>(target: &str, name: &str) -> T {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let found = pairs.find(|(key, _)| *key == name);
+    found
+        .and_then(|(_, value)| value.parse().ok())
+        .expect("the query has the parameter")
 }
 
 /// Sends a whole response and traps.

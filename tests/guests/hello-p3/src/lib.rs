@@ -1,28 +1,36 @@
-//! Answers every request with `hello`, as a component of WASI 0.3 (`wasi:http/handler`).
+//! Answers every request with `hello`, and HEAD with the length of that, as a component of WASI 0.3 (`wasi:http/handler`).
 
 use wasip3::{
-    http::types::{ErrorCode, Fields, Request, Response},
+    http::types::{ErrorCode, Fields, Method, Request, Response},
     wit_bindgen, wit_future, wit_stream,
 };
 
 wasip3::http::service::export!(Hello);
 
+const CONTENT_TYPE: &[u8] = b"text/plain; charset=utf-8";
+const HELLO: &[u8] = b"hello\n";
+
 struct Hello;
 
 impl wasip3::exports::http::handler::Guest for Hello {
-    async fn handle(_request: Request) -> Result<Response, ErrorCode> {
-        let headers = Fields::from_list(&[(
-            "content-type".to_owned(),
-            b"text/plain; charset=utf-8".to_vec(),
-        )])
-        .expect("the header is valid");
+    async fn handle(request: Request) -> Result<Response, ErrorCode> {
+        let content_type = ("content-type".to_owned(), CONTENT_TYPE.to_vec());
+        let headers = Fields::from_list(&[content_type]).expect("the header is valid");
+        if matches!(request.get_method(), Method::Head) {
+            let length = HELLO.len().to_string().into_bytes();
+            let set = headers.set("content-length", &[length]);
+            set.expect("the header is valid");
+            let (trailers, no_trailers) = wit_future::new(|| Ok(None));
+            drop(trailers);
+            return Ok(Response::new(headers, None, no_trailers).0);
+        }
         let (mut body, contents) = wit_stream::new();
         let (trailers, no_trailers) = wit_future::new(|| Ok(None));
         drop(trailers);
         let (response, _sent) = Response::new(headers, Some(contents), no_trailers);
         wit_bindgen::spawn_local(async move {
             // A peer that has gone away leaves a rest; nobody is left to be told.
-            body.write_all(b"hello\n".to_vec()).await;
+            body.write_all(HELLO.to_vec()).await;
         });
         Ok(response)
     }
