@@ -144,10 +144,13 @@ impl GuestBody {
             reader: None,
             stopped: None,
         }));
-        let timed = Arc::clone(&shared);
+        // Who throws the body away frees what it holds at once.
+        let timed = Arc::downgrade(&shared);
         let timer = tokio::spawn(async move {
             sleep_until(deadline.into()).await;
-            Shared::expire(&timed);
+            if let Some(shared) = timed.upgrade() {
+                Shared::expire(&shared);
+            }
         });
         let timer = timer.abort_handle();
         Self(Kind::Streamed(Streamed { shared, timer }))
