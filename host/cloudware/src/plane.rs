@@ -1,7 +1,11 @@
 //! The data plane of this host: the engine, the gateway's routes and the private databases behind the
 //! one trait through which the control plane reaches them.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,10 +26,11 @@ use cloudware_instance_db::{
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
     BreakerState, DeliveryId, DeliveryRecord, DesiredInstall, DesiredInstance, Digest, Dimension,
-    HookId, InstanceId, Limit, Meter, Meters, Migration, RecordedOne, StopRecord, Trace,
+    HookId, InstallId, InstanceId, Limit, Meter, Meters, Migration, RecordedOne, StopRecord, Trace,
     YankedInstall, soft,
 };
 use dashmap::DashMap;
+use futures_util::future::join_all;
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::watch::{Watch, now_ms};
@@ -63,8 +68,17 @@ pub(crate) struct Plane {
 struct Metered {
     /// What was taken from the engine and has not reached the ledger yet.
     batch: Option<UsageBatch>,
-    /// The minute in which databases were last measured, and whose.
-    measured: (u64, HashSet<InstanceId>),
+    measured: Measured,
+}
+
+/// The databases that were measured.
+#[derive(Default)]
+struct Measured {
+    /// The last minute in which some were, and whose.
+    minute: u64,
+    instances: HashSet<InstanceId>,
+    /// Those that were too busy to say how much is used, with the install that used it and the size of the files.
+    unsaid: HashMap<InstanceId, (InstallId, u64)>,
 }
 
 /// What was taken from the watch and has not reached its log yet.
@@ -480,35 +494,42 @@ impl DataPlane for Plane {
 }
 
 impl Plane {
-    /// Adds the sizes of the databases of the instances that were used: once a minute, and where they may have grown.
-    async fn measure_storage(
-        &self,
-        batch: &mut UsageBatch,
-        (minute, measured): &mut (u64, HashSet<InstanceId>),
-    ) {
+    /// Adds the sizes of the databases of the instances that were used, once a minute and where they may have grown, and
+    /// tells the engine how much storage is used.
+    async fn measure_storage(&self, batch: &mut UsageBatch, measured: &mut Measured) {
         // The size of a database is the app's own as long as it was used by itself too.
         batch
             .records
             .sort_by_key(|record| (record.minute, record.hook.is_some()));
+        let mut sizes = std::mem::take(&mut measured.unsaid);
         for record in &mut batch.records {
-            if record.minute > *minute {
-                *minute = record.minute;
-                measured.clear();
+            if record.minute > measured.minute {
+                measured.minute = record.minute;
+                measured.instances.clear();
             }
-            let is_first = measured.insert(record.instance);
-            if is_first || may_have_grown(&record.meters) {
+            let is_first = measured.instances.insert(record.instance);
+            let has_grown = may_have_grown(&record.meters) && !sizes.contains_key(&record.instance);
+            if is_first || has_grown {
                 let size = self.databases.size_bytes(record.instance).await;
                 record.meters[Meter::StorageBytes] = size;
-                if let Some(used) = self.storage_used(record.instance, size).await {
-                    self.engine.storage_read(record.install, used);
-                }
+                sizes.insert(record.instance, (record.install, size));
             }
         }
+        let used = sizes.into_iter().map(async |(instance, (install, size))| {
+            match self.storage_used(instance, size).await {
+                Some(used) => {
+                    self.engine.storage_read(install, used);
+                    None
+                }
+                None => Some((instance, (install, size))),
+            }
+        });
+        measured.unsaid = join_all(used).await.into_iter().flatten().collect();
     }
 
     /// How much of its storage an instance has used, whose files have `size` bytes. Asks the database where the files could
-    /// mean that little is left: they also hold what was written lately twice, and what is free again.
-    /// `None` where it is too busy to say; it is asked again after the next write.
+    /// mean that little is left: they also hold what was written lately twice, and what is free again. `None` where it is
+    /// too busy to say.
     async fn storage_used(&self, instance: InstanceId, size: u64) -> Option<u64> {
         if size < soft(self.storage_max(instance)) {
             return Some(size);

@@ -127,6 +127,12 @@ impl Admission {
         Ok(permit)
     }
 
+    /// A permit for what runs already, and is not refused any more.
+    pub(crate) fn occupy(self: &Arc<Self>) -> Permit {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Permit(Arc::clone(self))
+    }
+
     /// Counts fuel that a run of the instance has burned.
     ///
     /// # Errors

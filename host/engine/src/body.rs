@@ -5,17 +5,27 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
-    time::Instant,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use cloudware_types::{Class, Dimension, Stop, StopCause};
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
-use tokio::{sync::oneshot, task::AbortHandle, time::sleep_until};
+use tokio::{
+    sync::oneshot,
+    task::AbortHandle,
+    time::{Instant, sleep_until},
+};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::{task::Task, unsent::Unsent};
+use crate::{
+    task::Task,
+    unsent::{Expired, Unsent},
+};
+
+/// How long to wait for a body that is being read: as long as a guest has one turn.
+const BUSY: Duration = Duration::from_millis(1);
 
 /// A request body that ends with an error at its limit.
 pub(crate) struct BoundedBody<B> {
@@ -147,9 +157,10 @@ impl GuestBody {
         // Who throws the body away frees what it holds at once.
         let timed = Arc::downgrade(&shared);
         let timer = tokio::spawn(async move {
-            sleep_until(deadline.into()).await;
-            if let Some(shared) = timed.upgrade() {
-                Shared::expire(&shared);
+            let mut next = Some(deadline);
+            while let Some(at) = next {
+                sleep_until(at).await;
+                next = timed.upgrade().and_then(|shared| Shared::expire(&shared));
             }
         });
         let timer = timer.abort_handle();
@@ -158,14 +169,23 @@ impl GuestBody {
 }
 
 impl Shared {
-    fn expire(this: &Mutex<Self>) {
-        let mut shared = this.lock();
-        shared.stopped = shared.unsent.expire();
+    /// Does what is due at the deadline. Gives when to look again, if at all.
+    fn expire(this: &Mutex<Self>) -> Option<Instant> {
+        let Some(mut shared) = this.try_lock() else {
+            // Somebody reads, which may mean that the guest runs, and this thread does not wait for it.
+            return Some(Instant::now() + BUSY);
+        };
+        match shared.unsent.expire() {
+            Expired::Stopped(stop) => shared.stopped = Some(stop),
+            Expired::Left => return None,
+            Expired::LookAgain(at) => return Some(at),
+        }
         let reader = shared.reader.take();
         drop(shared);
         if let Some(reader) = reader {
             reader.wake();
         }
+        None
     }
 
     fn poll_frame(

@@ -76,6 +76,10 @@ pub const BODY_CHUNKS_AHEAD: usize = 16;
 /// See [`BODY_CHUNKS_AHEAD`].
 pub const BODY_CHUNK_BYTES: usize = 8 << 10;
 
+/// How long a body that nobody reads is taken from the guest, because the head of the answer alone is wanted: much longer than
+/// a page takes, and short for a stream without an end, which would keep its place until the deadline.
+pub const UNREAD_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// Core instances of one component; adapters and shims make a handful, hundreds are an attack.
 pub const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
 

@@ -164,7 +164,6 @@ impl Run {
         let invocation = sandbox.store.data();
         let mut meters = *invocation.meters();
         meters[Meter::Requests] = 1;
-        meters[Meter::Stops] = u64::from(self.stopped && self.task.claim_stop());
         meters[Meter::Fuel] = sandbox.fuel_used();
         let progress = invocation.progress();
         progress.cpu_leave(thread_moment);

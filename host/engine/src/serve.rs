@@ -31,7 +31,7 @@ use crate::{
     sandbox::Setup,
     stop::{self, Attach as _},
     task::{Interruption, Task},
-    unsent::{Streaming, Unsent},
+    unsent::{Streaming, Unread, Unsent},
 };
 
 /// A run in progress, from its caller's side.
@@ -78,6 +78,25 @@ impl BoundInstall {
         }
         self.observer
             .stopped(&self.identity, stop, request_id.as_str());
+    }
+
+    /// Ends a run where it stands, and records its stop, once: in the ledger, and with the observer, who is told of other
+    /// limits that it had nearly used up as well. Where its caller has broken off the request, an app that gave no valid
+    /// response is not to blame, and nothing is recorded.
+    pub(crate) fn record(&self, task: &Task, stop: &mut Stop, request_id: &RequestId) {
+        // What it has used is known when its sandbox is gone.
+        task.cancel();
+        let is_no_response = matches!(stop.cause, StopCause::NoResponse { .. });
+        if (is_no_response && task.has_caller_left()) || !task.claim_stop() {
+            return;
+        }
+        self.count_stop();
+        self.observe(stop, request_id);
+        for near in task.take_near() {
+            if !stop.is_for(near.limit) {
+                self.observe_near(&near);
+            }
+        }
     }
 
     /// Tells the observer of a limit that is nearly used up.
@@ -292,6 +311,8 @@ impl Conversation {
         let ended = match conversation.poll(cx) {
             Poll::Ready(Err(stop)) => return Poll::Ready(Err(conversation.observed(stop))),
             Poll::Ready(Ok(())) => true,
+            // Its outcome, which wakes this task, says why; the answer would seem to break off by itself.
+            Poll::Pending if conversation.task.broke_off() => return Poll::Pending,
             Poll::Pending => false,
         };
         let response = conversation.task.take_answer();
@@ -299,7 +320,6 @@ impl Conversation {
             && let Some(cause) = conversation.task.progress().stop_cause()
         {
             // What the guest answers is that it was stopped, and the caller is told by whom and why.
-            conversation.task.cancel();
             let stop = conversation.interrupted(Interruption::Ended {
                 cause,
                 resets_in: None,
@@ -334,32 +354,31 @@ impl Conversation {
             Arc::clone(&self.install),
             self.permit.take(),
             self.request_id.clone(),
+            Arc::clone(&self.task),
         );
         let (install, started) = (Arc::clone(&self.install), self.started);
         let task = Arc::clone(&self.task);
         let (mut parts, rest) = response.into_parts();
         let is_bodiless = has_no_body(self.is_head, parts.status);
-        let near_of_run = task.take_near();
         let conversation = (progressing == Progressing::Still).then_some(self);
         let filled = unsent.fill(
             Streaming {
                 body: rest,
                 conversation,
-                task: Arc::clone(&task),
             },
             cx,
         );
         if is_bodiless {
             // Whoever sends it throws the body away unread, and the run with it.
-            unsent.send_head_alone(&parts.headers);
+            unsent.send_head_alone(parts.status, &mut parts.headers);
         } else if let Err(failed) = filled.and_then(|()| unsent.check_length(&parts.headers)) {
             return Err(unsent.end(failed, started));
         }
-        let near = near_of_run.into_iter().chain(install.admission.near());
+        let near = task.take_near().into_iter().chain(install.admission.near());
         let near = near.chain(unsent.near().filter(|_| !is_bodiless));
         let near = near.inspect(|near| install.observe_near(near));
         near::announce(&mut parts.headers, near);
-        let body = GuestBody::new(unsent, task.deadline());
+        let body = GuestBody::new(unsent, task.deadline().into());
         Ok(Response::from_parts(parts, body))
     }
 
@@ -399,15 +418,13 @@ impl Conversation {
         }
     }
 
-    /// Polls the run to its end. What is unread of its answer, and what it still says, goes nowhere.
-    pub(crate) async fn finish(mut self, mut unread: Option<WasiBody>) {
+    /// Polls the run to its end. What it still says goes nowhere.
+    pub(crate) async fn finish(mut self, mut unread: Option<Unread>) {
         let ended = poll_fn(|cx| {
-            while let Some(body) = &mut unread {
-                match Pin::new(body).poll_frame(cx) {
-                    Poll::Ready(Some(Ok(_))) => {}
-                    Poll::Ready(_) => unread = None,
-                    Poll::Pending => break,
-                }
+            if let Some(body) = &mut unread
+                && body.poll(cx).is_ready()
+            {
+                unread = None;
             }
             self.poll(cx)
         })
@@ -431,32 +448,15 @@ impl Conversation {
         stop
     }
 
-    /// Records the stop of the run, and tells of other limits that it had nearly used up. Who broke off the request has made
-    /// the stop, and no app is to blame for it.
+    /// As [`BoundInstall::record`].
     pub(crate) fn record(&self, stop: &mut Stop) {
-        if self.task.has_caller_left() {
-            return;
-        }
-        self.count_stop();
-        self.install.observe(stop, &self.request_id);
-        for near in self.task.take_near() {
-            if !stop.is_for(near.limit) {
-                self.install.observe_near(&near);
-            }
-        }
+        self.install.record(&self.task, stop, &self.request_id);
     }
 
     /// Tells of limits that a run had nearly used up which ended after the head of its answer had left.
     pub(crate) fn tell_near(&self) {
         for near in self.task.take_near() {
             self.install.observe_near(&near);
-        }
-    }
-
-    /// Counts the stop of the run, unless the run itself has.
-    fn count_stop(&self) {
-        if self.task.claim_stop() {
-            self.install.count_stop();
         }
     }
 
@@ -468,12 +468,10 @@ impl Conversation {
 /// Who goes away ends the run where it stands, and that is no stop: the ledger would count what is explained nowhere.
 impl Drop for Conversation {
     fn drop(&mut self) {
-        // It had ended by itself, and nobody has looked.
-        if let Some(Err(interruption)) = self.task.take_outcome() {
+        // It may have ended by itself before, and nobody has looked.
+        if let Some(Err(interruption)) = self.task.leave() {
             self.record(&mut self.interrupted(interruption));
         }
-        let _ = self.task.claim_stop();
-        self.task.cancel();
     }
 }
 

@@ -49,8 +49,7 @@ pub(crate) struct Task {
     started: Instant,
     bounds: Bounds,
     broke_off: AtomicBool,
-    /// Whether a stop of it is in the ledger, or shall not be.
-    stop_is_counted: AtomicBool,
+    stop_is_recorded: AtomicBool,
     has_caller_left: AtomicBool,
 }
 
@@ -146,7 +145,7 @@ impl Task {
             started,
             bounds,
             broke_off: AtomicBool::new(false),
-            stop_is_counted: AtomicBool::new(false),
+            stop_is_recorded: AtomicBool::new(false),
             has_caller_left: AtomicBool::new(false),
         })
     }
@@ -260,6 +259,8 @@ impl Task {
         let slice = self.slice(call, Some(Instant::now() + TURN_MAX));
         let mut state = self.state.lock();
         match slice {
+            // Nobody wants to know any more.
+            Slice::Ended(_) if state.place == Place::Ended => {}
             Slice::Ended(outcome) => {
                 state.place = Place::Ended;
                 state.outcome = Some(outcome);
@@ -394,13 +395,13 @@ impl Task {
         self.broke_off.load(Ordering::Acquire)
     }
 
-    /// Whether the caller is the first who wants to count a stop of the run. However it ends, and whoever sees it first, it
-    /// counts once; and not at all where its caller went away before.
+    /// Whether the caller is the first who wants to record a stop of the run. However it ends, and whoever sees it first, it is
+    /// recorded once.
     pub(crate) fn claim_stop(&self) -> bool {
-        !self.has_caller_left() && !self.stop_is_counted.swap(true, Ordering::AcqRel)
+        !self.stop_is_recorded.swap(true, Ordering::AcqRel)
     }
 
-    /// Notes that whoever asks has broken off in the middle of the request: what follows from that is not the app's doing.
+    /// Notes that whoever asks has broken off in the middle of the request: an answer that breaks off too is not the app's doing.
     pub(crate) fn caller_left(&self) {
         self.has_caller_left.store(true, Ordering::Release);
     }
@@ -446,9 +447,12 @@ impl Task {
         }
     }
 
-    /// How the run ended, where nobody has taken notice of it.
-    pub(crate) fn take_outcome(&self) -> Option<Result<(), Interruption>> {
-        self.state.lock().outcome.take()
+    /// Ends the run where it stands. How it had ended by itself, where nobody has taken notice of it.
+    pub(crate) fn leave(&self) -> Option<Result<(), Interruption>> {
+        let mut state = self.state.lock();
+        let outcome = state.outcome.take();
+        Self::end(state);
+        outcome
     }
 
     /// Ends the run at its deadline, unless it has ended: then this is how.

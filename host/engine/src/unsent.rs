@@ -6,21 +6,21 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
+    time,
 };
 
 use bytes::{Bytes, BytesMut};
 use cloudware_types::{Class, Dimension, Meter, Meters, Stop, StopCause};
-use http::{HeaderMap, header::CONTENT_LENGTH};
+use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Empty};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::{
     BoundInstall,
     admission::Permit,
-    limits::ANSWER_BURST_BYTES,
+    limits::{ANSWER_BURST_BYTES, UNREAD_TIME_MAX},
     near::{Near, is_near},
     pace::Turn,
     serve::{Conversation, RequestId},
@@ -48,8 +48,10 @@ pub(crate) struct Unsent {
     /// The turn that it waits for.
     turn: Option<Arc<Turn>>,
     request_id: RequestId,
-    /// Whether there is more of it than is sent, because its head alone is.
-    is_cut: bool,
+    /// The run that answers, or has answered.
+    task: Arc<Task>,
+    /// Where its head alone is sent: what the head says of the body's length.
+    head_alone: Option<SizeHint>,
 }
 
 /// A body that is still being written.
@@ -57,13 +59,39 @@ pub(crate) struct Streaming {
     pub(crate) body: WasiBody,
     /// The run that writes it; gone when it has ended before its body was read.
     pub(crate) conversation: Option<Conversation>,
-    pub(crate) task: Arc<Task>,
 }
 
-impl Streaming {
-    /// Whether the run that writes it was stopped, and has not been seen to end.
-    fn has_broken_off(&self) -> bool {
-        self.conversation.is_some() && self.task.broke_off()
+/// A body that nobody reads, and that is taken from the guest all the same for a while: most guests write all of it
+/// also where the head alone is wanted. One that has no end finds its stream closed then, as with a client that leaves.
+pub(crate) struct Unread {
+    body: WasiBody,
+    /// Bytes that are still taken.
+    left: u64,
+    end: Pin<Box<Sleep>>,
+}
+
+impl Unread {
+    fn new(body: WasiBody, bytes_max: u64) -> Self {
+        Self {
+            body,
+            left: bytes_max,
+            end: Box::pin(sleep(UNREAD_TIME_MAX)),
+        }
+    }
+
+    /// Takes what is there. Ready when no more is to be taken.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            let Some(Ok(frame)) = frame else {
+                return Poll::Ready(());
+            };
+            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+            self.left = match self.left.checked_sub(length) {
+                Some(left) => left,
+                None => return Poll::Ready(()),
+            };
+        }
+        self.end.as_mut().poll(cx)
     }
 }
 
@@ -72,6 +100,7 @@ impl Unsent {
         install: Arc<BoundInstall>,
         permit: Option<Permit>,
         request_id: RequestId,
+        task: Arc<Task>,
     ) -> Self {
         let wait = install.admission.send(0);
         Self {
@@ -85,52 +114,65 @@ impl Unsent {
             burst: 0,
             turn: None,
             request_id,
+            task,
             metered: 0,
-            is_cut: false,
+            head_alone: None,
         }
     }
 
-    /// Whether all of it is ready.
+    /// Whether all of it is ready, and leaves at once.
     pub(crate) fn is_whole(&self) -> bool {
-        self.rest.is_none()
+        self.rest.is_none() && self.ready.len() <= 1
     }
 
     /// Keeps the head from having a body behind it. What the guest still writes is read, and goes nowhere.
-    pub(crate) fn send_head_alone(&mut self, headers: &HeaderMap) {
-        // Whoever sends it would put the length of what is ready in place of the one that the guest gave.
-        self.is_cut = headers.contains_key(CONTENT_LENGTH);
+    pub(crate) fn send_head_alone(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+        if status == StatusCode::NO_CONTENT {
+            // RFC 9110, section 8.6.
+            headers.remove(CONTENT_LENGTH);
+        }
+        // Whoever sends it would put a length that it knows in place of the one that the guest gave.
+        self.head_alone = match self.rest.is_some() || headers.contains_key(CONTENT_LENGTH) {
+            true => Some(SizeHint::default()),
+            false => Some(SizeHint::with_exact(self.ready_bytes())),
+        };
+        self.ready.clear();
         let Some(rest) = self.rest.take() else {
             return;
         };
-        let Streaming {
-            body, conversation, ..
-        } = *rest;
-        self.is_cut = true;
-        if let Some(conversation) = conversation {
-            self.finish(conversation, Some(body));
+        if let Some(conversation) = rest.conversation {
+            self.finish(conversation, Some(Unread::new(rest.body, self.max)));
         }
     }
 
-    /// Lets a run go on that the client does not wait for any more; it may take until its deadline.
-    fn finish(&mut self, mut conversation: Conversation, unread: Option<WasiBody>) {
-        conversation.permit = self.permit.take();
+    /// Lets a run go on that nobody waits for any more; it may take until its deadline.
+    fn finish(&mut self, mut conversation: Conversation, unread: Option<Unread>) {
+        // One that runs for the request of another app had none, and is on its own now.
+        let permit = self.permit.take();
+        let permit = permit.unwrap_or_else(|| self.install.admission.occupy());
+        conversation.permit = Some(permit);
         tokio::spawn(conversation.finish(unread));
     }
 
-    /// Whether what is ready, or what the guest has announced, may be sent: a client that has nothing of the answer yet can
+    /// Whether what is ready, and what the guest has announced, may be sent: a client that has nothing of the answer yet can
     /// be told why it gets none.
     ///
     /// # Errors
-    /// The limit.
+    /// The limit, or that the answer is complete and has another length than its head says: a client would take what is too
+    /// much for the answer to its next request, or wait for what is missing.
     pub(crate) fn check_length(&self, headers: &HeaderMap) -> Result<(), StopCause> {
         let ready = self.ready_bytes();
         let announced = headers.get(CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-        // An answer to HEAD announces what is not sent.
-        let length = match ready {
-            0 => 0,
-            _ => ready.max(announced.unwrap_or(0)),
-        };
+        let announced: u64 = announced.unwrap_or(ready);
+        if self.rest.is_none() && announced != ready {
+            return Err(StopCause::NoResponse {
+                message: format!(
+                    "the response declares a body of {announced} bytes and has {ready}"
+                ),
+            });
+        }
+        let length = ready.max(announced);
         if length <= self.max {
             return Ok(());
         }
@@ -193,8 +235,7 @@ impl Unsent {
                     return Ok(());
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let nothing = Empty::new().map_err(|never: Infallible| match never {});
-                    rest.body = nothing.boxed_unsync();
+                    rest.body = nothing();
                     self.rest = Some(Box::new(rest));
                     return Err(broken(&error));
                 }
@@ -234,7 +275,6 @@ impl Unsent {
             return Ok(frame);
         }
         let cause = self.too_long(self.sent);
-        self.ready.clear();
         Err(self.stopped(cause))
     }
 
@@ -261,26 +301,16 @@ impl Unsent {
     }
 
     /// Ends the answer where it stands, and the run with it. Gives the stop, which is recorded.
-    pub(crate) fn end(&mut self, cause: StopCause, started: Instant) -> Box<Stop> {
+    pub(crate) fn end(&mut self, cause: StopCause, started: time::Instant) -> Box<Stop> {
         let mut stop = stop(&self.install.identity, cause, started);
-        let rest = self.rest.take();
-        let has_caller_left = rest
-            .as_ref()
-            .is_some_and(|rest| rest.task.has_caller_left());
-        match rest.and_then(|rest| rest.conversation) {
-            Some(conversation) => conversation.record(&mut stop),
-            None if has_caller_left => {}
-            // It was metered as a success.
-            None => {
-                self.install.count_stop();
-                self.install.observe(&mut stop, &self.request_id);
-            }
-        }
+        self.install.record(&self.task, &mut stop, &self.request_id);
+        self.rest = None;
+        self.ready.clear();
         stop
     }
 
     fn stopped(&mut self, cause: StopCause) -> Box<Stop> {
-        let stop = self.end(cause, Instant::now());
+        let stop = self.end(cause, time::Instant::now());
         self.note(&stop);
         stop
     }
@@ -310,9 +340,12 @@ impl Unsent {
         }
         match ready!(Pin::new(&mut rest.body).poll_frame(cx)) {
             Some(Ok(frame)) => Poll::Ready(Some(self.count(frame))),
-            Some(Err(error)) => Poll::Ready(Some(Err(self.stopped(broken(&error))))),
             // The guest was stopped since the look above; its outcome, which wakes this task, says why.
-            None if rest.has_broken_off() => Poll::Pending,
+            None | Some(Err(_)) if rest.conversation.is_some() && self.task.broke_off() => {
+                rest.body = nothing();
+                Poll::Pending
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(self.stopped(broken(&error))))),
             None => {
                 let still = self.rest.take().and_then(|rest| rest.conversation);
                 if let Some(conversation) = still {
@@ -333,12 +366,13 @@ impl Unsent {
         stop
     }
 
-    /// Does at the deadline of the run what nobody does who reads the answer, because nobody reads it: gives the stop of a
-    /// run that goes on. The client may take the rest of one that has ended as slowly as it likes; the instance's place is
-    /// free for others, unless the instance itself keeps the answer back, because it has sent too much.
-    pub(crate) fn expire(&mut self) -> Option<Box<Stop>> {
-        let rest = self.rest.as_mut()?;
-        if let Some(conversation) = &mut rest.conversation {
+    /// Does from the deadline of the run on what nobody does who reads the answer, because nobody reads it: ends a run that
+    /// goes on. The client may take the rest of one that has ended as slowly as it likes; the instance's place is free for
+    /// others, unless the instance itself keeps the answer back, because it has sent too much.
+    pub(crate) fn expire(&mut self) -> Expired {
+        if let Some(rest) = &mut self.rest
+            && let Some(conversation) = &mut rest.conversation
+        {
             match conversation.expire() {
                 Ok(()) => {
                     conversation.tell_near();
@@ -346,14 +380,17 @@ impl Unsent {
                 }
                 Err(stop) => {
                     self.permit = None;
-                    return Some(self.broke_off(stop));
+                    return Expired::Stopped(self.broke_off(stop));
                 }
             }
         }
-        if self.pause.is_none() {
-            self.permit = None;
+        match self.pause.as_ref().filter(|pause| !pause.is_elapsed()) {
+            Some(pause) => Expired::LookAgain(pause.deadline()),
+            None => {
+                self.permit = None;
+                Expired::Left
+            }
         }
-        None
     }
 
     /// As [`http_body::Body::poll_frame`].
@@ -361,6 +398,9 @@ impl Unsent {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Box<Stop>>>> {
+        if self.head_alone.is_some() {
+            return Poll::Ready(None);
+        }
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
@@ -374,16 +414,35 @@ impl Unsent {
 
     /// As [`http_body::Body::is_end_stream`].
     pub(crate) fn is_end(&self) -> bool {
-        self.ready.is_empty() && self.rest.is_none() && !self.is_cut
+        match &self.head_alone {
+            None => self.ready.is_empty() && self.rest.is_none(),
+            Some(length) => length.exact() == Some(0),
+        }
     }
 
     /// As [`http_body::Body::size_hint`].
     pub(crate) fn size_hint(&self) -> SizeHint {
-        match self.rest.is_some() || self.is_cut {
-            false => SizeHint::with_exact(self.ready_bytes()),
-            true => SizeHint::default(),
+        match (&self.head_alone, &self.rest) {
+            (Some(length), _) => *length,
+            (None, None) => SizeHint::with_exact(self.ready_bytes()),
+            (None, Some(_)) => SizeHint::default(),
         }
     }
+}
+
+/// What became of an answer at the deadline of its run.
+pub(crate) enum Expired {
+    /// The run was stopped.
+    Stopped(Box<Stop>),
+    /// The run had ended; the client takes the rest in its own time.
+    Left,
+    /// The run had ended, and the instance keeps the rest back until then.
+    LookAgain(Instant),
+}
+
+fn nothing() -> WasiBody {
+    let nothing = Empty::new().map_err(|never: Infallible| match never {});
+    nothing.boxed_unsync()
 }
 
 fn broken(error: &Error) -> StopCause {

@@ -54,6 +54,13 @@ async fn stops(platform: &Platform) -> Vec<(String, u64)> {
     items.iter().map(of).collect()
 }
 
+/// How many stops for one cause were told of.
+async fn told(platform: &Platform, cause: &str) -> u64 {
+    let stops = stops(platform).await;
+    let of = stops.iter().filter(|(stopped_by, _)| stopped_by == cause);
+    of.map(|(_, count)| count).sum()
+}
+
 #[tokio::test]
 async fn a_client_that_reads_nothing_keeps_its_place_until_the_deadline() {
     let platform = platform().await;
@@ -61,33 +68,50 @@ async fn a_client_that_reads_nothing_keeps_its_place_until_the_deadline() {
     platform.limit("acme", limits).await;
     let site = platform.site("acme", "/adversary");
     let request = "GET /t/acme/main/adversary/big-response?bytes=30000000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    let deaf = [ask(&platform, request).await, ask(&platform, request).await];
-    eventually("both places are taken", async || {
-        let refused = site.get("/counter").await;
-        (refused.status == 429 && refused.json()["limit"] == "concurrency").then_some(())
-    })
-    .await;
-    within(SOON, "the places are free again", async || {
-        (site.get("/counter").await.status == 200).then_some(())
-    })
-    .await;
-    let seen = within(SOON, "both stops are told of", async || {
-        let mut stops = stops(&platform).await;
-        stops.retain(|(cause, _)| cause == "deadline");
-        let count: u64 = stops.iter().map(|(_, count)| count).sum();
-        (count > 1).then_some(count)
-    })
-    .await;
-    assert_eq!(seen, 2);
-    assert_others_are_well(&platform).await;
-    drop(deaf);
+    // What is told of the first ones late would be seen with the second.
+    for round in 1..=2 {
+        let deaf = [ask(&platform, request).await, ask(&platform, request).await];
+        within(SOON, "both stops are told of", async || {
+            (told(&platform, "deadline").await == 2 * round).then_some(())
+        })
+        .await;
+        let both = [site.get("/sleep?ms=50"), site.get("/sleep?ms=50")];
+        for answer in futures_util::future::join_all(both).await {
+            let _ = answer.expect(200);
+        }
+        assert_others_are_well(&platform).await;
+        drop(deaf);
+    }
     let _ = site.get("/counter").await.expect(200);
     let all: u64 = stops(&platform).await.iter().map(|(_, count)| count).sum();
-    eventually(
-        "the ledger counts what was told of, and no more",
-        async || (counted(&platform).await.1 == all).then_some(()),
-    )
-    .await;
+    assert_eq!(counted(&platform).await.1, all);
+}
+
+/// Whoever sees first that the time is over, the compute thread or the timer, tells of it once.
+#[tokio::test]
+async fn a_run_that_computes_at_its_deadline_is_told_of_once() {
+    let platform = platform().await;
+    let limits = json!({ "deadline": "300ms", "fuel": "1000G", "cpu-time": "60s" });
+    platform.limit("acme", limits).await;
+    let site = platform.site("acme", "/adversary");
+    let path = "/loop-after-head?status=200&ms=0";
+    for round in 1..=10_u64 {
+        let both = [(); 2].map(|()| site.try_send(site.request(Method::GET, path)));
+        for answer in futures_util::future::join_all(both).await {
+            match answer {
+                // Cut off: no client takes it for whole.
+                Err(_) => {}
+                // It had not begun.
+                Ok(answer) => assert_eq!(answer.status, 504, "{}", answer.text()),
+            }
+        }
+        eventually("both stops are told of", async || {
+            (told(&platform, "deadline").await == 2 * round).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(counted(&platform).await, (20, 20));
+    assert_others_are_well(&platform).await;
 }
 
 #[tokio::test]
@@ -95,20 +119,16 @@ async fn a_head_alone_does_not_end_the_run() {
     let platform = platform().await;
     platform.limit("acme", json!({ "fuel": 20_000_000 })).await;
     let site = platform.site("acme", "/adversary");
-    for (round, (method, status)) in [(Method::HEAD, 200), (Method::GET, 204), (Method::GET, 304)]
-        .into_iter()
-        .enumerate()
-    {
+    for (round, method, status) in [
+        (1, Method::HEAD, 200),
+        (2, Method::GET, 204),
+        (3, Method::GET, 304),
+    ] {
         let path = format!("/loop-after-head?status={status}&ms=100");
         let _ = site.send(site.request(method, &path)).await.expect(status);
-        let told = round as u64 + 1;
         eventually(
             "what comes after the head is stopped and told of",
-            async || {
-                let stops = stops(&platform).await;
-                let fuel = stops.iter().filter(|(cause, _)| cause == "fuel");
-                (fuel.map(|(_, count)| count).sum::<u64>() == told).then_some(())
-            },
+            async || (told(&platform, "fuel").await == round).then_some(()),
         )
         .await;
     }
@@ -129,12 +149,47 @@ async fn a_head_alone_may_tell_the_length_of_what_is_not_sent() {
         assert_eq!(answer.header("content-length"), "1234");
         assert!(answer.body.is_empty());
     }
+    // It has no body that a length could be told of.
+    let empty = site.get("/head-alone?status=204&length=1234").await;
+    assert_eq!(empty.expect(204).header("content-length"), "");
     let path = "/head-alone?status=200&length=1234";
     let _ = site.get(path).await.problem(502, "no-response");
     eventually("the last one alone is a stop", async || {
-        (counted(&platform).await == (3, 1)).then_some(())
+        (counted(&platform).await == (4, 1)).then_some(())
     })
     .await;
+}
+
+/// A client would take what is too much for the answer to its next request.
+#[tokio::test]
+async fn a_length_is_that_of_the_body_however_the_body_was_made() {
+    let platform = platform().await;
+    let site = platform.site("acme", "/adversary");
+    for length in [0, 3, 1_000] {
+        let path = format!("/late-status?length={length}");
+        let _ = site.get(&path).await.problem(502, "no-response");
+    }
+    let whole = site.get("/late-status?length=100").await.expect(200);
+    assert_eq!(whole.body.len(), 100);
+    let head = site.request(Method::HEAD, "/late-status?length=1000");
+    let head = site.send(head).await.expect(200);
+    assert_eq!(head.header("content-length"), "1000");
+}
+
+/// An endless answer is closed when its head alone is wanted, and nobody is to blame for that.
+#[tokio::test]
+async fn an_endless_body_behind_a_head_alone_ends() {
+    let platform = platform().await;
+    let limits = json!({ "deadline": "60s", "fuel": "1000G", "cpu-time": "60s", "concurrency": 1 });
+    platform.limit("acme", limits).await;
+    let site = platform.site("acme", "/adversary");
+    let head = site.request(Method::HEAD, "/endless-response");
+    let _ = site.send(head).await.expect(200);
+    within(SOON, "its place is free", async || {
+        (site.get("/counter").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(told(&platform, "deadline").await, 0);
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@
 //! | `/loop-after-response`, `/trap-after-response` | answers in full, then misbehaves |
 //! | `/loop-after-head?status=N&ms=N` | sends a head of status N and the beginning of a body, waits, computes for ever |
 //! | `/head-alone?status=N&length=N` | declares N bytes and sends none |
+//! | `/late-status?length=N` | declares N bytes, makes the body as if there were none, and sends 100 |
 //! | `/header-flood` | sets ever more headers |
 //! | `/echo` | streams the request body back |
 //! | `/headers` | answers method, target and headers as JSON |
@@ -56,6 +57,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Adversary {
             "/loop-after-response" => protocol::loop_after_response(out),
             "/trap-after-response" => protocol::trap_after_response(out),
             "/loop-after-head" => protocol::loop_after_head(&target, out),
+            "/late-status" => protocol::late_status(&target, out),
             "/head-alone" => protocol::head_alone(&target, out),
             "/header-flood" => protocol::header_flood(out),
             _ => serve(request, out, |request| router().handle(request)),

@@ -80,12 +80,30 @@ pub fn loop_after_head(target: &str, out: ResponseOutparam) {
     endless()
 }
 
-/// Declares the length of a body that it does not send.
-pub fn head_alone(target: &str, out: ResponseOutparam) {
+/// A response that declares the length of its body.
+fn declared(target: &str) -> OutgoingResponse {
     let length: u64 = parameter(target, "length");
     let length = length.to_string().into_bytes();
     let headers = Fields::from_list(&[("content-length".into(), length)]);
-    let response = OutgoingResponse::new(headers.expect("the header is valid"));
+    OutgoingResponse::new(headers.expect("the header is valid"))
+}
+
+/// Makes the body while the status allows none, and sends one all the same.
+pub fn late_status(target: &str, out: ResponseOutparam) {
+    let response = declared(target);
+    let _ = response.set_status_code(304);
+    let body = response.body().expect("the body is taken once");
+    let _ = response.set_status_code(200);
+    ResponseOutparam::set(out, Ok(response));
+    let stream = body.write().expect("the stream is taken once");
+    let _ = stream.blocking_write_and_flush(&[b'x'; 100]);
+    drop(stream);
+    let _ = OutgoingBody::finish(body, None);
+}
+
+/// Declares the length of a body that it does not send.
+pub fn head_alone(target: &str, out: ResponseOutparam) {
+    let response = declared(target);
     let _ = response.set_status_code(parameter(target, "status"));
     let body = response.body().expect("the body is taken once");
     ResponseOutparam::set(out, Ok(response));
