@@ -33,6 +33,41 @@ async fn a_component_of_wasi_0_3_answers() {
     assert!(usage["fuel"].as_u64() > Some(40 * 100), "{usage}");
 }
 
+/// What goes on behind an answer is the run's own, also where its sandbox is used again, and the run has ended before its
+/// client can ask again where nothing goes on.
+#[tokio::test]
+async fn a_run_of_wasi_0_3_ends_with_its_last_task() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    let package = Source::HELLO_P3.package(platform.binary()).await;
+    let mount = "mount = \"/hello-p3\"";
+    let warm = package.edit(mount, &format!("{mount}\nreuse = 100"));
+    platform.push(&warm).await;
+    platform.tenants(&["acme"], &["hello-p3"]).await;
+    let site = platform.site("acme", "/hello-p3");
+    for round in 1..=5_u64 {
+        let first = site.get("/trap-later").await.expect(200);
+        assert_eq!(first.text(), "hello\n");
+        assert_eq!(site.get("/").await.expect(200).text(), "hello\n");
+        eventually("the trap is the first one's", async || {
+            let usage = platform.usage("acme", "hello-p3").await;
+            (usage["requests"] == 3 * round - 1 && usage["stops"] == round).then_some(())
+        })
+        .await;
+        assert_eq!(site.get("/").await.expect(200).text(), "hello\n");
+        eventually("it is counted", async || {
+            let usage = platform.usage("acme", "hello-p3").await;
+            (usage["requests"] == 3 * round).then_some(())
+        })
+        .await;
+    }
+    platform.limit("acme", json!({ "concurrency": 1 })).await;
+    for _ in 0..100 {
+        assert_eq!(site.get("/").await.expect(200).text(), "hello\n");
+        let head = site.request(Method::HEAD, "/");
+        let _ = site.send(head).await.expect(200);
+    }
+}
+
 #[tokio::test]
 async fn a_sandbox_sees_nothing_of_the_machine() {
     let platform = Platform::start(cloudware_tests::binary!()).await;

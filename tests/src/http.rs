@@ -159,6 +159,15 @@ impl Pending {
         self.0.status().as_u16()
     }
 
+    /// A header's value; empty where it is absent.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.0.headers().get(name);
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
     /// The next piece of the body; `None` at its end.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::{
     clock::coarse,
+    limits::BEHIND_MORE,
     near::{Near, is_near},
     rate::Rate,
     schedule::Share,
@@ -27,6 +28,8 @@ pub struct Admission {
     /// The values of the limits that bound a whole instance; those of invocations are not used.
     limits: [AtomicU64; Dimension::COUNT],
     running: AtomicU64,
+    /// Runs behind answers that were sent.
+    behind: AtomicU64,
     requests: Rate,
     egress: Rate,
     fuel: Mutex<FuelWindows>,
@@ -39,7 +42,10 @@ pub struct Admission {
 
 /// The right to run once; gives it back when dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<Admission>);
+pub struct Permit {
+    admission: Arc<Admission>,
+    is_behind: bool,
+}
 
 /// Why a request is not admitted.
 #[derive(Debug, PartialEq)]
@@ -66,6 +72,7 @@ impl Admission {
         let admission = Self {
             limits: [const { AtomicU64::new(0) }; Dimension::COUNT],
             running: AtomicU64::new(0),
+            behind: AtomicU64::new(0),
             requests: Rate::default(),
             egress: Rate::default(),
             fuel: Mutex::default(),
@@ -106,7 +113,10 @@ impl Admission {
     /// The limit that is reached. A request refused for concurrency does not count against the rate.
     pub fn admit(self: &Arc<Self>) -> Result<Permit, Refusal> {
         let before = self.running.fetch_add(1, Ordering::Relaxed);
-        let permit = Permit(Arc::clone(self));
+        let permit = Permit {
+            admission: Arc::clone(self),
+            is_behind: false,
+        };
         if before >= self.limit(Dimension::Concurrency) {
             return Err(self.refusal(Dimension::Concurrency, before + 1));
         }
@@ -127,10 +137,13 @@ impl Admission {
         Ok(permit)
     }
 
-    /// A permit for what runs already, and is not refused any more.
+    /// A permit for what runs already behind an answer, and is not refused any more.
     pub(crate) fn occupy(self: &Arc<Self>) -> Permit {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        Permit(Arc::clone(self))
+        self.behind.fetch_add(1, Ordering::Relaxed);
+        Permit {
+            admission: Arc::clone(self),
+            is_behind: true,
+        }
     }
 
     /// Counts fuel that a run of the instance has burned.
@@ -189,14 +202,21 @@ impl Admission {
         used.filter_map(|(dimension, used)| {
             let max = self.limit(dimension);
             let limit = dimension.into();
-            is_near(used, max).then_some(Near { limit, used, max })
+            // Where one may run at a time, the one that asks is no news.
+            let is_alone = dimension == Dimension::Concurrency && used == 1;
+            (is_near(used, max) && !is_alone).then_some(Near { limit, used, max })
         })
     }
 
-    /// Runs at the moment.
+    /// Runs at the moment whose answers have not been sent.
     #[must_use]
     pub fn running(&self) -> u64 {
         self.running.load(Ordering::Relaxed)
+    }
+
+    /// All runs at the moment, those behind answers included.
+    pub(crate) fn running_in_all(&self) -> u64 {
+        self.running() + self.behind.load(Ordering::Relaxed)
     }
 
     /// The instance's place in the queue for processors.
@@ -205,9 +225,32 @@ impl Admission {
     }
 }
 
+impl Permit {
+    /// Makes the place free for the next request, where the run has one behind its answer: of these there are as many again as
+    /// the instance may run at a time, and some.
+    pub(crate) fn step_behind(&mut self) {
+        let max = self.admission.limit(Dimension::Concurrency);
+        let max = max.saturating_add(BEHIND_MORE);
+        let behind = &self.admission.behind;
+        if self.is_behind {
+            return;
+        }
+        if behind.fetch_add(1, Ordering::Relaxed) >= max {
+            behind.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        self.admission.running.fetch_sub(1, Ordering::Relaxed);
+        self.is_behind = true;
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        let place = match self.is_behind {
+            true => &self.admission.behind,
+            false => &self.admission.running,
+        };
+        place.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -234,6 +277,29 @@ mod tests {
         drop(first);
         assert!(admission.admit().is_ok());
         assert_eq!(admission.running(), 1);
+    }
+
+    #[test]
+    fn what_goes_on_behind_answers_has_places_of_its_own() {
+        let admission = admission(1, 1_000_000);
+        let mut behind: Vec<_> = (0..=BEHIND_MORE)
+            .map(|_| {
+                let mut permit = admission.admit().unwrap();
+                permit.step_behind();
+                permit.step_behind();
+                permit
+            })
+            .collect();
+        let mut last = admission.admit().unwrap();
+        last.step_behind();
+        assert!(admission.admit().is_err());
+        assert_eq!(admission.running(), 1);
+        assert_eq!(admission.running_in_all(), BEHIND_MORE + 2);
+        behind.pop();
+        last.step_behind();
+        assert!(admission.admit().is_ok());
+        drop((behind, last));
+        assert_eq!(admission.running_in_all(), 0);
     }
 
     #[test]

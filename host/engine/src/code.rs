@@ -25,6 +25,8 @@ pub(crate) enum Wasi {
 
 /// A component that can be instantiated.
 pub(crate) struct Code {
+    /// What it is written for.
+    pub(crate) wasi: Wasi,
     /// How it is instantiated for calls of its functions.
     pre: InstancePre<Invocation>,
     /// What each request is answered with, where it answers HTTP.
@@ -54,6 +56,7 @@ impl Code {
             Wasi::P3 => Some(ProxyPre::P3(p3::bindings::ServicePre::new(pre.clone())?)),
         };
         Ok(Self {
+            wasi,
             pre,
             proxy,
             functions,

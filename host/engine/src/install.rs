@@ -206,7 +206,7 @@ impl BoundInstall {
     /// Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
     fn place(&self) -> Option<OwnedSemaphorePermit> {
         let free = self.sandboxes.available_permits() as u64;
-        if self.admission.running() > free {
+        if self.admission.running_in_all() > free {
             return None;
         }
         Arc::clone(&self.sandboxes).try_acquire_owned().ok()

@@ -8,6 +8,7 @@
 //! changes.
 
 mod admission;
+mod behind;
 mod bodiless;
 mod body;
 mod cache;

@@ -76,6 +76,10 @@ pub const BODY_CHUNKS_AHEAD: usize = 16;
 /// See [`BODY_CHUNKS_AHEAD`].
 pub const BODY_CHUNK_BYTES: usize = 8 << 10;
 
+/// Places behind answers beyond as many as the instance may run at a time: where that is one, a client that sends one request
+/// after the other is not refused for what is left to do of the last few.
+pub const BEHIND_MORE: u64 = 8;
+
 /// How long a body that nobody reads is taken from the guest, because the head of the answer alone is wanted: much longer than
 /// a page takes, and short for a stream without an end, which would keep its place until the deadline.
 pub const UNREAD_TIME_MAX: Duration = Duration::from_secs(1);

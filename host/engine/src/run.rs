@@ -2,6 +2,7 @@
 //! it used. Dropping a run (deadline, client gone) ends the guest where it stands.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,7 +14,10 @@ use http::{Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use wasmtime::{AsContextMut as _, Store, StoreContextMut, component::Resource};
+use wasmtime::{
+    AsContextMut as _, Store, StoreContextMut,
+    component::{Accessor, Resource},
+};
 use wasmtime_wasi_http::{
     Error, WasiBody, WasiHttpView,
     handler::{Proxy, ProxyPre},
@@ -280,6 +284,7 @@ async fn call_p3(
                 Ok(response) => response,
                 Err(code) => {
                     task.answer(Err(format!("{code:?}")));
+                    at_rest(accessor).await;
                     return Ok(());
                 }
             };
@@ -290,9 +295,16 @@ async fn call_p3(
             let response = response.map(|body| EndSignal::new(body, ended).boxed_unsync());
             task.answer(Ok(response));
             let _ = end.await;
+            at_rest(accessor).await;
             Ok(())
         })
         .await?
+}
+
+/// Waits for all tasks of the guest, which may do something behind its answer: what is left over would go on in
+/// the next request of a warm sandbox, and at its expense.
+async fn at_rest<T: 'static>(accessor: &Accessor<T>) {
+    poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
 }
 
 /// The response as it is sent.

@@ -1,17 +1,25 @@
 //! A sandbox: one component instantiated in a store of its own, with everything it may use and nothing else.
 
-use std::sync::Arc;
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use cloudware_capability::{
     GuestLog, Invocation, InvocationParts, LogLevel, Progress, Renewal, Tape,
 };
 use cloudware_types::{Class, Dimension, Limits, Waiting};
-use wasmtime::{Store, component::Instance};
+use wasmtime::{
+    Store,
+    component::{Accessor, Instance},
+};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use wasmtime_wasi_http::{WasiHttpView, handler::Proxy};
 
 use crate::{
     BoundInstall,
+    code::Wasi,
     hook::CallContext,
     limits::{HEADER_BYTES_MAX, HOST_CALL_BYTES_MAX, RANDOM_BYTES_MAX},
     outbound::outbound,
@@ -176,6 +184,20 @@ impl Sandbox {
         self.store.set_fuel(self.fuel)?;
         self.store
             .fuel_async_yield_interval(Some(self.fuel_yield_interval))
+    }
+
+    /// Whether nothing of the guest goes on: a task that was left over would run in the next call, and at its expense.
+    pub(crate) async fn is_at_rest(&mut self, install: &BoundInstall) -> bool {
+        if install.code.wasi == Wasi::P2 {
+            return true;
+        }
+        let look = async |accessor: &Accessor<Invocation>| {
+            let looked = |cx: &mut Context<'_>| {
+                Poll::Ready(accessor.poll_no_interesting_tasks(cx).is_ready())
+            };
+            poll_fn(looked).await
+        };
+        self.store.run_concurrent(look).await.unwrap_or(false)
     }
 
     /// Notes that one more request has been served.

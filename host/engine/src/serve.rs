@@ -3,7 +3,7 @@
 
 use std::{
     convert::Infallible,
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -31,7 +31,7 @@ use crate::{
     sandbox::Setup,
     stop::{self, Attach as _},
     task::{Interruption, Task},
-    unsent::{Streaming, Unread, Unsent},
+    unsent::{Streaming, Unsent},
 };
 
 /// A run in progress, from its caller's side.
@@ -365,16 +365,27 @@ impl Conversation {
             Streaming {
                 body: rest,
                 conversation,
+                is_read: false,
             },
             cx,
         );
-        if is_bodiless {
-            // Whoever sends it throws the body away unread, and the run with it.
-            unsent.send_head_alone(parts.status, &mut parts.headers);
-        } else if let Err(failed) = filled.and_then(|()| unsent.check_length(&parts.headers)) {
-            return Err(unsent.end(failed, started));
+        if !is_bodiless {
+            if let Err(failed) = filled {
+                return Err(unsent.end(failed, started));
+            }
+            unsent.settle(cx)?;
+            if let Err(failed) = unsent.check_length(&parts.headers) {
+                return Err(unsent.end(failed, started));
+            }
         }
-        let near = task.take_near().into_iter().chain(install.admission.near());
+        if is_bodiless || unsent.is_declared_empty() {
+            // Whoever sends it throws the body away unread, and the run with it.
+            unsent.send_head_alone(parts.status, &mut parts.headers, cx);
+        }
+        let so_far = (!unsent.is_whole()).then(|| task.near_so_far(&install.limits));
+        let of_run = task.take_near().into_iter();
+        let of_run = of_run.chain(so_far.into_iter().flatten());
+        let near = of_run.chain(install.admission.near());
         let near = near.chain(unsent.near().filter(|_| !is_bodiless));
         let near = near.inspect(|near| install.observe_near(near));
         near::announce(&mut parts.headers, near);
@@ -390,7 +401,7 @@ impl Conversation {
     }
 
     /// Polls the run once, and ends it at its deadline.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Stop>>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Stop>>> {
         if let Poll::Ready(ended) = self.poll_run(cx) {
             return Poll::Ready(ended);
         }
@@ -418,17 +429,8 @@ impl Conversation {
         }
     }
 
-    /// Polls the run to its end. What it still says goes nowhere.
-    pub(crate) async fn finish(mut self, mut unread: Option<Unread>) {
-        let ended = poll_fn(|cx| {
-            if let Some(body) = &mut unread
-                && body.poll(cx).is_ready()
-            {
-                unread = None;
-            }
-            self.poll(cx)
-        })
-        .await;
+    /// Tells how a run ended whose client has its answer.
+    pub(crate) fn conclude(&self, ended: Result<(), Box<Stop>>) {
         match ended {
             Ok(()) => self.tell_near(),
             Err(stop) => {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use cloudware_capability::Progress;
-use cloudware_types::{Class, Dimension, Stop, StopCause};
+use cloudware_types::{Class, Dimension, Limits, Stop, StopCause};
 use futures_util::task::AtomicWaker;
 use http::Response;
 use parking_lot::{Mutex, MutexGuard};
@@ -422,6 +422,22 @@ impl Task {
     /// Limits that the run had nearly used up when it ended.
     pub(crate) fn take_near(&self) -> Vec<Near> {
         std::mem::take(&mut self.state.lock().near)
+    }
+
+    /// What a run that goes on has nearly used up, of what can be seen from outside.
+    pub(crate) fn near_so_far(&self, limits: &Limits) -> Vec<Near> {
+        if self.state.lock().place == Place::Ended {
+            return Vec::new();
+        }
+        let used = [
+            (Dimension::Deadline, millis(self.started.elapsed())),
+            (Dimension::CpuTime, self.progress.cpu_own() / 1_000_000),
+            (Dimension::RequestBytes, self.progress.request_bytes()),
+        ];
+        let near = |(dimension, used): (Dimension, u64)| {
+            Near::of(dimension.of(self.bounds.class), used, limits)
+        };
+        used.into_iter().filter_map(near).collect()
     }
 
     /// Fuel that has been counted for the instance while the call went on.

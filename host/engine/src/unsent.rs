@@ -20,7 +20,8 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use crate::{
     BoundInstall,
     admission::Permit,
-    limits::{ANSWER_BURST_BYTES, UNREAD_TIME_MAX},
+    behind::{Behind, Unread},
+    limits::ANSWER_BURST_BYTES,
     near::{Near, is_near},
     pace::Turn,
     serve::{Conversation, RequestId},
@@ -52,6 +53,8 @@ pub(crate) struct Unsent {
     task: Arc<Task>,
     /// Where its head alone is sent: what the head says of the body's length.
     head_alone: Option<SizeHint>,
+    /// Bytes that the head says the body has.
+    declared: Option<u64>,
 }
 
 /// A body that is still being written.
@@ -59,40 +62,8 @@ pub(crate) struct Streaming {
     pub(crate) body: WasiBody,
     /// The run that writes it; gone when it has ended before its body was read.
     pub(crate) conversation: Option<Conversation>,
-}
-
-/// A body that nobody reads, and that is taken from the guest all the same for a while: most guests write all of it
-/// also where the head alone is wanted. One that has no end finds its stream closed then, as with a client that leaves.
-pub(crate) struct Unread {
-    body: WasiBody,
-    /// Bytes that are still taken.
-    left: u64,
-    end: Pin<Box<Sleep>>,
-}
-
-impl Unread {
-    fn new(body: WasiBody, bytes_max: u64) -> Self {
-        Self {
-            body,
-            left: bytes_max,
-            end: Box::pin(sleep(UNREAD_TIME_MAX)),
-        }
-    }
-
-    /// Takes what is there. Ready when no more is to be taken.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            let Some(Ok(frame)) = frame else {
-                return Poll::Ready(());
-            };
-            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-            self.left = match self.left.checked_sub(length) {
-                Some(left) => left,
-                None => return Poll::Ready(()),
-            };
-        }
-        self.end.as_mut().poll(cx)
-    }
+    /// Whether all of the body has been had.
+    pub(crate) is_read: bool,
 }
 
 impl Unsent {
@@ -117,6 +88,7 @@ impl Unsent {
             task,
             metered: 0,
             head_alone: None,
+            declared: None,
         }
     }
 
@@ -126,7 +98,12 @@ impl Unsent {
     }
 
     /// Keeps the head from having a body behind it. What the guest still writes is read, and goes nowhere.
-    pub(crate) fn send_head_alone(&mut self, status: StatusCode, headers: &mut HeaderMap) {
+    pub(crate) fn send_head_alone(
+        &mut self,
+        status: StatusCode,
+        headers: &mut HeaderMap,
+        cx: &mut Context<'_>,
+    ) {
         if status == StatusCode::NO_CONTENT {
             // RFC 9110, section 8.6.
             headers.remove(CONTENT_LENGTH);
@@ -137,21 +114,53 @@ impl Unsent {
             false => Some(SizeHint::with_exact(self.ready_bytes())),
         };
         self.ready.clear();
-        let Some(rest) = self.rest.take() else {
-            return;
-        };
-        if let Some(conversation) = rest.conversation {
-            self.finish(conversation, Some(Unread::new(rest.body, self.max)));
+        if let Some(rest) = self.rest.take() {
+            self.go_on(*rest, cx);
         }
     }
 
-    /// Lets a run go on that nobody waits for any more; it may take until its deadline.
-    fn finish(&mut self, mut conversation: Conversation, unread: Option<Unread>) {
+    /// Lets a run go on that nobody waits for any more.
+    fn go_on(&mut self, rest: Streaming, cx: &mut Context<'_>) {
+        let Some(mut conversation) = rest.conversation else {
+            return;
+        };
         // One that runs for the request of another app had none, and is on its own now.
         let permit = self.permit.take();
-        let permit = permit.unwrap_or_else(|| self.install.admission.occupy());
+        let mut permit = permit.unwrap_or_else(|| self.install.admission.occupy());
+        permit.step_behind();
         conversation.permit = Some(permit);
-        tokio::spawn(conversation.finish(unread));
+        let left = self.max.saturating_sub(self.sent);
+        let unread = (!rest.is_read).then(|| Unread::new(rest.body, left));
+        Behind::new(conversation, unread).go_on(cx);
+    }
+
+    /// Looks whether a run whose body is complete has ended too: then all is known of it before anything is sent.
+    ///
+    /// # Errors
+    /// The stop that ended it, recorded.
+    pub(crate) fn settle(&mut self, cx: &mut Context<'_>) -> Result<(), Box<Stop>> {
+        let Some(rest) = self.rest.as_mut().filter(|rest| rest.is_read) else {
+            return Ok(());
+        };
+        let Some(conversation) = &mut rest.conversation else {
+            return Ok(());
+        };
+        match conversation.poll_run(cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(())) => {
+                self.rest = None;
+                Ok(())
+            }
+            Poll::Ready(Err(mut stop)) => {
+                conversation.record(&mut stop);
+                Err(stop)
+            }
+        }
+    }
+
+    /// Whether the head says that there is no body, and the run still goes on.
+    pub(crate) fn is_declared_empty(&self) -> bool {
+        self.declared == Some(0) && self.rest.is_some()
     }
 
     /// Whether what is ready, and what the guest has announced, may be sent: a client that has nothing of the answer yet can
@@ -160,11 +169,11 @@ impl Unsent {
     /// # Errors
     /// The limit, or that the answer is complete and has another length than its head says: a client would take what is too
     /// much for the answer to its next request, or wait for what is missing.
-    pub(crate) fn check_length(&self, headers: &HeaderMap) -> Result<(), StopCause> {
+    pub(crate) fn check_length(&mut self, headers: &HeaderMap) -> Result<(), StopCause> {
         let ready = self.ready_bytes();
         let announced = headers.get(CONTENT_LENGTH);
-        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-        let announced: u64 = announced.unwrap_or(ready);
+        self.declared = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+        let announced = self.declared.unwrap_or(ready);
         if self.rest.is_none() && announced != ready {
             return Err(StopCause::NoResponse {
                 message: format!(
@@ -230,6 +239,8 @@ impl Unsent {
                 Poll::Ready(None) => {
                     self.push_data(only.take(), &mut data);
                     if rest.conversation.is_some() {
+                        rest.body = nothing();
+                        rest.is_read = true;
                         self.rest = Some(Box::new(rest));
                     }
                     return Ok(());
@@ -255,7 +266,11 @@ impl Unsent {
         }
     }
 
-    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Box<Stop>> {
+    fn count(
+        &mut self,
+        frame: Frame<Bytes>,
+        cx: &mut Context<'_>,
+    ) -> Result<Frame<Bytes>, Box<Stop>> {
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         let was_near = is_near(self.sent, self.max);
         self.sent += bytes;
@@ -272,6 +287,12 @@ impl Unsent {
             }
             let wait = self.install.admission.send(bytes);
             self.pause = wait.map(|wait| Box::pin(sleep(wait)));
+            // Whoever sends it asks for no more than the head has announced.
+            if self.declared.is_some_and(|declared| self.sent >= declared)
+                && let Some(rest) = self.rest.take()
+            {
+                self.go_on(*rest, cx);
+            }
             return Ok(frame);
         }
         let cause = self.too_long(self.sent);
@@ -339,7 +360,7 @@ impl Unsent {
             }
         }
         match ready!(Pin::new(&mut rest.body).poll_frame(cx)) {
-            Some(Ok(frame)) => Poll::Ready(Some(self.count(frame))),
+            Some(Ok(frame)) => Poll::Ready(Some(self.count(frame, cx))),
             // The guest was stopped since the look above; its outcome, which wakes this task, says why.
             None | Some(Err(_)) if rest.conversation.is_some() && self.task.broke_off() => {
                 rest.body = nothing();
@@ -347,9 +368,9 @@ impl Unsent {
             }
             Some(Err(error)) => Poll::Ready(Some(Err(self.stopped(broken(&error))))),
             None => {
-                let still = self.rest.take().and_then(|rest| rest.conversation);
-                if let Some(conversation) = still {
-                    self.finish(conversation, None);
+                rest.is_read = true;
+                if let Some(rest) = self.rest.take() {
+                    self.go_on(*rest, cx);
                 }
                 Poll::Ready(None)
             }
@@ -407,7 +428,7 @@ impl Unsent {
         }
         ready!(self.poll_turn(cx));
         if let Some(frame) = self.ready.pop_front() {
-            return Poll::Ready(Some(self.count(frame)));
+            return Poll::Ready(Some(self.count(frame, cx)));
         }
         self.poll_rest(cx)
     }

@@ -39,6 +39,10 @@ pub fn parse_quantity(limit: impl Into<Limit>, text: &str) -> Result<u64, Limits
         expected,
     };
     let trimmed = text.trim();
+    let trimmed = match limit.unit() {
+        Unit::BytesPerSecond => trimmed.strip_suffix("/s").unwrap_or(trimmed),
+        _ => trimmed,
+    };
     let digits_end = trimmed
         .find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_'))
         .unwrap_or(trimmed.len());
@@ -124,6 +128,8 @@ mod tests {
         assert_eq!(read(Dimension::Memory, "64MiB"), 64 << 20);
         assert_eq!(read(Dimension::Memory, "1.5 MB"), 1_500_000);
         assert_eq!(read(Dimension::Memory, "65536"), 65_536);
+        assert_eq!(read(Dimension::EgressRate, "64KiB/s"), 64 << 10);
+        assert_eq!(read(Dimension::RequestRate, "100/s"), 100);
         assert_eq!(read(Dimension::Deadline, "2s"), 2_000);
         assert_eq!(read(Dimension::Fuel, "50M"), 50_000_000);
         assert_eq!(read(Dimension::Fuel, "1_000"), 1_000);
@@ -135,6 +141,7 @@ mod tests {
             (Dimension::Memory, "lots"),
             (Dimension::Memory, "-1"),
             (Dimension::Memory, "1TiB"),
+            (Dimension::Memory, "1MiB/s"),
             (Dimension::Memory, "1GiB"),
             (Dimension::Deadline, "0"),
             (Dimension::Fuel, "1.5"),

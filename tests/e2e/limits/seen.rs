@@ -69,6 +69,20 @@ async fn callers_are_told_when_most_of_a_limit_is_used() {
         near.header("cloudware-near-limit"),
         "response-bytes; used=4; max=4"
     );
+    // What the run has used so far, where it goes on behind the head.
+    platform
+        .limit(
+            "acme",
+            json!({ "response-bytes": null, "request-bytes": 1_000 }),
+        )
+        .await;
+    let site = platform.site("acme", "/adversary");
+    let drained = site.request(Method::POST, "/drain").body(vec![b'x'; 900]);
+    let going_on = site.open(drained).await;
+    assert_eq!(
+        going_on.header("cloudware-near-limit"),
+        "request-bytes; used=900; max=1000"
+    );
 }
 
 /// Nobody has to ask again, and nothing has to be refused.

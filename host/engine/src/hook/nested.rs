@@ -120,7 +120,7 @@ impl Nested<'_> {
             told.await;
         }
         if result.is_ok() && self.world.is_none() {
-            run.keep_warm();
+            run.keep_warm().await;
         }
         result
     }
@@ -240,9 +240,11 @@ impl Run {
         stop
     }
 
-    fn keep_warm(&mut self) {
+    async fn keep_warm(&mut self) {
         self.finish();
-        if let (Some(sandbox), Some(place)) = (self.sandbox.take(), self.place.take()) {
+        if let (Some(mut sandbox), Some(place)) = (self.sandbox.take(), self.place.take())
+            && sandbox.is_at_rest(&self.install).await
+        {
             self.install.give_back_nested(sandbox, place);
         }
     }

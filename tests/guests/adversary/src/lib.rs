@@ -19,7 +19,7 @@
 //! | `/short-body`, `/long-body` | declares 10 bytes and sends 5, or 15 |
 //! | `/bad-header`, `/bad-status` | tries what HTTP does not allow, and answers what was refused |
 //! | `/write-after-finish`, `/write-unasked`, `/unfinished` | breaks the rules of bodies and their streams |
-//! | `/loop-after-response`, `/trap-after-response` | answers in full, then misbehaves |
+//! | `/loop-after-response?length=4`, `/trap-after-response` | answers in full (and declares the length), then misbehaves |
 //! | `/loop-after-head?status=N&ms=N` | sends a head of status N and the beginning of a body, waits, computes for ever |
 //! | `/head-alone?status=N&length=N` | declares N bytes and sends none |
 //! | `/late-status?length=N` | declares N bytes, makes the body as if there were none, and sends 100 |
@@ -54,7 +54,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Adversary {
             "/write-after-finish" => protocol::write_after_finish(out),
             "/write-unasked" => protocol::write_unasked(out),
             "/unfinished" => protocol::unfinished(out),
-            "/loop-after-response" => protocol::loop_after_response(out),
+            "/loop-after-response" => protocol::loop_after_response(&target, out),
             "/trap-after-response" => protocol::trap_after_response(out),
             "/loop-after-head" => protocol::loop_after_head(&target, out),
             "/late-status" => protocol::late_status(&target, out),

@@ -9,16 +9,15 @@ use wasip2::{
 };
 
 /// Sets a response and gives its body.
-fn answer(out: ResponseOutparam) -> OutgoingBody {
-    let response = OutgoingResponse::new(Fields::new());
+fn answer(response: OutgoingResponse, out: ResponseOutparam) -> OutgoingBody {
     let body = response.body().expect("the body is taken once");
     ResponseOutparam::set(out, Ok(response));
     body
 }
 
 /// Sends a whole response.
-fn respond(out: ResponseOutparam) {
-    let body = answer(out);
+fn respond(response: OutgoingResponse, out: ResponseOutparam) {
+    let body = answer(response, out);
     let stream = body.write().expect("the stream is taken once");
     let _ = stream.blocking_write_and_flush(b"done");
     drop(stream);
@@ -28,7 +27,7 @@ fn respond(out: ResponseOutparam) {
 /// Finishes the body while its stream is still open, and goes on writing to the stream.
 #[inline(never)]
 pub fn write_after_finish(out: ResponseOutparam) {
-    let body = answer(out);
+    let body = answer(OutgoingResponse::new(Fields::new()), out);
     let stream = body.write().expect("the stream is taken once");
     let _ = stream.blocking_write_and_flush(b"done");
     let _ = OutgoingBody::finish(body, None);
@@ -38,14 +37,14 @@ pub fn write_after_finish(out: ResponseOutparam) {
 /// Writes more than the stream has said that it takes.
 #[inline(never)]
 pub fn write_unasked(out: ResponseOutparam) {
-    let body = answer(out);
+    let body = answer(OutgoingResponse::new(Fields::new()), out);
     let stream: OutputStream = body.write().expect("the stream is taken once");
     let _ = stream.write(&vec![b'x'; 1 << 20]);
 }
 
 /// Leaves the body neither finished nor closed.
 pub fn unfinished(out: ResponseOutparam) {
-    let body = answer(out);
+    let body = answer(OutgoingResponse::new(Fields::new()), out);
     let stream = body.write().expect("the stream is taken once");
     let _ = stream.blocking_write_and_flush(b"half");
     std::mem::forget(stream);
@@ -54,8 +53,11 @@ pub fn unfinished(out: ResponseOutparam) {
 
 /// Sends a whole response and computes for ever.
 #[inline(never)]
-pub fn loop_after_response(out: ResponseOutparam) {
-    respond(out);
+pub fn loop_after_response(target: &str, out: ResponseOutparam) {
+    match target.contains('?') {
+        true => respond(declared(target), out),
+        false => respond(OutgoingResponse::new(Fields::new()), out),
+    }
     endless()
 }
 
@@ -123,7 +125,7 @@ fn parameter<T: FromStr>(target: &str, name: &str) -> T {
 /// Sends a whole response and traps.
 #[inline(never)]
 pub fn trap_after_response(out: ResponseOutparam) {
-    respond(out);
+    respond(OutgoingResponse::new(Fields::new()), out);
     core::arch::wasm32::unreachable()
 }
 

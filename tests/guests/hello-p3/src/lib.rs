@@ -1,6 +1,8 @@
-//! Answers every request with `hello`, and HEAD with the length of that, as a component of WASI 0.3 (`wasi:http/handler`).
+//! Answers every request with `hello`, HEAD with the length of that, and traps a moment after its answer where the path is
+//! `/trap-later`, as a component of WASI 0.3 (`wasi:http/handler`).
 
 use wasip3::{
+    clocks::monotonic_clock,
     http::types::{ErrorCode, Fields, Method, Request, Response},
     wit_bindgen, wit_future, wit_stream,
 };
@@ -8,6 +10,8 @@ use wasip3::{
 wasip3::http::service::export!(Hello);
 
 const CONTENT_TYPE: &[u8] = b"text/plain; charset=utf-8";
+/// Nanoseconds.
+const MOMENT: u64 = 20_000_000;
 const HELLO: &[u8] = b"hello\n";
 
 struct Hello;
@@ -24,6 +28,7 @@ impl wasip3::exports::http::handler::Guest for Hello {
             drop(trailers);
             return Ok(Response::new(headers, None, no_trailers).0);
         }
+        let is_trap = request.get_path_with_query().as_deref() == Some("/trap-later");
         let (mut body, contents) = wit_stream::new();
         let (trailers, no_trailers) = wit_future::new(|| Ok(None));
         drop(trailers);
@@ -31,6 +36,11 @@ impl wasip3::exports::http::handler::Guest for Hello {
         wit_bindgen::spawn_local(async move {
             // A peer that has gone away leaves a rest; nobody is left to be told.
             body.write_all(HELLO.to_vec()).await;
+            drop(body);
+            if is_trap {
+                monotonic_clock::wait_for(MOMENT).await;
+                panic!("the guest traps because it was asked to");
+            }
         });
         Ok(response)
     }
