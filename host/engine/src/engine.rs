@@ -413,7 +413,7 @@ impl Engine {
         }
     }
 
-    /// Runs of an instance at the moment; 0 for one that is not served.
+    /// Runs of an instance at the moment whose answers have not been sent; 0 for one that is not served.
     #[must_use]
     pub fn running(&self, instance: InstanceId) -> u64 {
         let admission = self.instances.get(&instance);

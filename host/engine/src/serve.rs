@@ -45,7 +45,7 @@ pub(crate) struct Conversation {
     /// Whether the answer's head alone is wanted.
     is_head: bool,
     /// Held until the answer is sent or the run's deadline has passed, so that what waits for a slow client counts as
-    /// running.
+    /// running, and by a run behind its answer until it ends.
     pub(crate) permit: Option<Permit>,
 }
 

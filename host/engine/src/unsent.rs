@@ -40,7 +40,7 @@ pub(crate) struct Unsent {
     metered: u64,
     max: u64,
     install: Arc<BoundInstall>,
-    /// The run counts as running until its answer is sent.
+    /// The run counts as running until its answer is sent or its deadline has passed. None where another app asks.
     permit: Option<Permit>,
     /// The instance has sent more than its rate allows: nothing leaves before then.
     pause: Option<Pin<Box<Sleep>>>,
@@ -174,12 +174,9 @@ impl Unsent {
         let announced = headers.get(CONTENT_LENGTH);
         self.declared = announced.and_then(|length| length.to_str().ok()?.parse().ok());
         let announced = self.declared.unwrap_or(ready);
-        if self.rest.is_none() && announced != ready {
-            return Err(StopCause::NoResponse {
-                message: format!(
-                    "the response declares a body of {announced} bytes and has {ready}"
-                ),
-            });
+        let is_complete = self.rest.as_ref().is_none_or(|rest| rest.is_read);
+        if ready > announced || (is_complete && ready < announced) {
+            return Err(wrong_length(announced, ready));
         }
         let length = ready.max(announced);
         if length <= self.max {
@@ -280,6 +277,9 @@ impl Unsent {
         {
             self.install.observe_near(&near);
         }
+        if let Some(declared) = self.declared.filter(|&declared| self.sent > declared) {
+            return Err(self.stopped(wrong_length(declared, self.sent)));
+        }
         if self.sent <= self.max {
             // Metered before the client can have it, so that a crash loses nothing that was answered.
             if self.ready.is_empty() {
@@ -287,8 +287,9 @@ impl Unsent {
             }
             let wait = self.install.admission.send(bytes);
             self.pause = wait.map(|wait| Box::pin(sleep(wait)));
-            // Whoever sends it asks for no more than the head has announced.
-            if self.declared.is_some_and(|declared| self.sent >= declared)
+            // Who sends it to a client asks for no more than the head has announced; another app reads to the end.
+            if self.permit.is_some()
+                && self.declared == Some(self.sent)
                 && let Some(rest) = self.rest.take()
             {
                 self.go_on(*rest, cx);
@@ -369,6 +370,10 @@ impl Unsent {
             Some(Err(error)) => Poll::Ready(Some(Err(self.stopped(broken(&error))))),
             None => {
                 rest.is_read = true;
+                if let Some(declared) = self.declared.filter(|&declared| self.sent < declared) {
+                    let short = wrong_length(declared, self.sent);
+                    return Poll::Ready(Some(Err(self.stopped(short))));
+                }
                 if let Some(rest) = self.rest.take() {
                     self.go_on(*rest, cx);
                 }
@@ -405,8 +410,10 @@ impl Unsent {
                 }
             }
         }
-        match self.pause.as_ref().filter(|pause| !pause.is_elapsed()) {
-            Some(pause) => Expired::LookAgain(pause.deadline()),
+        // Nobody may have polled it, so that it does not know itself that it is over.
+        let pause = self.pause.as_ref().map(|pause| pause.deadline());
+        match pause.filter(|end| *end > Instant::now()) {
+            Some(end) => Expired::LookAgain(end),
             None => {
                 self.permit = None;
                 Expired::Left
@@ -464,6 +471,12 @@ pub(crate) enum Expired {
 fn nothing() -> WasiBody {
     let nothing = Empty::new().map_err(|never: Infallible| match never {});
     nothing.boxed_unsync()
+}
+
+fn wrong_length(declared: u64, bytes: u64) -> StopCause {
+    StopCause::NoResponse {
+        message: format!("the response declares a body of {declared} bytes and has {bytes}"),
+    }
 }
 
 fn broken(error: &Error) -> StopCause {

@@ -187,7 +187,7 @@ dimensions! {
     Recursion "recursion" Invocation Count 0..=32, default 8 / 8 / 8:
         "How deep apps and hooks may call each other below one request. Sensible compositions have three or four levels; more is a circle.";
     Concurrency "concurrency" Instance Count 1..=100_000, default 256 / 256 / 256:
-        "Runs of an instance at the same time. One instance cannot take the whole pool of sandboxes.";
+        "Runs of an instance at the same time. One instance cannot take the whole pool of sandboxes. What a run does behind its complete answer has places of its own.";
     RequestRate "request-rate" Instance PerSecond 1..=1_000_000, default 1_000 / 1_000 / 1_000:
         "Requests a second of an instance, with a burst of one second's worth.";
     FuelPerMinute "fuel-per-minute" Instance Fuel 0..=1_000_000_000_000_000, default 120_000_000_000 / 120_000_000_000 / 120_000_000_000:

@@ -87,6 +87,28 @@ async fn a_client_that_reads_nothing_keeps_its_place_until_the_deadline() {
     assert_eq!(counted(&platform).await.1, all);
 }
 
+/// What the instance's own rate has held back, and may leave now, does not keep a place that nobody takes anything from.
+#[tokio::test]
+async fn a_slow_answer_that_nobody_reads_keeps_its_place_until_the_deadline() {
+    let platform = platform().await;
+    let limits = json!({ "deadline": "8s", "concurrency": 1, "egress-rate": "100kB/s" });
+    platform.limit("acme", limits).await;
+    let request =
+        "GET /t/acme/main/adversary/big-response?bytes=300000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let deaf = ask(&platform, request).await;
+    let site = platform.site("acme", "/adversary");
+    eventually("the place is taken", async || {
+        (site.get("/counter").await.status == 429).then_some(())
+    })
+    .await;
+    within(SOON, "the place is free again", async || {
+        (site.get("/counter").await.status == 200).then_some(())
+    })
+    .await;
+    assert_others_are_well(&platform).await;
+    drop(deaf);
+}
+
 /// Whoever sees first that the time is over, the compute thread or the timer, tells of it once.
 #[tokio::test]
 async fn a_run_that_computes_at_its_deadline_is_told_of_once() {
