@@ -162,10 +162,7 @@ impl Pending {
     /// A header's value; empty where it is absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        let value = self.0.headers().get(name);
-        value
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        text_of(self.0.headers(), name)
     }
 
     /// The next piece of the body; `None` at its end.
@@ -223,10 +220,7 @@ impl Answer {
     /// A header's value; empty where it is absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        let value = self.headers.get(name);
-        value
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        text_of(&self.headers, name)
     }
 
     /// The problem document, which must have the media type, the members that every problem has, and
@@ -248,6 +242,13 @@ impl Answer {
         }
         problem
     }
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    let value = headers.get(name);
+    value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// The value of `Content-Digest` (RFC 9530) for these bytes.

@@ -229,12 +229,12 @@ impl Permit {
     /// Makes the place free for the next request, where the run has one behind its answer: of these there are as many again as
     /// the instance may run at a time, and some.
     pub(crate) fn step_behind(&mut self) {
-        let max = self.admission.limit(Dimension::Concurrency);
-        let max = max.saturating_add(BEHIND_MORE);
-        let behind = &self.admission.behind;
         if self.is_behind {
             return;
         }
+        let max = self.admission.limit(Dimension::Concurrency);
+        let max = max.saturating_add(BEHIND_MORE);
+        let behind = &self.admission.behind;
         if behind.fetch_add(1, Ordering::Relaxed) >= max {
             behind.fetch_sub(1, Ordering::Relaxed);
             return;

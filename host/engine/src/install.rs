@@ -255,7 +255,7 @@ impl BoundInstall {
         self.count_stop();
     }
 
-    /// Counts the stop of a run that has been metered as a success.
+    /// Counts a stop: runs are metered without it.
     pub(crate) fn count_stop(&self) {
         let mut meters = Meters::default();
         meters[Meter::Stops] = 1;

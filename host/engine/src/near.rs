@@ -74,7 +74,8 @@ pub(crate) fn of_run(
         .filter_map(move |(dimension, used)| Near::of(dimension.of(class), used, limits))
 }
 
-/// Names limits in the head of an answer, each once, as it is told of first. What the guest itself wrote there is not the host's word, and goes.
+/// Names limits in the head of an answer, each once, as it is told of first. What the guest itself wrote there is not the
+/// host's word, and goes.
 pub(crate) fn announce(headers: &mut HeaderMap, near: impl Iterator<Item = Near>) {
     headers.remove(NEAR_LIMIT);
     let mut named: Vec<Limit> = Vec::new();

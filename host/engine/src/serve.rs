@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use cloudware_types::{Class, Dimension, Stop, StopCause};
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};
 use tokio::time::{Sleep, sleep_until};
@@ -116,7 +116,9 @@ impl BoundInstall {
         let started = Instant::now();
         let admitted = self.admit(started)?;
         let request_max = self.limits.get(Dimension::RequestBytes);
-        if let Some(length) = content_length(&request).filter(|&length| length > request_max) {
+        if let Some(length) =
+            content_length(request.headers()).filter(|&length| length > request_max)
+        {
             let cause =
                 StopCause::limit(Dimension::RequestBytes, Class::Request, length, request_max);
             return Err(self.refuse(cause, started));
@@ -296,8 +298,9 @@ impl RequestId {
     }
 }
 
-fn content_length<B>(request: &Request<B>) -> Option<u64> {
-    let value = request.headers().get(header::CONTENT_LENGTH)?;
+/// The length of the body that a head announces.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let value = headers.get(header::CONTENT_LENGTH)?;
     value.to_str().ok()?.parse().ok()
 }
 

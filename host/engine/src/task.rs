@@ -16,7 +16,7 @@ use std::{
 };
 
 use cloudware_capability::Progress;
-use cloudware_types::{Class, Dimension, Limits, Stop, StopCause};
+use cloudware_types::{Class, Dimension, Limits, Meter, Meters, Stop, StopCause};
 use futures_util::task::AtomicWaker;
 use http::Response;
 use parking_lot::{Mutex, MutexGuard};
@@ -26,7 +26,7 @@ use crate::{
     admission::Admission,
     clock::thread_moment,
     limits::{FIRST_SLICE, TURN_MAX},
-    near::Near,
+    near::{self, Near, Unmetered},
     schedule::{Queue, Share},
 };
 
@@ -429,15 +429,14 @@ impl Task {
         if self.state.lock().place == Place::Ended {
             return Vec::new();
         }
-        let used = [
-            (Dimension::Deadline, millis(self.started.elapsed())),
-            (Dimension::CpuTime, self.progress.cpu_own() / 1_000_000),
-            (Dimension::RequestBytes, self.progress.request_bytes()),
-        ];
-        let near = |(dimension, used): (Dimension, u64)| {
-            Near::of(dimension.of(self.bounds.class), used, limits)
+        let mut meters = Meters::default();
+        meters[Meter::CpuNanoseconds] = self.progress.cpu_own();
+        meters[Meter::RequestBytes] = self.progress.request_bytes();
+        let unmetered = Unmetered {
+            wall: self.started.elapsed(),
+            handles: 0,
         };
-        used.into_iter().filter_map(near).collect()
+        near::of_run(&meters, unmetered, limits, self.bounds.class).collect()
     }
 
     /// Fuel that has been counted for the instance while the call went on.

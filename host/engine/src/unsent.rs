@@ -24,7 +24,7 @@ use crate::{
     limits::ANSWER_BURST_BYTES,
     near::{Near, is_near},
     pace::Turn,
-    serve::{Conversation, RequestId},
+    serve::{Conversation, RequestId, content_length},
     stop::stop,
     task::Task,
 };
@@ -171,8 +171,7 @@ impl Unsent {
     /// much for the answer to its next request, or wait for what is missing.
     pub(crate) fn check_length(&mut self, headers: &HeaderMap) -> Result<(), StopCause> {
         let ready = self.ready_bytes();
-        let announced = headers.get(CONTENT_LENGTH);
-        self.declared = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+        self.declared = content_length(headers);
         let announced = self.declared.unwrap_or(ready);
         let is_complete = self.rest.as_ref().is_none_or(|rest| rest.is_read);
         if ready > announced || (is_complete && ready < announced) {
@@ -325,10 +324,14 @@ impl Unsent {
     /// Ends the answer where it stands, and the run with it. Gives the stop, which is recorded.
     pub(crate) fn end(&mut self, cause: StopCause, started: time::Instant) -> Box<Stop> {
         let mut stop = stop(&self.install.identity, cause, started);
-        self.install.record(&self.task, &mut stop, &self.request_id);
+        self.end_with(&mut stop);
+        stop
+    }
+
+    fn end_with(&mut self, stop: &mut Stop) {
+        self.install.record(&self.task, stop, &self.request_id);
         self.rest = None;
         self.ready.clear();
-        stop
     }
 
     fn stopped(&mut self, cause: StopCause) -> Box<Stop> {
@@ -384,10 +387,7 @@ impl Unsent {
 
     /// The run that writes it was stopped.
     fn broke_off(&mut self, mut stop: Box<Stop>) -> Box<Stop> {
-        if let Some(conversation) = self.rest.take().and_then(|rest| rest.conversation) {
-            conversation.record(&mut stop);
-        }
-        self.ready.clear();
+        self.end_with(&mut stop);
         self.note(&stop);
         stop
     }
