@@ -19,10 +19,10 @@ use tokio::{
 use crate::{
     CodeError, EngineConfig, SandboxAllocation,
     code::Wasi,
-    engine::wasmtime_engine,
     limits::{
         COMPILE_MESSAGE_BYTES_MAX, COMPILE_NICENESS, COMPILE_WALL_PER_CPU, COMPILED_BYTES_MAX,
     },
+    runtime::wasmtime_engine,
 };
 
 /// Where components are compiled.

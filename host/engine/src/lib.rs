@@ -29,6 +29,7 @@ mod pace;
 mod rate;
 mod recording;
 mod run;
+mod runtime;
 mod sandbox;
 mod schedule;
 mod serve;
