@@ -77,6 +77,9 @@ pub(crate) struct StopView {
     /// The unit of `used` and `max`.
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<String>,
+    /// The extension point that it filled, as `app/point`; absent where it was not called as a hook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hook: Option<String>,
     /// The innermost guest function that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<String>,
@@ -143,6 +146,7 @@ impl From<StopEntry> for StopView {
             advice: stop.advice(),
             app: stop.app,
             version: stop.version,
+            hook: stop.hook,
             function: stop.function,
             host_call: stop.host_call,
             consumers: stop.consumers.into_iter().map(consumer).collect(),

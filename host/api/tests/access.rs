@@ -378,6 +378,7 @@ async fn stop_of(world: &World, install: &Install) -> StopRecord {
             cause: StopCause::limit(Dimension::Fuel, Class::Request, 1_000, 1_000),
             app: install.app.to_string(),
             version: "1.0.0".to_owned(),
+            hook: None,
             function: Some("stock::pick".to_owned()),
             host_call: None,
             elapsed_ms: 3,

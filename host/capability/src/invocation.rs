@@ -107,6 +107,10 @@ pub struct Invocation {
     stop: Option<StopCause>,
     is_full: bool,
     is_head: bool,
+    /// How deep the guest is in calls of the host.
+    host_depth: u32,
+    /// The depth of the last call that has reached a host function.
+    function_depth: u32,
 }
 
 /// A limit was reached inside a host function. Returned as the error of a host function, it ends the
@@ -152,6 +156,8 @@ impl Invocation {
             stop: None,
             is_full: false,
             is_head: false,
+            host_depth: 0,
+            function_depth: 0,
         }
     }
 
@@ -244,8 +250,32 @@ impl Invocation {
     /// # Errors
     /// [`LimitReached`] when the guest has made all the host calls it may.
     pub fn enter(&mut self, name: &'static str) -> Result<(), LimitReached> {
+        self.reach_function();
         self.progress.enter(name);
         self.charge(Meter::HostCalls, Dimension::HostCalls, 1)
+    }
+
+    /// Notes that the guest has called the host: one of its functions, or what the engine does by itself for an
+    /// instruction, such as the growth of a memory.
+    pub fn enter_host(&mut self) {
+        self.host_depth = self.host_depth.saturating_add(1);
+        if self.function_depth == self.host_depth {
+            self.function_depth = 0;
+        }
+    }
+
+    /// Notes that the host returns to the guest from what [`Self::enter_host`] began. Whether that has reached one of
+    /// its functions: each asks the invocation for something.
+    pub fn leave_host(&mut self) -> bool {
+        let is_function = self.function_depth > 0 && self.function_depth == self.host_depth;
+        self.host_depth = self.host_depth.saturating_sub(1);
+        is_function
+    }
+
+    /// Notes that a host function has been reached. To be called by whatever gives host functions a part of the
+    /// invocation.
+    pub fn reach_function(&mut self) {
+        self.function_depth = self.host_depth;
     }
 
     /// Notes that the host call that [`Self::enter`] began has ended.
@@ -345,6 +375,7 @@ impl Invocation {
         self.stop = None;
         self.is_full = false;
         self.is_head = false;
+        (self.host_depth, self.function_depth) = (0, 0);
         self.log.reset();
         self.progress.reset();
     }
@@ -370,6 +401,7 @@ impl Invocation {
 
 impl WasiView for Invocation {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.reach_function();
         let log = &self.log;
         WasiCtxView {
             ctx: self.wasi.get_or_insert_with(|| (self.make_wasi)(log)),
@@ -380,6 +412,7 @@ impl WasiView for Invocation {
 
 impl WasiHttpView for Invocation {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.reach_function();
         WasiHttpCtxView {
             hooks: &mut *self.http_hooks,
             table: &mut self.table,

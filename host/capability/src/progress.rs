@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -23,6 +23,18 @@ pub struct Progress {
     /// The least that its processor time was then.
     entered_cpu: AtomicU64,
     request_bytes: AtomicU64,
+    outbound_calls: AtomicU64,
+    /// Fuel that it was given.
+    fuel_given: AtomicU64,
+    /// Fuel that was left when the guest last called the host.
+    fuel_left: AtomicU64,
+    /// Fuel that those have burned so far whom it waits for.
+    fuel_elsewhere: AtomicU64,
+    /// Polls so far.
+    slice: AtomicU64,
+    /// When the last of them began, on the coarse clock.
+    slice_began: AtomicU64,
+    has_host_worked_long: AtomicBool,
     host_calls: Mutex<HostCalls>,
     stop: Mutex<Option<StopCause>>,
 }
@@ -108,6 +120,13 @@ impl Default for Progress {
             entered_at: AtomicU64::new(OUTSIDE),
             entered_cpu: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
+            outbound_calls: AtomicU64::new(0),
+            fuel_given: AtomicU64::new(0),
+            fuel_left: AtomicU64::new(0),
+            fuel_elsewhere: AtomicU64::new(0),
+            slice: AtomicU64::new(0),
+            slice_began: AtomicU64::new(0),
+            has_host_worked_long: AtomicBool::new(false),
             host_calls: Mutex::default(),
             stop: Mutex::new(None),
         }
@@ -181,6 +200,73 @@ impl Progress {
         })
     }
 
+    /// CPU time of the stay that has not ended, at `now`.
+    #[must_use]
+    pub fn cpu_of_stay(&self, now: &ThreadMoment) -> u64 {
+        self.entered().map_or(0, |entered| now.cpu_since(&entered))
+    }
+
+    /// Notes that the guest is polled, at a moment of the coarse clock in nanoseconds.
+    pub fn begin_slice(&self, now: u64) {
+        self.slice.fetch_add(1, Ordering::Relaxed);
+        self.slice_began.store(now, Ordering::Relaxed);
+    }
+
+    /// How often the guest has been polled.
+    #[must_use]
+    pub fn slice(&self) -> u64 {
+        self.slice.load(Ordering::Relaxed)
+    }
+
+    /// When the guest was last polled, as [`Self::begin_slice`] was told.
+    #[must_use]
+    pub fn slice_began(&self) -> u64 {
+        self.slice_began.load(Ordering::Relaxed)
+    }
+
+    /// Notes that host functions have kept a thread for long which the guest called.
+    pub fn host_worked_long(&self) {
+        self.has_host_worked_long.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether host functions have kept a thread for long which the guest called.
+    #[must_use]
+    pub fn has_host_worked_long(&self) -> bool {
+        self.has_host_worked_long.load(Ordering::Relaxed)
+    }
+
+    /// Notes the fuel that the guest is given.
+    pub fn give_fuel(&self, fuel: u64) {
+        self.fuel_given.store(fuel, Ordering::Relaxed);
+        self.fuel_left.store(fuel, Ordering::Relaxed);
+    }
+
+    /// The fuel that the guest was given.
+    #[must_use]
+    pub fn fuel_given(&self) -> u64 {
+        self.fuel_given.load(Ordering::Relaxed)
+    }
+
+    /// Notes what is left of the guest's fuel.
+    pub fn note_fuel_left(&self, fuel: u64) {
+        self.fuel_left.store(fuel, Ordering::Relaxed);
+    }
+
+    /// Notes fuel that is counted here and was burned in another sandbox, which this one called and waits for.
+    pub fn fuel_was_elsewhere(&self, fuel: u64) {
+        self.fuel_elsewhere.fetch_add(fuel, Ordering::Relaxed);
+    }
+
+    /// Fuel burned up to the last call of the host, and by those whom the guest called meanwhile. A guest that yields
+    /// calls the host for that.
+    #[must_use]
+    pub fn fuel_burned(&self) -> u64 {
+        let own = self
+            .fuel_given()
+            .saturating_sub(self.fuel_left.load(Ordering::Relaxed));
+        own.saturating_add(self.fuel_elsewhere.load(Ordering::Relaxed))
+    }
+
     /// Notes CPU time that is counted here and was spent in another sandbox, which this one called.
     pub fn cpu_was_elsewhere(&self, nanoseconds: u64) {
         self.cpu_elsewhere.fetch_add(nanoseconds, Ordering::Relaxed);
@@ -213,6 +299,17 @@ impl Progress {
         self.request_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
+    /// Counts a request that the guest sends, and returns the new sum.
+    pub fn add_outbound_call(&self) -> u64 {
+        self.outbound_calls.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Requests that the guest has sent.
+    #[must_use]
+    pub fn outbound_calls(&self) -> u64 {
+        self.outbound_calls.load(Ordering::Relaxed)
+    }
+
     /// Bytes of the request body that were handed to the guest.
     #[must_use]
     pub fn request_bytes(&self) -> u64 {
@@ -237,6 +334,9 @@ impl Progress {
         self.cpu_elsewhere.store(0, Ordering::Relaxed);
         self.entered_at.store(OUTSIDE, Ordering::Relaxed);
         self.request_bytes.store(0, Ordering::Relaxed);
+        self.outbound_calls.store(0, Ordering::Relaxed);
+        self.fuel_elsewhere.store(0, Ordering::Relaxed);
+        self.has_host_worked_long.store(false, Ordering::Relaxed);
         *lock(&self.host_calls) = HostCalls::default();
         *lock(&self.stop) = None;
     }

@@ -225,6 +225,7 @@ mod tests {
             cause: StopCause::limit(Dimension::Fuel, Class::Request, 1, 1),
             app: "stock".to_owned(),
             version: "1.0.0".to_owned(),
+            hook: None,
             function: Some(function.to_owned()),
             host_call: None,
             elapsed_ms: 0,

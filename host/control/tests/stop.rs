@@ -30,6 +30,7 @@ async fn world() -> (World, StopRecord) {
             cause: StopCause::limit(Dimension::Memory, Class::Request, 2, 1),
             app: "hello".to_owned(),
             version: "1.0.0".to_owned(),
+            hook: None,
             function: Some("hello::grow".to_owned()),
             host_call: None,
             elapsed_ms: 1,

@@ -11,6 +11,7 @@ use std::{
 
 use cloudware_types::{Class, Dimension, Limits, Scope, StopCause};
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     clock::coarse,
@@ -30,6 +31,8 @@ pub struct Admission {
     running: AtomicU64,
     /// Runs behind answers that were sent.
     behind: AtomicU64,
+    /// Sandboxes: of requests, of what they call in turn, and warm ones that are idle.
+    sandboxes: AtomicU64,
     requests: Rate,
     egress: Rate,
     fuel: Mutex<FuelWindows>,
@@ -45,6 +48,13 @@ pub struct Admission {
 pub struct Permit {
     admission: Arc<Admission>,
     is_behind: bool,
+}
+
+/// A sandbox's place in the pool of the host, counted for its instance until it is dropped.
+#[derive(Debug)]
+pub(crate) struct SandboxPlace {
+    admission: Arc<Admission>,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Why a request is not admitted.
@@ -73,6 +83,7 @@ impl Admission {
             limits: [const { AtomicU64::new(0) }; Dimension::COUNT],
             running: AtomicU64::new(0),
             behind: AtomicU64::new(0),
+            sandboxes: AtomicU64::new(0),
             requests: Rate::default(),
             egress: Rate::default(),
             fuel: Mutex::default(),
@@ -90,7 +101,16 @@ impl Admission {
             .iter()
             .filter(|d| d.scope() == Scope::Instance);
         for &dimension in of_instances {
-            self.limits[dimension as usize].store(limits.get(dimension), Ordering::Relaxed);
+            let new = limits.get(dimension);
+            let old = self.limits[dimension as usize].swap(new, Ordering::Relaxed);
+            let rate = match dimension {
+                Dimension::RequestRate => &self.requests,
+                Dimension::EgressRate => &self.egress,
+                _ => continue,
+            };
+            if old != new {
+                rate.change(coarse(), old, new);
+            }
         }
         self.share.set_weight(limits.get(Dimension::CpuWeight));
     }
@@ -178,6 +198,23 @@ impl Admission {
         }
     }
 
+    /// How many bytes of an answer may leave in one piece: a quarter of a second's worth, so that the burst is kept, and a
+    /// change of the rate is felt soon.
+    pub(crate) fn piece_max(&self) -> u64 {
+        self.limit(Dimension::EgressRate).div_ceil(4)
+    }
+
+    /// The rate of its answers, where they come near it.
+    pub(crate) fn near_egress(&self) -> Option<Near> {
+        let max = self.limit(Dimension::EgressRate);
+        let used = self.egress.used(coarse(), max);
+        is_near(used, max).then_some(Near {
+            limit: Dimension::EgressRate.into(),
+            used,
+            max,
+        })
+    }
+
     /// Notes the size of the private database.
     pub(crate) fn note_storage(&self, bytes: u64) {
         self.storage.store(bytes, Ordering::Relaxed);
@@ -196,16 +233,18 @@ impl Admission {
         let others = [
             (Dimension::Concurrency, self.running()),
             (Dimension::RequestRate, self.requests.used(coarse(), rate)),
+            (Dimension::QueueTime, self.share.waited_ms()),
             (Dimension::Storage, self.storage.load(Ordering::Relaxed)),
         ];
         let used = fuel.into_iter().flatten().chain(others);
-        used.filter_map(|(dimension, used)| {
+        let near = used.filter_map(|(dimension, used)| {
             let max = self.limit(dimension);
             let limit = dimension.into();
             // Where one may run at a time, the one that asks is no news.
             let is_alone = dimension == Dimension::Concurrency && used == 1;
             (is_near(used, max) && !is_alone).then_some(Near { limit, used, max })
-        })
+        });
+        near.chain(self.near_egress())
     }
 
     /// Runs at the moment whose answers have not been sent.
@@ -215,8 +254,29 @@ impl Admission {
     }
 
     /// All runs at the moment, those behind answers included.
-    pub(crate) fn running_in_all(&self) -> u64 {
+    #[cfg(test)]
+    fn running_in_all(&self) -> u64 {
         self.running() + self.behind.load(Ordering::Relaxed)
+    }
+
+    /// A place for a sandbox. An instance may have as many as are still free, whatever they are for, so that however
+    /// many there are that want everything, each leaves as much as it takes for the next one (dynamic thresholds:
+    /// Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
+    pub(crate) fn sandbox_place(self: &Arc<Self>, pool: &Arc<Semaphore>) -> Option<SandboxPlace> {
+        let counted = self.sandboxes.fetch_add(1, Ordering::Relaxed) + 1;
+        let permit = if counted > pool.available_permits() as u64 {
+            None
+        } else {
+            Arc::clone(pool).try_acquire_owned().ok()
+        };
+        let Some(permit) = permit else {
+            self.sandboxes.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        };
+        Some(SandboxPlace {
+            admission: Arc::clone(self),
+            _permit: permit,
+        })
     }
 
     /// The instance's place in the queue for processors.
@@ -251,6 +311,12 @@ impl Drop for Permit {
             false => &self.admission.running,
         };
         place.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for SandboxPlace {
+    fn drop(&mut self) {
+        self.admission.sandboxes.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -300,6 +366,23 @@ mod tests {
         assert!(admission.admit().is_ok());
         drop((behind, last));
         assert_eq!(admission.running_in_all(), 0);
+    }
+
+    #[test]
+    fn an_instance_has_as_many_sandboxes_as_it_leaves() {
+        let pool = Arc::new(Semaphore::new(10));
+        let [one, other] = [(); 2].map(|()| admission(100, 1_000_000));
+        let take = |admission: &Arc<Admission>| -> Vec<_> {
+            std::iter::from_fn(|| admission.sandbox_place(&pool)).collect()
+        };
+        let mut places = take(&one);
+        assert_eq!((places.len(), pool.available_permits()), (5, 5));
+        assert_eq!(take(&other).len(), 3);
+        places.pop();
+        assert_eq!(take(&one).len(), 1);
+        drop(places);
+        assert_eq!(pool.available_permits(), 10);
+        assert_eq!(take(&one).len(), 5);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod nested;
 mod outside;
 mod peers;
 mod shadow;
+mod size;
 mod slices;
 mod time;
 mod value;

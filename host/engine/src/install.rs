@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     Admission, Observer, Sandbox, UsageMeter,
-    admission::Permit,
+    admission::{Permit, SandboxPlace},
     clock::coarse,
     code::Code,
     hook::{Failure, Peers, find_access},
@@ -64,7 +64,7 @@ pub struct BoundInstall {
 /// A warm sandbox waiting for its next request, with the place in the pool that it takes.
 struct Warm {
     sandbox: Sandbox,
-    place: OwnedSemaphorePermit,
+    place: SandboxPlace,
     /// Its share of what all idle warm sandboxes may take.
     _warm: OwnedSemaphorePermit,
     /// On the coarse clock.
@@ -75,7 +75,7 @@ struct Warm {
 pub(crate) struct Admitted {
     /// None where it runs for a request that was admitted.
     pub(crate) permit: Option<Permit>,
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: SandboxPlace,
     /// A warm sandbox, where one was idle.
     pub(crate) sandbox: Option<Sandbox>,
 }
@@ -174,10 +174,7 @@ impl BoundInstall {
     ///
     /// # Errors
     /// [`Failure::Overloaded`] where the pool is full.
-    pub(crate) fn nested_sandbox(
-        &self,
-        setup: Setup,
-    ) -> Result<(Sandbox, OwnedSemaphorePermit), Failure> {
+    pub(crate) fn nested_sandbox(&self, setup: Setup) -> Result<(Sandbox, SandboxPlace), Failure> {
         let fault = |error: wasmtime::Error| Failure::Unfit(format!("no sandbox: {error:#}"));
         // What is left over from a call of another class has other limits.
         let warm = match setup.world {
@@ -197,19 +194,13 @@ impl BoundInstall {
     ///
     /// # Errors
     /// [`Failure::Overloaded`] where the pool is full.
-    pub(crate) fn place_within(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    pub(crate) fn place_within(&self) -> Result<SandboxPlace, Failure> {
         self.place().ok_or(Failure::Overloaded)
     }
 
-    /// A place in the pool. An instance may run as many as are still free, so that however many there are that
-    /// want everything, each leaves as much as it takes for the next one (dynamic thresholds: Choudhury and
-    /// Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
-    fn place(&self) -> Option<OwnedSemaphorePermit> {
-        let free = self.sandboxes.available_permits() as u64;
-        if self.admission.running_in_all() > free {
-            return None;
-        }
-        Arc::clone(&self.sandboxes).try_acquire_owned().ok()
+    /// See [`Admission::sandbox_place`].
+    fn place(&self) -> Option<SandboxPlace> {
+        self.admission.sandbox_place(&self.sandboxes)
     }
 
     /// A stop for a request that was refused before it ran, counted in the ledger.
@@ -263,16 +254,16 @@ impl BoundInstall {
     }
 
     /// Keeps a sandbox for the next request, where the app wants that and it has served few enough.
-    pub(crate) fn give_back(&self, sandbox: Sandbox, place: OwnedSemaphorePermit) {
+    pub(crate) fn give_back(&self, sandbox: Sandbox, place: SandboxPlace) {
         self.keep_warm(&self.warm, sandbox, place);
     }
 
     /// As [`Self::give_back`], for sandboxes whose functions are called.
-    pub(crate) fn give_back_nested(&self, sandbox: Sandbox, place: OwnedSemaphorePermit) {
+    pub(crate) fn give_back_nested(&self, sandbox: Sandbox, place: SandboxPlace) {
         self.keep_warm(&self.warm_nested, sandbox, place);
     }
 
-    fn keep_warm(&self, warm: &Mutex<Vec<Warm>>, sandbox: Sandbox, place: OwnedSemaphorePermit) {
+    fn keep_warm(&self, warm: &Mutex<Vec<Warm>>, sandbox: Sandbox, place: SandboxPlace) {
         let Reuse::Warm { requests_max } = self.reuse else {
             return;
         };
@@ -310,7 +301,6 @@ impl BoundInstall {
             class,
             deadline: millis(Dimension::Deadline),
             cpu: millis(Dimension::CpuTime),
-            fuel_yield_interval: self.fuel_yield_interval,
         }
     }
 }

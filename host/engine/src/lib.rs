@@ -19,6 +19,7 @@ mod config;
 mod engine;
 mod events;
 mod hook;
+mod host_work;
 mod install;
 mod internal;
 mod journal;

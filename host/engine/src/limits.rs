@@ -30,6 +30,10 @@ pub const FIRST_SLICE: Duration = Duration::from_micros(50);
 /// others may wait.
 pub const STAY_MAX: Duration = Duration::from_millis(1);
 
+/// Time within one slice from which on a guest yields that calls the host: a tick of the coarse clock has passed, at
+/// least. Guests that compute yield more often.
+pub const HOST_WORK_MAX: Duration = Duration::from_millis(5);
+
 /// Memory that the run must have held for that: touching a page for the first time takes about a microsecond. What took
 /// as long with less lost the processor to something else.
 pub const STAY_MEMORY_MIN: u64 = 4 << 20;

@@ -21,6 +21,7 @@ const METERED: &[(Dimension, Meter, u64)] = &[
     (Dimension::SqlRowsWritten, Meter::SqlRowsWritten, 1),
     (Dimension::SqlTime, Meter::SqlNanoseconds, 1_000_000),
     (Dimension::KvOperations, Meter::KvOperations, 1),
+    (Dimension::OutboundCalls, Meter::OutboundCalls, 1),
 ];
 
 /// A limit that has reached its soft limit.
@@ -52,6 +53,10 @@ pub(crate) struct Unmetered {
     pub(crate) wall: Duration,
     /// Handles that it held at its end.
     pub(crate) handles: u64,
+    /// How deep it was called.
+    pub(crate) depth: u64,
+    /// What the hooks have had of the time that the request has for all of them.
+    pub(crate) hooks: Duration,
 }
 
 /// The limits that a run of `class` has nearly used up.
@@ -64,10 +69,12 @@ pub(crate) fn of_run(
     let metered = METERED
         .iter()
         .map(move |&(dimension, meter, unit)| (dimension, meters[meter] / unit));
-    let wall = u64::try_from(unmetered.wall.as_millis()).unwrap_or(u64::MAX);
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let unmetered = [
-        (Dimension::Deadline, wall),
+        (Dimension::Deadline, millis(unmetered.wall)),
         (Dimension::Handles, unmetered.handles),
+        (Dimension::Recursion, unmetered.depth),
+        (Dimension::ExtensionTime, millis(unmetered.hooks)),
     ];
     metered
         .chain(unmetered)
@@ -111,6 +118,8 @@ mod tests {
         let unmetered = Unmetered {
             wall: Duration::from_millis(950),
             handles: 79,
+            depth: 7,
+            hooks: Duration::from_millis(799),
         };
         let near: Vec<_> = of_run(&meters, unmetered, &limits, Class::Request).collect();
         let near_of = |dimension: Dimension, used, max| Near {
@@ -122,7 +131,8 @@ mod tests {
             near,
             [
                 near_of(Dimension::CpuTime, 8, 10),
-                near_of(Dimension::Deadline, 950, 1_000)
+                near_of(Dimension::Deadline, 950, 1_000),
+                near_of(Dimension::Recursion, 7, 8)
             ]
         );
         let mut headers = HeaderMap::new();
@@ -131,7 +141,11 @@ mod tests {
         let told: Vec<_> = headers.get_all(NEAR_LIMIT).iter().collect();
         assert_eq!(
             told,
-            ["cpu-time; used=8; max=10", "deadline; used=950; max=1000"]
+            [
+                "cpu-time; used=8; max=10",
+                "deadline; used=950; max=1000",
+                "recursion; used=7; max=8"
+            ]
         );
     }
 }

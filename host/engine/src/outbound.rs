@@ -3,7 +3,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use cloudware_capability::Tape;
+use cloudware_capability::{Progress, Tape};
+use cloudware_types::{Class, Dimension, StopCause};
 use http::HeaderName;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result, WasiBody,
@@ -16,18 +17,25 @@ use crate::{
     limits::{BODY_CHUNK_BYTES, BODY_CHUNKS_AHEAD},
 };
 
-/// The wasi:http policy of a sandbox. `context` is what it may call other apps with, `tape` where its host calls are
-/// noted or answered from.
+/// The wasi:http policy of a run of `class`. `context` is what it may call other apps with, `tape` where its host calls
+/// are noted or answered from.
 pub(crate) fn outbound(
     context: Option<&Arc<CallContext>>,
     tape: Option<&Arc<Tape>>,
+    progress: &Arc<Progress>,
+    class: Class,
 ) -> Box<dyn WasiHttpHooks> {
+    let within = |context: &Arc<CallContext>| Within {
+        context: Arc::clone(context),
+        progress: Arc::clone(progress),
+        class,
+    };
     match (context, tape) {
         // Takes no memory.
         (None, _) => Box::new(Outbound(Denied)),
-        (Some(context), None) => Box::new(Outbound(Within(Arc::clone(context)))),
+        (Some(context), None) => Box::new(Outbound(within(context))),
         (Some(context), Some(tape)) => Box::new(Outbound(Taped {
-            within: Within(Arc::clone(context)),
+            within: within(context),
             tape: Arc::clone(tape),
         })),
     }
@@ -40,7 +48,24 @@ struct Outbound<S>(S);
 struct Denied;
 
 /// Other apps of the instance may be called.
-struct Within(Arc<CallContext>);
+struct Within {
+    context: Arc<CallContext>,
+    progress: Arc<Progress>,
+    class: Class,
+}
+
+impl Within {
+    /// Whether the run has sent more requests than it may. It ends then, whatever it makes of that.
+    fn is_exhausted(&self) -> bool {
+        let used = self.progress.add_outbound_call();
+        let limit = Dimension::OutboundCalls.of(self.class);
+        let max = self.context.install.limits.get(limit);
+        if used > max {
+            self.progress.stop(StopCause::Limit { limit, used, max });
+        }
+        used > max
+    }
+}
 
 /// Other apps may be called, which no tape can hold: bodies stream in both directions.
 struct Taped {
@@ -73,7 +98,10 @@ impl Destination for Within {
         let Some(app) = internal::app_of(request.uri()).map(str::to_owned) else {
             return Denied.send(request);
         };
-        let context = Arc::clone(&self.0);
+        if self.is_exhausted() {
+            return Denied.send(request);
+        }
+        let context = Arc::clone(&self.context);
         Box::new(async move {
             let response = internal::call(&context, &app, request).await;
             let transmission: Transmission = Box::new(async { Ok(()) });

@@ -38,6 +38,22 @@ impl Rate {
         ahead.min(SECOND).saturating_mul(per_second) / SECOND
     }
 
+    /// Goes over from one rate to another: what has been taken counts as many units as before, and no longer than it did, or
+    /// than a second.
+    pub(crate) fn change(&self, now: u64, from: u64, to: u64) {
+        let (from, to) = (from.max(1), to.max(1));
+        let update = |due: u64| {
+            let ahead = due.checked_sub(now)?;
+            let same = u128::from(ahead) * u128::from(from) / u128::from(to);
+            let same = u64::try_from(same).unwrap_or(u64::MAX);
+            Some(now + same.min(ahead.max(SECOND)))
+        };
+        // An error: nothing is taken.
+        let _ = self
+            .due
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+    }
+
     /// Takes `amount` units in any case, and gives the nanoseconds that the caller must wait so that the
     /// rate and its burst are kept.
     #[must_use]
@@ -74,9 +90,14 @@ mod tests {
         let rate = Rate::default();
         assert!(rate.take(0, 1).is_ok());
         assert!(rate.take(1, 1).is_err());
-        // One unit at the old rate has used up the second already begun.
-        assert!(rate.take(SECOND, 1_000_000).is_ok());
-        assert!(rate.take(SECOND + 1, 1_000_000).is_ok());
+        rate.change(1, 1, 1_000);
+        let taken = (0..2_000).filter(|_| rate.take(1, 1_000).is_ok()).count();
+        assert_eq!(taken, 999);
+        // All of the burst, which lasts no longer at a smaller rate.
+        rate.change(1, 1_000, 1);
+        assert_eq!(rate.take(1, 1), Err(SECOND));
+        rate.change(10 * SECOND, 1, 1_000);
+        assert_eq!(rate.used(10 * SECOND, 1_000), 0);
     }
 
     #[test]
@@ -85,5 +106,8 @@ mod tests {
         assert_eq!(rate.charge(0, 1_000, 1_000), 0);
         assert_eq!(rate.charge(0, 500, 1_000), SECOND / 2);
         assert_eq!(rate.charge(2 * SECOND, 1_000, 1_000), 0);
+        assert_eq!(rate.charge(2 * SECOND, 10_000, 1_000), 10 * SECOND);
+        rate.change(2 * SECOND, 1_000, 10_000);
+        assert_eq!(rate.charge(2 * SECOND, 0, 10_000), SECOND / 10);
     }
 }

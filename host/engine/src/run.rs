@@ -13,7 +13,7 @@ use cloudware_types::{Meter, Stop, StopCause};
 use http::{Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use wasmtime::{
     AsContextMut as _, Store, StoreContextMut,
     component::{Accessor, Resource},
@@ -32,6 +32,7 @@ use wasmtime_wasi_http::{
 
 use crate::{
     BoundInstall, Sandbox,
+    admission::SandboxPlace,
     bodiless::{has_no_body, take_length},
     body::EndSignal,
     clock::thread_moment,
@@ -50,7 +51,7 @@ pub(crate) struct Run {
     install: Arc<BoundInstall>,
     task: Arc<Task>,
     sandbox: Option<Sandbox>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<SandboxPlace>,
     started: Instant,
     stopped: bool,
     /// What it calls others with, where it may.
@@ -64,7 +65,7 @@ pub(crate) struct RunParts {
     pub(crate) install: Arc<BoundInstall>,
     pub(crate) task: Arc<Task>,
     pub(crate) sandbox: Sandbox,
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: SandboxPlace,
     pub(crate) started: Instant,
     pub(crate) context: Option<Arc<CallContext>>,
 }
@@ -175,6 +176,7 @@ impl Run {
         meters[Meter::MemoryPeakBytes] = invocation.memory.peak();
         meters[Meter::MemoryByteMilliseconds] = byte_milliseconds(invocation.memory.peak(), wall);
         meters[Meter::RequestBytes] = invocation.progress().request_bytes();
+        meters[Meter::OutboundCalls] = invocation.progress().outbound_calls();
         meters[Meter::LogBytes] = invocation.log().bytes();
         self.install.usage.add(&meters);
         let class = invocation.class();
@@ -187,7 +189,13 @@ impl Run {
             self.install
                 .storage_was_full(self.started, class, request_id)
         });
-        let unmetered = Unmetered { wall, handles };
+        let context = self.context.as_ref();
+        let unmetered = Unmetered {
+            wall,
+            handles,
+            depth: context.map_or(0, |context| context.path.depth()),
+            hooks: context.map_or(Duration::ZERO, |context| context.hooks_time()),
+        };
         self.task
             .note_near(near::of_run(&meters, unmetered, limits, class).chain(storage));
         let others = self

@@ -109,6 +109,7 @@ struct Resources;
 
 impl Resources {
     fn of(invocation: &mut Invocation) -> &mut ResourceTable {
+        invocation.reach_function();
         &mut invocation.table
     }
 }

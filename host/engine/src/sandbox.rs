@@ -19,8 +19,10 @@ use wasmtime_wasi_http::{WasiHttpView, handler::Proxy};
 
 use crate::{
     BoundInstall,
+    clock::coarse,
     code::Wasi,
     hook::CallContext,
+    host_work,
     limits::{HEADER_BYTES_MAX, HOST_CALL_BYTES_MAX, RANDOM_BYTES_MAX},
     outbound::outbound,
     stdio::LogStream,
@@ -92,15 +94,16 @@ impl Sandbox {
             limits.get(Dimension::LogBytes.of(class)),
         ));
         let waiting = waiting(context.as_ref());
+        let progress = Arc::new(Progress::default());
         let invocation = Invocation::new(InvocationParts {
             wasi,
-            http_hooks: outbound(context.as_ref(), tape.as_ref()),
+            http_hooks: outbound(context.as_ref(), tape.as_ref(), &progress, class),
             identity: Arc::clone(&install.identity),
             class,
             limits: Arc::clone(&limits),
             bindings: Arc::clone(&install.bindings),
             log,
-            progress: Arc::new(Progress::default()),
+            progress,
             context: context.map(|context| context as _),
             access: install.find_access,
             tape,
@@ -131,6 +134,7 @@ impl Sandbox {
             fuel_yield_interval: install.fuel_yield_interval,
             served: 0,
         };
+        host_work::watch(&mut sandbox.store, sandbox.fuel_yield_interval);
         sandbox.refuel(fuel)?;
         Ok(sandbox)
     }
@@ -170,9 +174,11 @@ impl Sandbox {
 
     /// Makes a warm sandbox ready to be used again, for an invocation of the same class.
     pub(crate) fn renew(&mut self, setup: Setup) -> wasmtime::Result<()> {
-        self.store.data_mut().renew(Renewal {
+        let invocation = self.store.data_mut();
+        let context = setup.context.as_ref();
+        invocation.renew(Renewal {
             limits: setup.limits,
-            http_hooks: outbound(setup.context.as_ref(), None),
+            http_hooks: outbound(context, None, invocation.progress(), setup.class),
             waiting: waiting(setup.context.as_ref()),
             context: setup.context.map(|context| context as _),
         });
@@ -181,6 +187,9 @@ impl Sandbox {
 
     fn refuel(&mut self, fuel: u64) -> wasmtime::Result<()> {
         self.fuel = fuel;
+        let progress = self.store.data().progress();
+        progress.give_fuel(fuel);
+        progress.begin_slice(coarse());
         self.store.set_fuel(self.fuel)?;
         self.store
             .fuel_async_yield_interval(Some(self.fuel_yield_interval))

@@ -24,7 +24,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
 use crate::{
-    limits::{COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX, STAY_MEMORY_MIN},
+    limits::{COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX},
     pace::Pace,
     task::Task,
 };
@@ -162,17 +162,17 @@ impl Share {
                 .is_ok()
     }
 
-    /// Notes the longest stay on a socket thread of a run that has ended, and the most memory that the run held. A
-    /// guest that touches much memory may not come to a point where it lets others run for long; the next runs of its
-    /// instance begin on a compute thread, and more of them each time that it happens. What stayed long without
-    /// memory was kept from running itself.
-    pub(crate) fn stayed(&self, cpu_nanoseconds: u64, memory_bytes: u64) {
+    /// Notes the longest stay on a socket thread of a run that has ended, and whether that can have been its own doing: a
+    /// guest that touches much memory, or lets the host work, may not come to a point where it lets others run for long.
+    /// The next runs of its instance begin on a compute thread, and more of them each time that it happens. Others that
+    /// stayed long were kept from running themselves.
+    pub(crate) fn stayed(&self, cpu_nanoseconds: u64, is_its_own: bool) {
         let next = self.kept_off_next.load(Ordering::Relaxed);
         if cpu_nanoseconds < STAY_MAX.as_nanos() as u64 {
             if next > 0 {
                 self.kept_off_next.store(next / 2, Ordering::Relaxed);
             }
-        } else if memory_bytes >= STAY_MEMORY_MIN && self.kept_off.load(Ordering::Relaxed) == 0 {
+        } else if is_its_own && self.kept_off.load(Ordering::Relaxed) == 0 {
             let count = next.max(KEPT_OFF_MIN);
             self.kept_off.store(count, Ordering::Relaxed);
             let more = count.saturating_mul(4).min(KEPT_OFF_MAX);
@@ -411,7 +411,6 @@ mod tests {
             class: Class::Request,
             deadline: std::time::Duration::MAX,
             cpu: std::time::Duration::MAX,
-            fuel_yield_interval: crate::limits::FUEL_YIELD_INTERVAL,
         };
         Task::new(
             Arc::default(),
@@ -547,20 +546,20 @@ mod tests {
         let share = heavy.share();
         let long = STAY_MAX.as_nanos() as u64;
         let kept_off = || (0..).take_while(|_| share.keeps_off()).count();
-        share.stayed(long, STAY_MEMORY_MIN - 1);
-        share.stayed(long - 1, STAY_MEMORY_MIN);
+        share.stayed(long, false);
+        share.stayed(long - 1, true);
         assert_eq!(kept_off(), 0);
         for _ in 0..5 {
             // Those that had begun before are no sign that it did not help.
-            share.stayed(long, STAY_MEMORY_MIN);
+            share.stayed(long, true);
         }
         assert_eq!(kept_off(), 64);
-        share.stayed(long, STAY_MEMORY_MIN);
+        share.stayed(long, true);
         assert_eq!(kept_off(), 256);
         for _ in 0..10 {
-            share.stayed(SLICE, STAY_MEMORY_MIN);
+            share.stayed(SLICE, true);
         }
-        share.stayed(long, STAY_MEMORY_MIN);
+        share.stayed(long, true);
         assert_eq!(kept_off(), 64, "it has been modest for long enough");
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> B
         cause,
         app: identity.app.to_string(),
         version: identity.version.clone(),
+        hook: None,
         function: None,
         host_call: None,
         elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -24,8 +24,8 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::{
     admission::Admission,
-    clock::thread_moment,
-    limits::{FIRST_SLICE, TURN_MAX},
+    clock::{coarse, thread_moment},
+    limits::{FIRST_SLICE, STAY_MEMORY_MIN, TURN_MAX},
     near::{self, Near, Unmetered},
     schedule::{Queue, Share},
 };
@@ -59,8 +59,6 @@ pub(crate) struct Bounds {
     pub(crate) class: Class,
     pub(crate) deadline: Duration,
     pub(crate) cpu: Duration,
-    /// What a slice burns that ends by yielding.
-    pub(crate) fuel_yield_interval: u64,
 }
 
 /// Why a run ended before its call did.
@@ -303,6 +301,7 @@ impl Task {
         let mut cx = Context::from_waker(&waker);
         self.progress.cpu_enter(&thread_moment());
         loop {
+            self.progress.begin_slice(coarse());
             // A bug in a host function costs its run and not the thread.
             let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut cx)));
             let interruption = match polled {
@@ -370,8 +369,9 @@ impl Task {
     /// Counts what a call has burned that yielded, for the whole instance; one that ended says itself what it burned
     /// in all.
     fn burn(&self) -> Option<Interruption> {
-        let fuel = self.bounds.fuel_yield_interval;
-        self.state.lock().fuel_counted += fuel;
+        let burned = self.progress.fuel_burned();
+        let counted = std::mem::replace(&mut self.state.lock().fuel_counted, burned);
+        let fuel = burned.saturating_sub(counted);
         let exhausted = self.admission.burn(fuel).err()?;
         Some(Interruption::Ended {
             cause: exhausted.cause,
@@ -434,7 +434,7 @@ impl Task {
         meters[Meter::RequestBytes] = self.progress.request_bytes();
         let unmetered = Unmetered {
             wall: self.started.elapsed(),
-            handles: 0,
+            ..Unmetered::default()
         };
         near::of_run(&meters, unmetered, limits, self.bounds.class).collect()
     }
@@ -498,8 +498,11 @@ impl Drop for Task {
     fn drop(&mut self) {
         let state = self.state.get_mut();
         if state.longest_stay > 0 {
-            let (longest, memory) = (state.longest_stay, state.memory);
-            self.admission.share().stayed(longest, memory);
+            let is_its_own =
+                state.memory >= STAY_MEMORY_MIN || self.progress.has_host_worked_long();
+            self.admission
+                .share()
+                .stayed(state.longest_stay, is_its_own);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time,
+    time::{self, Duration},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -28,6 +28,9 @@ use crate::{
     stop::stop,
     task::Task,
 };
+
+/// Within what time a client that reads takes what may leave.
+const LATE: Duration = Duration::from_secs(1);
 
 /// What of a guest's answer has not been sent.
 pub(crate) struct Unsent {
@@ -92,9 +95,11 @@ impl Unsent {
         }
     }
 
-    /// Whether all of it is ready, and leaves at once.
+    /// Whether all of it is ready, and leaves in one piece.
     pub(crate) fn is_whole(&self) -> bool {
-        self.rest.is_none() && self.ready.len() <= 1
+        self.rest.is_none()
+            && self.ready.len() <= 1
+            && self.ready_bytes() <= self.install.admission.piece_max()
     }
 
     /// Keeps the head from having a body behind it. What the guest still writes is read, and goes nowhere.
@@ -262,11 +267,26 @@ impl Unsent {
         }
     }
 
+    /// So much of a frame as may leave in one piece; the rest is the next.
+    fn piece(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let max = usize::try_from(self.install.admission.piece_max()).unwrap_or(usize::MAX);
+        match frame.into_data() {
+            Ok(mut data) if data.len() > max => {
+                let rest = data.split_off(max);
+                self.ready.push_front(Frame::data(rest));
+                Frame::data(data)
+            }
+            Ok(data) => Frame::data(data),
+            Err(trailers) => trailers,
+        }
+    }
+
     fn count(
         &mut self,
         frame: Frame<Bytes>,
         cx: &mut Context<'_>,
     ) -> Result<Frame<Bytes>, Box<Stop>> {
+        let frame = self.piece(frame);
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         let was_near = is_near(self.sent, self.max);
         self.sent += bytes;
@@ -281,11 +301,13 @@ impl Unsent {
         }
         if self.sent <= self.max {
             // Metered before the client can have it, so that a crash loses nothing that was answered.
-            if self.ready.is_empty() {
-                self.meter();
-            }
-            let wait = self.install.admission.send(bytes);
+            self.meter();
+            let admission = &self.install.admission;
+            let wait = admission.send(bytes);
             self.pause = wait.map(|wait| Box::pin(sleep(wait)));
+            if let Some(near) = admission.near_egress() {
+                self.install.observe_near(&near);
+            }
             // Who sends it to a client asks for no more than the head has announced; another app reads to the end.
             if self.permit.is_some()
                 && self.declared == Some(self.sent)
@@ -410,8 +432,8 @@ impl Unsent {
                 }
             }
         }
-        // Nobody may have polled it, so that it does not know itself that it is over.
-        let pause = self.pause.as_ref().map(|pause| pause.deadline());
+        // Who takes it is woken when the pause is over, and may be a little late.
+        let pause = self.pause.as_ref().map(|pause| pause.deadline() + LATE);
         match pause.filter(|end| *end > Instant::now()) {
             Some(end) => Expired::LookAgain(end),
             None => {

@@ -66,6 +66,9 @@ fn cure(dimension: Dimension) -> &'static str {
         Dimension::SqlRowsWritten => "Write in several runs.",
         Dimension::SqlTime => "Give the statement an index, or let it touch fewer rows.",
         Dimension::KvOperations => "Keep together in one value what is read together.",
+        Dimension::OutboundCalls => {
+            "Ask for everything in one request in place of one after the other."
+        }
         Dimension::ExtensionTime => {
             "Look which hooks took how long (`trace show`), and make the slow ones quicker or observe instead."
         }
@@ -91,6 +94,7 @@ mod tests {
             cause: StopCause::limit(Dimension::Deadline, Class::Request, 10_000, 10_000),
             app: "inventory-stock".into(),
             version: "1.0.0".into(),
+            hook: None,
             function: None,
             host_call: Some("sql.query".into()),
             elapsed_ms: 10_000,

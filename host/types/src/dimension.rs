@@ -166,10 +166,10 @@ dimensions! {
         "Component resources open at once in one run. Each costs the host about 100 bytes.";
     HostCalls "host-calls" Invocation Count 1..=1_000_000_000, default 1_000_000 / 1_000 / 100_000_000:
         "Calls of capability functions in one run. A call costs about a microsecond of host time.";
-    RequestBytes "request-bytes" Invocation Bytes 0..=1_073_741_824, default 16_777_216 / 1_048_576 / 16_777_216:
-        "Body of one request. Uploads of documents fit; larger files belong into blobs.";
-    ResponseBytes "response-bytes" Invocation Bytes 0..=10_737_418_240, default 67_108_864 / 1_048_576 / 67_108_864:
-        "Body of one response. An export of a table fits.";
+    RequestBytes "request-bytes" Invocation Bytes 0..=1_073_741_824, default 16_777_216 / 8_388_608 / 16_777_216:
+        "Body of one request, or the arguments of one call of a hook. Uploads of documents fit; larger files belong into blobs.";
+    ResponseBytes "response-bytes" Invocation Bytes 0..=10_737_418_240, default 67_108_864 / 8_388_608 / 67_108_864:
+        "Body of one response, or what one call of a hook returns. An export of a table fits.";
     LogBytes "log-bytes" Invocation Bytes 0..=16_777_216, default 65_536 / 16_384 / 1_048_576:
         "Log text of one run; what is beyond is cut and marked. Hundreds of lines fit.";
     SqlStatements "sql-statements" Invocation Count 0..=10_000_000, default 10_000 / 100 / 1_000_000:
@@ -182,6 +182,8 @@ dimensions! {
         "Time that the database works for one run. Half of the default deadline.";
     KvOperations "kv-operations" Invocation Count 0..=10_000_000, default 10_000 / 100 / 1_000_000:
         "Key-value operations of one run.";
+    OutboundCalls "outbound-calls" Invocation Count 0..=1_000_000, default 100 / 10 / 100_000:
+        "HTTP requests that one run sends, those to other apps of the instance included. Each takes a sandbox of the app that is called; a page that needs more asks in a loop for what it could ask at once.";
     ExtensionTime "extension-time" Invocation Milliseconds 1..=3_600_000, default 1_000 / 200 / 60_000:
         "Time that all hooks of one run may take together. A request that asks ten slow hooks is told which they were; pages should not wait longer.";
     Recursion "recursion" Invocation Count 0..=32, default 8 / 8 / 8:

@@ -68,6 +68,9 @@ pub struct Stop {
     pub app: String,
     /// The release that ran, as `version`.
     pub version: String,
+    /// The extension point that it filled, as `app/point`; `None` where it was not called as a hook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<String>,
     /// The innermost guest function that the engine could name.
     pub function: Option<String>,
     /// The host call that the guest was waiting in, if it was in one.
@@ -114,11 +117,15 @@ impl Stop {
     /// One sentence for people: what happened, used against max, where.
     #[must_use]
     pub fn explanation(&self) -> String {
-        let place = match (&self.function, &self.host_call) {
+        let mut place = match (&self.function, &self.host_call) {
             (_, Some(call)) => format!(" while waiting in {call}"),
             (Some(function), None) => format!(" in function {function}"),
             (None, None) => String::new(),
         };
+        if let Some(hook) = &self.hook {
+            place.push_str(" as a hook on ");
+            place.push_str(hook);
+        }
         match &self.cause {
             StopCause::Limit { limit, used, max } => {
                 let unit = limit.unit();
@@ -173,7 +180,8 @@ impl Stop {
                 | Dimension::SqlStatements
                 | Dimension::SqlRowsRead
                 | Dimension::SqlRowsWritten
-                | Dimension::KvOperations => 503,
+                | Dimension::KvOperations
+                | Dimension::OutboundCalls => 503,
             },
             StopCause::Trap { .. } | StopCause::NoResponse { .. } => 502,
             StopCause::Overloaded { .. } => 503,
@@ -226,6 +234,7 @@ mod tests {
             cause: StopCause::limit(Dimension::Fuel, Class::Request, 1_000, 1_000),
             app: "inventory-stock".into(),
             version: "1.0.0".into(),
+            hook: None,
             function: Some("stock::pick".into()),
             host_call: None,
             elapsed_ms: 3,

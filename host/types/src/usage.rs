@@ -60,6 +60,7 @@ meters! {
     SqlRowsWritten "sql-rows-written" sum: "Rows inserted, updated or deleted by SQL.";
     SqlNanoseconds "sql-ns" sum: "Nanoseconds that the database worked.";
     KvOperations "kv-operations" sum: "Key-value operations.";
+    OutboundCalls "outbound-calls" sum: "HTTP requests that runs sent, those to other apps of the instance included.";
     HookCalls "hook-calls" sum: "Calls of an install's functions as a hook.";
     HookFailures "hook-failures" sum: "Calls of an install's functions as a hook that failed.";
     WebhookCalls "webhook-calls" sum: "Calls of endpoints that fill an install's extension points.";

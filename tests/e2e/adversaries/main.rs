@@ -9,6 +9,7 @@ mod clients;
 mod compile;
 mod connections;
 mod guests;
+mod host_work;
 mod names;
 mod responses;
 mod text;

@@ -69,8 +69,54 @@ async fn an_app_sends_requests_to_its_dependencies_alone() {
     assert_eq!(usage["requests"], 2, "{usage}");
 }
 
+#[tokio::test]
+async fn a_run_sends_so_many_requests_and_no_more() {
+    let platform = with_caller().await;
+    let site = platform.site("acme", "/caller");
+    platform.limit("acme", json!({ "outbound-calls": 3 })).await;
+    let fan = async |count: u64| site.get(&format!("/fan?count={count}&path=/who")).await;
+    let two = fan(2).await.expect(200);
+    assert!(!two.headers.contains_key("cloudware-near-limit"));
+    let three = fan(3).await.expect(200);
+    let near = three.header("cloudware-near-limit");
+    assert_eq!(near, "outbound-calls; used=3; max=3");
+    assert_eq!(three.json(), json!([200, 200, 200]));
+    let problem = fan(4).await.problem(503, "limit-reached");
+    assert_eq!(problem["limit"], "outbound-calls");
+    assert_eq!((&problem["used"], &problem["max"]), (&json!(4), &json!(3)));
+    let usage = platform.usage("acme", "hooks-caller").await;
+    assert_eq!(
+        (&usage["outbound-calls"], &usage["stops"]),
+        (&json!(9), &json!(1))
+    );
+}
+
+/// One request that sends many leaves as much of the host as it takes.
+#[tokio::test]
+async fn one_run_does_not_take_the_whole_pool() {
+    let options = cloudware_tests::Options {
+        variables: vec![(
+            "CLOUDWARE_ENGINE__SANDBOXES_MAX".to_owned(),
+            "20".to_owned(),
+        )],
+        ..cloudware_tests::Options::default()
+    };
+    let platform = start_with_caller(options).await;
+    let site = platform.site("acme", "/caller");
+    let fan = site.get("/fan?count=40&path=%2Flate%3Fms%3D2000").await;
+    let statuses = fan.expect(200).json();
+    let all = statuses.as_array().map(Vec::as_slice).unwrap_or_default();
+    let with = |status: u64| all.iter().filter(|one| **one == json!(status)).count();
+    // Ten sandboxes are as many as are left; one of them asks.
+    assert_eq!((with(200), with(503)), (9, 31), "{statuses}");
+}
+
 async fn with_caller() -> Platform {
-    let platform = Platform::start(cloudware_tests::binary!()).await;
+    start_with_caller(cloudware_tests::Options::default()).await
+}
+
+async fn start_with_caller(options: cloudware_tests::Options) -> Platform {
+    let platform = Platform::start_with(cloudware_tests::binary!(), options).await;
     platform.publish(Source::HOOKS_APP).await;
     platform.publish(Source::HOOKS_CALLER).await;
     platform

@@ -1,5 +1,6 @@
 //! Hooks that misbehave: the policy decides what the app gets, the culprit is named, and nobody else notices.
 
+use cloudware_tests::eventually;
 use serde_json::{Value, json};
 
 use crate::setup::{Hooked, told_ms};
@@ -92,6 +93,80 @@ async fn what_stopped_a_hook_is_told_as_the_extensions() {
     assert!(
         stops.iter().all(|stop| stop["class"] == "hook"),
         "{stops:?}"
+    );
+}
+
+/// Limits of hooks, what each is set to, the point, and what the hook is asked that is too much.
+const LIMITS: &[(&str, u64, &str, &str)] = &[
+    ("hook-fuel", 1_000_000, "check", "/check?how=loop"),
+    ("hook-cpu-time", 5, "check", "/check?how=loop"),
+    ("hook-deadline", 100, "check", "/check?how=wait"),
+    ("hook-memory", 8 << 20, "check", "/check?how=grow"),
+    ("hook-host-calls", 2, "check", "/check?how=keep"),
+    ("hook-kv-operations", 0, "check", "/check?how=keep"),
+    ("hook-request-bytes", 10_000, "check", "/check?lines=1000"),
+    ("hook-response-bytes", 8, "rewrite", "/rewrite?text=123456"),
+];
+
+#[tokio::test]
+async fn each_limit_of_hooks_ends_the_hook_and_names_its_point() {
+    let hooked = Hooked::start(&["ext"]).await;
+    hooked
+        .set("ext", "check", json!({ "fuel": 50_000_000 }))
+        .await;
+    let platform = &hooked.platform;
+    for (limit, max, point, path) in LIMITS {
+        platform.limit("acme", json!({ *limit: max })).await;
+        let answer = hooked.ask(path).await;
+        assert!(answer.to_string().contains(limit), "{limit}: {answer}");
+        platform.limit("acme", json!({ *limit: null })).await;
+        let path = format!("/stops?app=ext&cause={limit}");
+        let stop = eventually("the stop is told of", async || {
+            let stops = platform.api().get(&path).await.expect(200).json();
+            stops["items"].get(0).cloned()
+        })
+        .await;
+        let told = ["class", "hook", "max"].map(|member| stop[member].clone());
+        let expected = [
+            json!("hook"),
+            json!(format!("hooks-app/{point}")),
+            json!(max),
+        ];
+        assert_eq!(told, expected, "{stop}");
+        let explanation = stop["explanation"].as_str().unwrap_or_default();
+        assert!(explanation.contains(&format!("as a hook on hooks-app/{point}")));
+    }
+    hooked.calm("ext", "check").await;
+    let answer = hooked.ask("/check?lines=1000").await;
+    assert_eq!(answer, json!({ "allowed": true }));
+}
+
+/// Most of what all hooks of a request may take together is told of in its answer.
+#[tokio::test]
+async fn a_budget_that_is_nearly_used_up_is_told_of() {
+    let hooked = Hooked::start(&["ext"]).await;
+    hooked
+        .set(
+            "ext",
+            "check",
+            json!({ "deadline_ms": 900, "on_failure": "skip" }),
+        )
+        .await;
+    let platform = &hooked.platform;
+    platform
+        .limit("acme", json!({ "extension-time": 1_000 }))
+        .await;
+    let answer = hooked.site.get("/check?how=wait").await.expect(200);
+    let mut near = answer.headers.get_all("cloudware-near-limit").iter();
+    let told = near.find_map(|near| {
+        near.to_str()
+            .ok()
+            .filter(|near| near.starts_with("extension-time;"))
+    });
+    assert!(
+        told.is_some_and(|told| told.ends_with("max=1000")),
+        "{:?}",
+        answer.headers
     );
 }
 

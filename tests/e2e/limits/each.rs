@@ -229,8 +229,12 @@ async fn every_limit_is_enforced_and_explained() {
     covered.push(egress_rate(&platform).await);
     covered.push(queue_time(&platform).await);
     covered.push(cpu_weight(&platform).await);
-    // These two bound what several components do together; the tests of hooks reach them.
-    covered.extend([Dimension::ExtensionTime, Dimension::Recursion]);
+    // These bound what several components do together; the tests of hooks reach them.
+    covered.extend([
+        Dimension::ExtensionTime,
+        Dimension::Recursion,
+        Dimension::OutboundCalls,
+    ]);
     covered.sort_unstable();
     assert_eq!(covered, Dimension::ALL, "each dimension has its case here");
 }
@@ -409,6 +413,37 @@ async fn egress_rate(platform: &Platform) -> Dimension {
     assert!(begun.elapsed() >= Duration::from_secs(1));
     assert_others_are_well(platform).await;
     platform.limit("acme", json!({ "egress-rate": null })).await;
+
+    let state = platform.site("acme", "/state");
+    let long = "x".repeat(200_000);
+    let _ = state.put("/kv/long/answer", &json!(long)).await.expect(200);
+    platform
+        .limit("acme", json!({ "egress-rate": 1_024 }))
+        .await;
+    let changed = async {
+        let named = eventually("the answer is held back", async || {
+            let near = site.get("/counter").await.expect(200);
+            let mut named = near.headers.get_all("cloudware-near-limit").iter();
+            named.find_map(|near| {
+                let near = near.to_str().ok()?.to_owned();
+                near.starts_with("egress-rate; ").then_some(near)
+            })
+        });
+        assert!(named.await.ends_with("; max=1024"));
+        let warned = eventually("the rate is near its limit", async || {
+            let events = platform.api().get("/events?type=quota.near-limit").await;
+            let events = events.expect(200).text();
+            events.contains("egress-rate").then_some(())
+        });
+        warned.await;
+        platform.limit("acme", json!({ "egress-rate": null })).await;
+        let _ = site.get("/counter").await.expect(200);
+    };
+    // At the old rate it would take three minutes.
+    let begun = Instant::now();
+    let (answer, ()) = futures_util::future::join(state.get("/kv/long/answer"), changed).await;
+    assert_eq!(answer.expect(200).json(), long.as_str());
+    assert!(begun.elapsed() < Duration::from_secs(100));
     Dimension::EgressRate
 }
 

@@ -34,6 +34,7 @@ const COUNTED: &[Dimension] = &[
     Dimension::SqlRowsWritten,
     Dimension::SqlTime,
     Dimension::KvOperations,
+    Dimension::OutboundCalls,
 ];
 
 /// One limit as guests see it; the record of the WIT.
@@ -184,7 +185,11 @@ impl Noted for Vec<Remaining> {
 fn remaining(store: &StoreContextMut<'_, Invocation>, dimension: Dimension) -> Option<Remaining> {
     let invocation = store.data();
     let limit = dimension.of(invocation.class());
-    let max = invocation.limit(dimension);
+    let max = match dimension {
+        // Hooks are given what those have who wait for them.
+        Dimension::Fuel => invocation.progress().fuel_given(),
+        _ => invocation.limit(dimension),
+    };
     let meter = |meter| invocation.meters()[meter];
     let used = match dimension {
         Dimension::Fuel => max.saturating_sub(store.get_fuel().unwrap_or(0)),
@@ -199,6 +204,7 @@ fn remaining(store: &StoreContextMut<'_, Invocation>, dimension: Dimension) -> O
         Dimension::SqlRowsWritten => meter(Meter::SqlRowsWritten),
         Dimension::SqlTime => meter(Meter::SqlNanoseconds) / 1_000_000,
         Dimension::KvOperations => meter(Meter::KvOperations),
+        Dimension::OutboundCalls => invocation.progress().outbound_calls(),
         _ => return None,
     };
     Some(Remaining {

@@ -72,6 +72,7 @@ const SHOW: &[Column] = &[
     Column::left("INSTANCE", place),
     Column::left("APP", app),
     Column::left("CLASS", |v| text(&v["class"])),
+    Column::left("HOOK ON", |v| text(&v["hook"])),
     Column::left("FUNCTION", |v| text(&v["function"])),
     Column::left("HOST CALL", |v| text(&v["host_call"])),
     Column::left("RAN FOR", |v| format!("{} ms", number(&v["elapsed_ms"]))),

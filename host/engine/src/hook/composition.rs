@@ -159,9 +159,13 @@ impl Composition {
 
     /// Time that hooks may still have, nothing where the budget is used up.
     pub(crate) fn budget_left(&self) -> Duration {
+        self.budget.saturating_sub(self.spent())
+    }
+
+    /// Time that hooks have had.
+    fn spent(&self) -> Duration {
         let state = self.state.lock();
-        let spent: Duration = state.hooks.iter().map(|(.., time)| *time).sum();
-        self.budget.saturating_sub(spent)
+        state.hooks.iter().map(|(.., time)| *time).sum()
     }
 
     /// Counts time that a hook has had.
@@ -298,6 +302,14 @@ impl CallContext {
             .refused_within(cause, Instant::now(), class, request_id);
     }
 
+    /// What hooks have had of the time that the run has for all of them; nothing where it is another's.
+    pub(crate) fn hooks_time(&self) -> Duration {
+        match self.path.depth() {
+            0 => self.composition.spent(),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// The context of the run that a composition begins with: of `install`, for something that happened at `point`
     /// if at one.
     pub(crate) fn first(
@@ -401,6 +413,11 @@ impl Step {
     /// How many steps lie before this one.
     pub(crate) fn depth(&self) -> u64 {
         self.depth
+    }
+
+    /// The point that is asked at this step, as people write it.
+    pub(crate) fn point(&self) -> Option<String> {
+        self.point.as_ref().map(|point| point.path())
     }
 
     /// Whether the install runs on this path already.

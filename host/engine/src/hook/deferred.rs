@@ -64,7 +64,6 @@ where
         // The call has a deadline of its own; this one ends what never gets a turn.
         deadline: deadline * 4 + Duration::from_secs(1),
         cpu: Duration::MAX,
-        fuel_yield_interval: install.fuel_yield_interval,
     };
     let admission = Arc::clone(&install.admission);
     let task = Task::new(

@@ -10,18 +10,19 @@ use std::{
 
 use cloudware_capability::{Progress, Tape};
 use cloudware_types::{Class, Dimension, Limits, Meter, Meters, StopCause};
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Val, types::ComponentFunc};
 
 use super::{
     Failure,
     composition::{CallContext, Ended},
+    size,
     slices::{NestedBounds, Slices},
 };
 use crate::{
     BoundInstall, Sandbox, UsageMeter,
+    admission::SandboxPlace,
     clock::thread_moment,
-    near::{self, Unmetered},
+    near::{self, Near, Unmetered},
     recording::EndedCall,
     run::{byte_milliseconds, handles},
     sandbox::Setup,
@@ -149,6 +150,10 @@ impl Nested<'_> {
             .code
             .function(self.interface, self.function)
             .ok_or_else(|| unfit("does not export the function"))?;
+        if let Err(cause) = self.fits(install, Dimension::RequestBytes, arguments) {
+            let stopped = stop::stop(&install.identity, cause, run.started);
+            return Err(Failure::Stopped(run.observed(stopped, self.class)));
+        }
         let ended = {
             let call = async {
                 let instance = sandbox.instance(install).await?;
@@ -172,7 +177,8 @@ impl Nested<'_> {
         let stopped = match ended {
             Ok(Ok(Some(results))) => {
                 let late = sandbox.store.data_mut().take_stop();
-                match late {
+                let fits = || self.fits(install, Dimension::ResponseBytes, &results);
+                match late.or_else(|| fits().err()) {
                     None => return Ok(results),
                     Some(cause) => stop::stop(&install.identity, cause, run.started),
                 }
@@ -193,6 +199,26 @@ impl Nested<'_> {
             }
         };
         Err(Failure::Stopped(run.observed(stopped, self.class)))
+    }
+}
+
+impl Nested<'_> {
+    /// Whether values are as large as they may be in one call. Tells where they come near to that.
+    fn fits(
+        &self,
+        install: &BoundInstall,
+        dimension: Dimension,
+        values: &[Val],
+    ) -> Result<(), StopCause> {
+        let limit = dimension.of(self.class);
+        let (used, max) = (size::bytes(values), self.limits.get(limit));
+        if used > max {
+            return Err(StopCause::Limit { limit, used, max });
+        }
+        if let Some(near) = Near::of(limit, used, self.limits) {
+            install.observe_near(&near);
+        }
+        Ok(())
     }
 }
 
@@ -218,7 +244,7 @@ struct Run {
     usage: Arc<UsageMeter>,
     context: Arc<CallContext>,
     sandbox: Option<Sandbox>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<SandboxPlace>,
     started: Instant,
     outcome: Cow<'static, str>,
 }
@@ -231,6 +257,9 @@ impl Run {
         class: Class,
     ) -> Box<cloudware_types::Stop> {
         stop.class = class;
+        if class == Class::Hook {
+            stop.hook = self.context.path.point();
+        }
         let request_id = self.context.composition.request_id();
         self.install.observe(&mut stop, request_id);
         let mut meters = Meters::default();
@@ -269,6 +298,7 @@ impl Run {
         meters[Meter::CpuNanoseconds] = progress.cpu_own();
         meters[Meter::MemoryPeakBytes] = peak;
         meters[Meter::MemoryByteMilliseconds] = byte_milliseconds(peak, wall);
+        meters[Meter::OutboundCalls] = progress.outbound_calls();
         meters[Meter::LogBytes] = invocation.log().bytes();
         self.usage.add(&meters);
         let (limits, class) = (invocation.limits(), invocation.class());
@@ -277,7 +307,12 @@ impl Run {
             self.install
                 .storage_was_full(self.started, class, request_id)
         });
-        let unmetered = Unmetered { wall, handles };
+        let unmetered = Unmetered {
+            wall,
+            handles,
+            depth: self.context.path.depth(),
+            hooks: Duration::ZERO,
+        };
         for near in near::of_run(&meters, unmetered, limits, class).chain(storage) {
             self.install.observe_near(&near);
         }

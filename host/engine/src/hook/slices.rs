@@ -13,7 +13,7 @@ use cloudware_capability::Progress;
 use cloudware_types::{Class, Dimension, StopCause};
 use tokio::time::{Sleep, sleep_until};
 
-use crate::clock::thread_moment;
+use crate::clock::{coarse, thread_moment};
 
 /// What bounds a nested call.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ pub(crate) struct Slices<'a, F> {
     /// Of the run that calls.
     caller: Arc<Progress>,
     bounds: NestedBounds,
+    /// Fuel that the caller was told of.
+    fuel_told: u64,
     /// Made when the call waits for the first time.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -61,6 +63,7 @@ impl<'a, F> Slices<'a, F> {
             progress,
             caller,
             bounds,
+            fuel_told: 0,
             timer: None,
         }
     }
@@ -83,10 +86,17 @@ impl<F: Future> Future for Slices<'_, F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let entered = thread_moment();
         self.progress.cpu_enter(&entered);
+        self.progress.begin_slice(coarse());
         let polled = self.call.as_mut().poll(cx);
         let left = thread_moment();
         self.progress.cpu_leave(|| left);
         self.caller.cpu_was_elsewhere(left.cpu_since(&entered));
+        let burned = self.progress.fuel_burned();
+        let told = std::mem::replace(&mut self.fuel_told, burned);
+        self.caller.fuel_was_elsewhere(burned.saturating_sub(told));
+        if self.progress.has_host_worked_long() {
+            self.caller.host_worked_long();
+        }
         if let Poll::Ready(output) = polled {
             return Poll::Ready(Ok(output));
         }

@@ -1,7 +1,7 @@
 //! Misuse of the host's time and resources. Nothing is inlined, so that a stop names the function.
 
 use cloudware_sdk::http::{Request, Response};
-use wasip2::{clocks::monotonic_clock, http::types::Fields};
+use wasip2::{clocks::monotonic_clock, http::types::Fields, random::random::get_random_bytes};
 
 use crate::number;
 
@@ -32,4 +32,13 @@ pub fn calls(request: Request) -> Response {
         last = monotonic_clock::now();
     }
     Response::text(format!("called {count}, last {last}"))
+}
+
+/// Lets the host work, and computes next to nothing by itself.
+#[inline(never)]
+pub fn random(request: Request) -> Response {
+    let bytes = number(&request, "bytes").unwrap_or(1);
+    loop {
+        std::hint::black_box(get_random_bytes(bytes));
+    }
 }

@@ -12,6 +12,7 @@
 //! | `/sleep?ms=N` | waits on the monotonic clock |
 //! | `/handles?count=N` | keeps N resources open (without a count: ever more) |
 //! | `/host-calls?count=N` | asks the clock N times (without a count: for ever) |
+//! | `/random?bytes=N` | asks for N random bytes, for ever |
 //! | `/counter` | counts in guest memory and answers the number: 1 in a fresh sandbox |
 //! | `/logs?bytes=N` | writes N bytes to standard output and N to standard error |
 //! | `/big-response?bytes=N`, `/endless-response` | streams a body |
@@ -78,6 +79,7 @@ fn router() -> Router {
         .get("/sleep", host::sleep)
         .get("/handles", host::handles)
         .get("/host-calls", host::calls)
+        .get("/random", host::random)
         .get("/counter", counter)
         .get("/logs", output::logs)
         .get("/big-response", output::big_response)

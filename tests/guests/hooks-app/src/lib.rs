@@ -34,8 +34,15 @@ fn handle(request: Request) -> Response {
         .get("/tell", tell)
         .get("/shapes", ask_shapes)
         .get("/who", who)
+        .get("/late", late)
         .get("/many", many)
         .handle(request)
+}
+
+/// Answers after a while.
+fn late(request: Request) -> Response {
+    std::thread::sleep(std::time::Duration::from_millis(number(&request, "ms", 0)));
+    Response::json(&json!("late"))
 }
 
 fn how(request: &Request) -> String {

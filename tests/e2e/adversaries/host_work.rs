@@ -1,0 +1,73 @@
+//! Guests that let the host work and burn next to no fuel by themselves: what bounds a guest that computes bounds them.
+
+use cloudware_tests::{Platform, Source};
+use serde_json::json;
+
+use crate::assert_others_are_well;
+
+/// Random bytes that take the host about a millisecond, and the guest some dozens of instructions.
+const WORK: &str = "/random?bytes=1048576";
+
+#[tokio::test]
+async fn what_the_host_works_for_a_guest_is_bounded() {
+    let platform = platform().await;
+    let site = platform.site("acme", "/adversary");
+    let limits = json!({ "fuel": "1000G", "deadline": "60s", "cpu-time": "300ms" });
+    platform.limit("acme", limits).await;
+    let problem = site.get(WORK).await.problem(503, "limit-reached");
+    assert_eq!(problem["limit"], "cpu-time");
+    // By fuel alone it would have come to its end after ten seconds.
+    assert!(
+        problem["used"].as_u64().is_some_and(|used| used < 2_000),
+        "{problem}"
+    );
+    let limits = json!({ "deadline": "500ms", "cpu-time": "60s" });
+    platform.limit("acme", limits).await;
+    let problem = site.get(WORK).await.problem(504, "limit-reached");
+    assert_eq!(problem["limit"], "deadline");
+    assert!(
+        problem["used"].as_u64().is_some_and(|used| used < 5_000),
+        "{problem}"
+    );
+    assert_others_are_well(&platform).await;
+}
+
+/// As many of them as there could be threads for sockets do not keep anybody else from being answered.
+#[tokio::test]
+async fn work_of_the_host_is_done_in_turns() {
+    let platform = platform().await;
+    let site = platform.site("acme", "/adversary");
+    let limits = json!({ "fuel": "1000G", "deadline": "5s", "cpu-time": "60s" });
+    platform.limit("acme", limits).await;
+    let many = async {
+        let many = (0..32).map(|_| site.get(WORK));
+        for answer in futures_util::future::join_all(many).await {
+            let _ = answer.problem(504, "limit-reached");
+        }
+    };
+    let answered = async {
+        let mut answered = 0_u32;
+        loop {
+            assert_others_are_well(&platform).await;
+            answered += 1;
+            tokio::task::yield_now().await;
+            if answered == 100 {
+                return;
+            }
+        }
+    };
+    let many = std::pin::pin!(many);
+    let answered = std::pin::pin!(answered);
+    // All hundred are answered long before the first of the others has to end.
+    match futures_util::future::select(many, answered).await {
+        futures_util::future::Either::Left(_) => panic!("the others had to wait"),
+        futures_util::future::Either::Right(((), many)) => many.await,
+    }
+}
+
+async fn platform() -> Platform {
+    let platform = crate::platform().await;
+    platform.publish(Source::ADVERSARY).await;
+    platform.enable("acme", "adversary", json!({})).await;
+    platform
+}
