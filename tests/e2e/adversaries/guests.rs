@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     assert_others_are_well, platform,
-    text::{Handler, IDLE},
+    text::{Handler, IDLE, asking},
 };
 
 /// Fuel of each run: enough for instantiation, spent within a fraction of a second.
@@ -47,38 +47,10 @@ fn handling(name: &'static str, fields: &str, body: &str, end: End) -> Case {
     case(name, handler, end)
 }
 
-/// A guest that asks the host for 16 random bytes and does this when the host asks for memory to put
-/// them into. `$again` is the same host function, to be called from within.
+/// See [`asking`].
 fn allocating(name: &'static str, body: &str, end: End) -> Case {
-    let before = format!(
-        r#"(import "wasi:random/random@0.2.0" (instance $random
-             (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
-           (core module $late (table (export "late") 1 funcref)
-             (type $get (func (param i64 i32)))
-             (func (export "get") (param i64 i32)
-               (call_indirect (type $get) (local.get 0) (local.get 1) (i32.const 0))))
-           (core instance $later (instantiate $late))
-           (core module $allocator
-             (import "late" "get" (func $again (param i64 i32)))
-             (memory (export "memory") 1)
-             (func $allocate (export "allocate") (param i32 i32 i32 i32) (result i32) {body}))
-           (core instance $memory (instantiate $allocator (with "late" (instance $later))))
-           (core func $get (canon lower (func $random "get-random-bytes")
-             (memory (core memory $memory "memory")) (realloc (core func $memory "allocate"))))
-           (core module $fill
-             (import "late" "late" (table 1 funcref)) (import "host" "get" (func $get (param i64 i32)))
-             (elem (i32.const 0) func $get))
-           (core instance $host (export "get" (func $get)))
-           (core instance (instantiate $fill (with "late" (instance $later)) (with "host" (instance $host))))"#
-    );
-    let handler = Handler {
-        before: &before,
-        module: r#"(import "host" "get" (func $get (param i64 i32)))
-            (func (export "handle") (param i32 i32) (call $get (i64.const 16) (i32.const 0)))"#,
-        with: "(with \"host\" (instance $host))",
-        ..Handler::default()
-    };
-    case(name, handler, end)
+    let text = asking(body);
+    Case { name, text, end }
 }
 
 /// Misbehaves while the host lowers a result into the guest.

@@ -3,9 +3,15 @@
 
 use std::{pin::Pin, time::Duration};
 
-use cloudware_tests::{Http, InFlight, Platform, Source, exchange};
+use cloudware_tests::{Http, InFlight, Mutations, Platform, Source, component, exchange};
 use http::Method;
 use serde_json::json;
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpSocket, TcpStream},
+};
+
+use crate::text::{Handler, IDLE, asking};
 
 /// How long an abuse may take to end: many times the deadline of a run.
 const ENDED_WITHIN: Duration = Duration::from_secs(100);
@@ -23,6 +29,7 @@ const GETS: &[&str] = &[
     "/adversary/sleep?ms=60000",
     "/adversary/handles",
     "/adversary/host-calls",
+    "/adversary/random?bytes=1048576",
     "/adversary/logs?bytes=1000000",
     "/adversary/big-response?bytes=20000000",
     "/adversary/no-response",
@@ -34,9 +41,16 @@ const GETS: &[&str] = &[
     "/adversary/unfinished",
     "/adversary/loop-after-response",
     "/adversary/trap-after-response",
+    "/adversary/loop-after-head?status=204&ms=0",
+    "/adversary/late-status?length=1000",
+    "/adversary/head-alone?status=200&length=10",
     "/adversary/header-flood",
     "/adversary/env",
     "/state/host-calls",
+    "/memories/",
+    "/tables/",
+    "/callback/",
+    "/start/",
 ];
 
 /// Requests that misuse a capability.
@@ -56,7 +70,43 @@ const STATEMENTS: &[&str] = &[
     "WITH n(i) AS (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9)) SELECT count(*) FROM n a, n b, n c, n d, n e, n f, n g, n h, n k, n l",
     "INSERT INTO probe_rows (label) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT hex(randomblob(5000)) FROM n",
     "SELECT zeroblob(1000000000)",
+    "ATTACH DATABASE '../acme' AS other",
+    "SELECT * FROM acme.sqlite_schema",
 ];
+
+/// Functions of a module that no app needs.
+const FUNCTIONS: usize = 150_001;
+
+/// Components that misbehave below what a language can express.
+pub(crate) fn components() -> Vec<(&'static str, Vec<u8>)> {
+    let start = format!("{IDLE} (func $start (loop (br 0))) (start $start)");
+    let start = Handler {
+        module: &start,
+        ..Handler::default()
+    };
+    vec![
+        (
+            "memories",
+            component(include_str!("../components/two_memories.wat")),
+        ),
+        (
+            "tables",
+            component(include_str!("../components/growing_table.wat")),
+        ),
+        ("callback", component(&asking("(loop (br 0)) unreachable"))),
+        ("start", start.component()),
+    ]
+}
+
+/// A component that is costly to check.
+static COSTLY: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+    let module = format!("{IDLE} {}", "(func)".repeat(FUNCTIONS));
+    let handler = Handler {
+        module: &module,
+        ..Handler::default()
+    };
+    handler.component()
+});
 
 type Abuse<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -81,7 +131,11 @@ pub(crate) async fn all(platform: &Platform, tenant: &str) {
     abuses.push(Box::pin(begin_and_leave(&site)));
     abuses.push(Box::pin(not_http(platform)));
     abuses.push(Box::pin(bad_pushes(platform)));
+    // These stay for as long as all others take.
+    let deaf = deaf(platform, tenant).await;
+    let half = InFlight::try_begin(&site.clone().under("/adversary")).await;
     let ended = tokio::time::timeout(ENDED_WITHIN, futures_util::future::join_all(abuses)).await;
+    drop((deaf, half));
     assert!(
         ended.is_ok(),
         "an abuse of {tenant} did not end:\n{}",
@@ -105,7 +159,22 @@ async fn hang_up(site: &Http) {
     }
 }
 
-/// Clients that send a little of a body and go away; and one that stays until it is cut off.
+/// A client that asks for much and takes nothing.
+async fn deaf(platform: &Platform, tenant: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("there are sockets");
+    let small = socket.set_recv_buffer_size(4_096);
+    small.expect("a buffer may be small");
+    let connected = socket.connect(platform.socket()).await;
+    let mut client = connected.expect("the platform listens");
+    let request = format!(
+        "GET /t/{tenant}/main/adversary/endless-response HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    );
+    let written = client.write_all(request.as_bytes()).await;
+    written.expect("the request is taken");
+    client
+}
+
+/// Clients that send a little of a body and go away.
 async fn begin_and_leave(site: &Http) {
     let site = site.clone().under("/adversary");
     for _ in 0..5 {
@@ -134,13 +203,24 @@ async fn bad_pushes(platform: &Platform) {
     let good = Source::HELLO.package(platform.binary()).await;
     let component = good.component();
     let half = component[..component.len() / 2].to_vec();
-    for package in [
+    let changed = (0..5).map(|seed| Mutations::seeded(seed).change(&component, &COSTLY, &[]));
+    let changed: Vec<_> = changed
+        .map(|changed| good.clone().with_component(changed))
+        .collect();
+    let others = [
         good.clone().with_component(half),
         good.clone().with_component(b"nonsense".to_vec()),
+        good.clone().with_component(COSTLY.clone()),
         good.with("../evil", "x"),
-    ] {
+    ];
+    for package in changed.iter().chain(&others) {
         let refused = platform.try_push(package.archive()).await;
-        // Of the same provider at the same time, some have to come again.
-        assert!([422, 429].contains(&refused.status), "{}", refused.text());
+        // Of the same provider at the same time, some have to come again; one that is still valid is another of the same
+        // version.
+        assert!(
+            [409, 422, 429].contains(&refused.status),
+            "{}",
+            refused.text()
+        );
     }
 }

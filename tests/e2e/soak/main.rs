@@ -6,6 +6,8 @@
 
 mod abuse;
 mod host;
+#[path = "../adversaries/text.rs"]
+mod text;
 mod work;
 
 use std::sync::{
@@ -13,7 +15,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use cloudware_tests::{Options, Platform, Source};
+use cloudware_tests::{Options, Package, Platform, Source};
 use serde_json::json;
 
 /// Tenants that misbehave.
@@ -91,7 +93,12 @@ async fn platform() -> Platform {
     ] {
         platform.publish(source).await;
     }
-    platform.tenants(&HOSTILE, &["adversary", "state"]).await;
+    let mut apps = vec!["adversary", "state"];
+    for (name, component) in abuse::components() {
+        platform.push(&Package::around(name, component)).await;
+        apps.push(name);
+    }
+    platform.tenants(&HOSTILE, &apps).await;
     platform
         .tenants(&WORKING, &["hello", "inventory-stock"])
         .await;
