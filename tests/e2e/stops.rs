@@ -115,6 +115,45 @@ async fn by_command_line(platform: &Platform, stop: &Value) {
         .refused(1, &["there is no stop"]);
 }
 
+/// A stop says what the run spent its time on, and under which plan it would have gone on.
+#[tokio::test]
+async fn a_stop_names_what_took_the_time_and_the_plan_that_gives_more() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::STATE).await;
+    platform.tenants(&["acme"], &["state"]).await;
+    let api = platform.api();
+    for (plan, operations) in [("small", 5), ("medium", 20), ("large", 1_000)] {
+        let _ = api
+            .post("/plans", &json!({ "slug": plan }))
+            .await
+            .expect(201);
+        let quota = json!({ "kv-operations": operations });
+        let path = format!("/plans/{plan}/quota");
+        let _ = api.patch(&path, &quota).await.expect(200);
+    }
+    let plan = json!({ "plan": "small" });
+    let _ = api.put("/tenants/acme/plan", &plan).await.expect(200);
+    let site = platform.site("acme", "/state");
+    let flood = site.request(http::Method::POST, "/kv/much/flood?count=10&bytes=1");
+    let problem = site.send(flood).await.problem(503, "limit-reached");
+    assert_eq!(problem["limit"], "kv-operations");
+    let stops = items(&api, "/stops?cause=kv-operations").await;
+    let stop = stops.first().expect("it is told of");
+    assert_eq!(stop["fits"], json!(["medium", "large"]), "{stop}");
+    let calls = stop["consumers"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let set = calls.iter().find(|call| call["host_call"] == "kv.set");
+    assert_eq!(set.map(|set| &set["calls"]), Some(&json!(6)), "{stop}");
+    let cli = Cli::of(&platform);
+    let id = stop["id"].as_str().unwrap_or_default();
+    let shown = cli.run(&format!("stops show {id}")).await.ok().stdout;
+    for word in ["kv.set 6 times", "medium, large"] {
+        assert!(shown.contains(word), "no {word} in:\n{shown}");
+    }
+}
+
 #[tokio::test]
 async fn a_limit_that_is_nearly_used_up_is_told_of_once() {
     let platform = Platform::start(cloudware_tests::binary!()).await;
