@@ -126,3 +126,64 @@ fn check(usage: &Value, counted: &Counted, fuel_each: u64) {
 fn reading(usage: &Value, meter: &str) -> u64 {
     usage[meter].as_u64().expect("every meter is shown")
 }
+
+/// A run that waits holds memory and no processor.
+#[tokio::test]
+async fn waiting_takes_memory_and_no_processor() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::ADVERSARY).await;
+    platform.tenants(&["acme"], &["adversary"]).await;
+    let site = platform.site("acme", "/adversary");
+    let _ = site.get("/sleep?ms=1000").await.expect(200);
+    let usage = platform.usage("acme", "adversary").await;
+    let held = reading(&usage, "memory-byte-ms");
+    assert!(
+        held >= 1_000 * reading(&usage, "memory-peak-bytes"),
+        "{usage}"
+    );
+    assert!(reading(&usage, "cpu-ns") < 300_000_000, "{usage}");
+}
+
+/// Rows, operations and text of one run are in the ledger as they were.
+#[tokio::test]
+async fn what_runs_did_is_counted_exactly() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::STATE).await;
+    platform.publish(Source::ADVERSARY).await;
+    platform.tenants(&["acme"], &["state", "adversary"]).await;
+    let site = platform.site("acme", "/state");
+    let statement = async |how: &str, text: &str| {
+        let body = json!({ "statement": text, "how": how });
+        let _ = site.post("/sql", &body).await.expect(200);
+    };
+    let rows = "INSERT INTO probe_rows (label) VALUES ('a'), ('b'), ('c'), ('d'), ('e')";
+    statement("execute", rows).await;
+    statement("query", "SELECT label FROM probe_rows WHERE label < 'd'").await;
+    statement("execute", "DELETE FROM probe_rows WHERE label > 'c'").await;
+    let flood = site.request(Method::POST, "/kv/counted/flood?count=7&bytes=1");
+    let _ = site.send(flood).await.expect(200);
+    let logs = platform.site("acme", "/adversary");
+    let _ = logs.get("/logs?bytes=1").await.expect(200);
+    let usage = platform.usage("acme", "state").await;
+    let counted = [
+        ("requests", 4),
+        ("sql-statements", 3),
+        ("sql-rows-read", 3),
+        ("sql-rows-written", 5 + 2),
+        ("kv-operations", 7),
+        ("stops", 0),
+    ];
+    for (meter, expected) in counted {
+        assert_eq!(reading(&usage, meter), expected, "{meter}: {usage}");
+    }
+    assert!(reading(&usage, "sql-ns") > 0, "{usage}");
+    eventually("the size of the database is read", async || {
+        let usage = platform.usage("acme", "state").await;
+        (reading(&usage, "storage-bytes") > 0).then_some(())
+    })
+    .await;
+    let logged = platform.usage("acme", "adversary").await;
+    // A line to each of the two streams.
+    let line = "the adversary floods the log with lines such as this one, again and again";
+    assert_eq!(reading(&logged, "log-bytes"), 2 * line.len() as u64);
+}
