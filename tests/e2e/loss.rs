@@ -51,8 +51,15 @@ async fn an_app_whose_code_is_gone_stops_no_other_app() {
     let problem = broken.problem(503, "unavailable").to_string();
     let data = platform.data().display().to_string();
     assert!(!problem.contains(&data), "{problem}");
-    let other = platform.site("acme", "/adversary").get("/counter").await;
-    let _ = other.expect(200);
+    let other = platform.site("acme", "/adversary");
+    let _ = other.get("/counter").await.expect(200);
+    // Nor does it keep a change from the others.
+    platform.limit("acme", json!({ "fuel": 1_000_000 })).await;
+    let stopped = other.get("/spin?iterations=10000000").await;
+    let problem = stopped.problem(503, "limit-reached");
+    assert_eq!(problem["max"], 1_000_000, "{problem}");
+    let broken = platform.site("acme", "/hello").get("/").await;
+    let _ = broken.problem(503, "unavailable");
 }
 
 /// A file that may not grow is to the host what a full disk is.

@@ -59,6 +59,8 @@ pub(crate) struct Plane {
     tripped: parking_lot::Mutex<Vec<HookId>>,
     /// Storage quota of every instance that was served, for its migrations.
     storage: DashMap<InstanceId, u64>,
+    /// Installs that could not be bound at the start, with the components that they have.
+    broken: DashMap<InstallId, Digest>,
     metered: Mutex<Metered>,
     watched: Mutex<Watched>,
 }
@@ -125,6 +127,7 @@ impl Plane {
             hooks: HookLog::new(parts.store),
             tripped: parking_lot::Mutex::default(),
             storage: DashMap::new(),
+            broken: DashMap::new(),
             metered: Mutex::default(),
             watched: Mutex::default(),
         }
@@ -152,12 +155,19 @@ impl Plane {
                 Ok(bound) => joined.push(Arc::clone(bound)),
                 Err(error) => {
                     tracing::error!(instance = %desired.id, app = %install.app, %error, "an app can't be served");
+                    self.broken.insert(install.id, install.component);
                 }
             }
             mounts.extend(mount(install, bound.map_err(|_| NotServed::Broken)));
         }
         let peers = self.engine.join(&desired, &joined);
         self.serve(desired, mounts, peers);
+    }
+
+    /// Whether the release of an install could not be bound at the start.
+    fn is_broken(&self, install: &DesiredInstall) -> bool {
+        let component = self.broken.get(&install.id);
+        component.is_some_and(|component| *component == install.component)
     }
 
     async fn bind(
@@ -309,9 +319,17 @@ impl DataPlane for Plane {
         let mut mounts = Vec::with_capacity(desired.installs.len());
         let mut joined = Vec::with_capacity(desired.installs.len());
         for install in &desired.installs {
-            let bound = self.bind(&desired, install).await?;
-            joined.push(Arc::clone(&bound));
-            mounts.extend(mount(install, Ok(bound)));
+            let bound = match self.bind(&desired, install).await {
+                Ok(bound) => {
+                    self.broken.remove(&install.id);
+                    joined.push(Arc::clone(&bound));
+                    Ok(bound)
+                }
+                // What nobody has changed about it keeps no change of the others from them.
+                Err(_) if self.is_broken(install) => Err(NotServed::Broken),
+                Err(error) => return Err(error),
+            };
+            mounts.extend(mount(install, bound));
         }
         let peers = self.engine.join(&desired, &joined);
         self.serve(desired, mounts, peers);

@@ -36,9 +36,10 @@ pub(crate) fn app_of(uri: &Uri) -> Option<&str> {
     uri.host()?.strip_suffix(SUFFIX)
 }
 
-/// Sends a request to an app and returns its response, or one that says why there is none.
+/// Sends a request of a run of `class` to an app and returns its response, or one that says why there is none.
 pub(crate) async fn call(
     context: &Arc<CallContext>,
+    class: Class,
     app: &str,
     mut request: Request<WasiBody>,
 ) -> Response<WasiBody> {
@@ -55,18 +56,18 @@ pub(crate) async fn call(
         let message = format!("{app} is not served in this instance at the moment");
         return problem(StatusCode::SERVICE_UNAVAILABLE, "not-served", &message);
     };
+    let limit = Dimension::Recursion.of(class);
+    let depth_max = context.install.limits.get(limit);
+    if context.path.depth() >= depth_max {
+        context.too_deep(class, depth_max);
+        let message = format!("apps call each other {depth_max} deep, which is the limit {limit}");
+        return problem(StatusCode::LOOP_DETECTED, "recursion", &message);
+    }
     if context.path.has_install(callee.identity.install) {
         let message = format!(
             "{app} runs for this request already: {} called back",
             caller.app
         );
-        return problem(StatusCode::LOOP_DETECTED, "recursion", &message);
-    }
-    let depth_max = context.install.limits.get(Dimension::Recursion);
-    if context.path.depth() >= depth_max {
-        context.too_deep(Class::Request, depth_max);
-        let message =
-            format!("apps call each other {depth_max} deep, which is the limit recursion");
         return problem(StatusCode::LOOP_DETECTED, "recursion", &message);
     }
     let span = context.composition.span(SpanStart {

@@ -101,9 +101,9 @@ impl Destination for Within {
         if self.is_exhausted() {
             return Denied.send(request);
         }
-        let context = Arc::clone(&self.context);
+        let (context, class) = (Arc::clone(&self.context), self.class);
         Box::new(async move {
-            let response = internal::call(&context, &app, request).await;
+            let response = internal::call(&context, class, &app, request).await;
             let transmission: Transmission = Box::new(async { Ok(()) });
             Ok((response, transmission))
         })

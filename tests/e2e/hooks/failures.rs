@@ -273,6 +273,23 @@ async fn a_hook_that_calls_back_finds_the_way_closed() {
         hooked.ask("/check?how=back").await,
         json!({ "allowed": true })
     );
+    // How deep a hook may go is its own limit.
+    hooked
+        .platform
+        .limit("acme", json!({ "hook-recursion": 1, "recursion": 8 }))
+        .await;
+    let answer = hooked.ask("/check?how=back").await;
+    assert_eq!(answer, json!({ "allowed": true }));
+    let stops = hooked.platform.api();
+    let stop = eventually("the stop is told of", async || {
+        let found = stops.get("/stops?cause=hook-recursion").await.expect(200);
+        found.json()["items"].get(0).cloned()
+    })
+    .await;
+    assert_eq!(
+        (&stop["app"], &stop["class"]),
+        (&json!("ext"), &json!("hook"))
+    );
 }
 
 #[tokio::test]

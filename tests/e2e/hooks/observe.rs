@@ -45,6 +45,35 @@ async fn an_observer_that_fails_never_touches_the_caller_and_is_told_again() {
     assert_eq!(waiting["attempts"], 1, "{waiting}");
 }
 
+/// Fuel that the instance has burned elsewhere is not the observer's fault: it is told when there is some again.
+#[tokio::test]
+async fn an_observer_waits_while_its_instance_has_no_fuel() {
+    let hooked = Hooked::start(&["ext"]).await;
+    hooked
+        .set(
+            "ext",
+            "told",
+            json!({ "fuel": 2_000_000_000, "deadline_ms": 60_000 }),
+        )
+        .await;
+    let platform = &hooked.platform;
+    let limits = json!({ "fuel-per-day": "100M", "hook-fuel": "2G", "hook-cpu-time": "60s", "hook-deadline": "60s" });
+    platform.limit("acme", limits).await;
+    // The observer burns what is left of the day, and is ended with it.
+    hooked.ask("/tell?number=8&how=loop").await;
+    let waiting = eventually("the delivery is put off", async || {
+        hooked.deliveries("?state=retrying").await.pop()
+    })
+    .await;
+    assert!(
+        waiting["reason"].to_string().contains("fuel-per-day"),
+        "{waiting}"
+    );
+    assert_eq!(waiting["attempts"], 0, "{waiting}");
+    let usage = platform.usage("acme", "ext").await;
+    assert_eq!(usage["hook-failures"], 0, "{usage}");
+}
+
 #[tokio::test]
 async fn nothing_committed_is_forgotten_by_a_kill() {
     let mut hooked = Hooked::start(&["ext"]).await;

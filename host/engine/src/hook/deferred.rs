@@ -8,7 +8,7 @@ use std::{
 };
 
 use cloudware_capability::Progress;
-use cloudware_types::{Class, Dimension, HookId, HookTarget};
+use cloudware_types::{Class, Dimension, HookId, HookTarget, StopCause};
 use futures_util::future::poll_fn;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -16,14 +16,23 @@ use wasmtime::component::{Val, types::ComponentFunc};
 
 use super::{
     BoundHook, BoundPoint, CallContext, Composition, Failure, Peers, WebhookCall, WebhookFailed,
-    breaker::Admittance, nested::Nested, value,
+    breaker::Admittance,
+    nested::{Nested, observed},
+    value,
 };
 use crate::{
-    BoundInstall,
+    BoundInstall, UsageMeter,
     serve::RequestId,
-    task::{Bounds, Task},
+    stop,
+    task::{Bounds, Interruption, Task},
     usage::WebhookReading,
 };
+
+/// How long a delivery is put off at least.
+const PUT_OFF_MIN: Duration = Duration::from_secs(1);
+
+/// How long a delivery is put off at most before it is looked whether there is room; that costs nothing.
+const PUT_OFF_MAX: Duration = Duration::from_secs(60);
 
 /// Why an observer could not be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,10 +56,12 @@ pub enum DeliveryError {
     Webhook(#[from] WebhookFailed),
 }
 
-/// Runs a call of `install` as a task of its own. `work` is given the progress that it counts as its caller's.
+/// Runs a call of `install` as a task of its own. `work` is given the progress that it counts as its caller's, and meters
+/// with `usage`.
 pub(super) async fn apart<F, W>(
     install: &Arc<BoundInstall>,
     context: Arc<CallContext>,
+    usage: &UsageMeter,
     deadline: Duration,
     work: F,
 ) -> Result<Vec<Val>, Failure>
@@ -58,6 +69,11 @@ where
     F: FnOnce(Arc<Progress>) -> W,
     W: Future<Output = Result<Vec<Val>, Failure>> + Send + 'static,
 {
+    let admission = Arc::clone(&install.admission);
+    if let Err(exhausted) = admission.burn(0) {
+        return Err(put_off(install, exhausted.cause, exhausted.resets_in));
+    }
+    let started = Instant::now();
     let progress = Arc::new(Progress::default());
     let bounds = Bounds {
         class: Class::Hook,
@@ -65,12 +81,11 @@ where
         deadline: deadline * 4 + Duration::from_secs(1),
         cpu: Duration::MAX,
     };
-    let admission = Arc::clone(&install.admission);
     let task = Task::new(
         Arc::clone(&progress),
         Arc::clone(&admission),
         Arc::clone(&install.queue),
-        Instant::now(),
+        started,
         bounds,
     );
     let (answer, answered) = oneshot::channel();
@@ -80,13 +95,41 @@ where
         Ok(())
     }));
     let driven = Driven(task);
-    let _ = poll_fn(|cx| driven.0.poll(cx)).await;
+    let ended = poll_fn(|cx| driven.0.poll(cx)).await;
     let rest = context
         .totals
         .fuel()
         .saturating_sub(driven.0.fuel_counted());
     let _ = admission.burn(rest);
-    answered.await.unwrap_or(Err(Failure::Overloaded))
+    if let Ok(result) = answered.await {
+        return result;
+    }
+    Err(match ended {
+        Ok(()) => Failure::Overloaded,
+        Err(Interruption::Stopped(stop)) => Failure::Stopped(stop),
+        Err(Interruption::Ended { cause, resets_in }) => match &cause {
+            StopCause::Limit { .. } => put_off(install, cause, resets_in.unwrap_or(PUT_OFF_MIN)),
+            // A host function failed, which took the call with it.
+            _ => {
+                let stopped = stop::stop(&install.identity, cause, started);
+                Failure::Stopped(observed(&context, usage, stopped, Class::Hook))
+            }
+        },
+    })
+}
+
+/// What is put off until a limit of the whole instance leaves room: its fuel is burned, or others had all the time.
+fn put_off(install: &BoundInstall, cause: StopCause, resets_in: Duration) -> Failure {
+    let stop = stop::stop(&install.identity, cause, Instant::now());
+    let StopCause::Limit { limit, .. } = stop.cause else {
+        return Failure::Overloaded;
+    };
+    Failure::PutOff {
+        reason: stop.explanation(),
+        limit,
+        // Whoever raises the limit does not have to wait until it would have been reset.
+        after: resets_in.clamp(PUT_OFF_MIN, PUT_OFF_MAX),
+    }
 }
 
 /// A task that ends with whoever waits for it.
@@ -126,7 +169,7 @@ impl Peers {
             Admittance::Tripped(rest) => {
                 return Err(DeliveryError::Later {
                     reason: "it has failed too often".to_owned(),
-                    after: rest.max(Duration::from_secs(1)),
+                    after: rest.max(PUT_OFF_MIN),
                 });
             }
             Admittance::Call(None) => {}
@@ -162,9 +205,13 @@ impl Peers {
             Err(failure) if failure.is_its_own() => true,
             Err(failure) => {
                 hook.breaker.cancel();
+                let after = match failure {
+                    Failure::PutOff { after, .. } => *after,
+                    _ => PUT_OFF_MIN,
+                };
                 return Err(DeliveryError::Later {
                     reason: failure.to_string(),
-                    after: Duration::from_secs(1),
+                    after,
                 });
             }
         };
@@ -214,6 +261,7 @@ impl Peers {
         apart(
             &install,
             Arc::clone(&context),
+            &hook.usage,
             deadline,
             move |caller| async move {
                 let nested = Nested {

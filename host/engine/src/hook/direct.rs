@@ -104,6 +104,7 @@ impl BoundInstall {
         let called = apart(
             self,
             Arc::clone(&context),
+            &self.usage,
             deadline,
             move |caller| async move {
                 let nested = Nested {

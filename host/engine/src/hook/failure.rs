@@ -35,6 +35,15 @@ pub(crate) enum Failure {
         /// Whether it had most of that time.
         is_its_own: bool,
     },
+    /// A limit of its whole instance leaves it no turn for now.
+    PutOff {
+        /// Which, and how much was used.
+        reason: String,
+        /// The limit.
+        limit: Limit,
+        /// When it may be tried again.
+        after: Duration,
+    },
     /// The call would go in a circle, or too deep.
     Circle(String),
     /// The host has no sandbox free.
@@ -47,7 +56,11 @@ impl Failure {
         match self {
             Self::Stopped(_) | Self::Unfit(_) | Self::Webhook(_) | Self::Gone(_) => true,
             Self::CutOff { is_its_own, .. } => *is_its_own,
-            Self::Tripped(_) | Self::Budget { .. } | Self::Circle(_) | Self::Overloaded => false,
+            Self::Tripped(_)
+            | Self::Budget { .. }
+            | Self::PutOff { .. }
+            | Self::Circle(_)
+            | Self::Overloaded => false,
         }
     }
 
@@ -68,7 +81,9 @@ impl Failure {
             Self::Webhook(_) => "webhook-failed",
             Self::Gone(_) => "webhook-gone",
             Self::Tripped(_) => "tripped",
-            Self::Budget { limit, .. } | Self::CutOff { limit, .. } => limit.name(),
+            Self::Budget { limit, .. }
+            | Self::CutOff { limit, .. }
+            | Self::PutOff { limit, .. } => limit.name(),
             Self::Circle(_) => "recursion",
             Self::Overloaded => "overloaded",
         }
@@ -86,6 +101,7 @@ impl fmt::Display for Failure {
                 spenders: reason, ..
             }
             | Self::CutOff { reason, .. }
+            | Self::PutOff { reason, .. }
             | Self::Circle(reason) => f.write_str(reason),
             Self::Tripped(rest) => write!(
                 f,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use cloudware_capability::{Progress, Tape};
-use cloudware_types::{Class, Dimension, Limits, Meter, Meters, StopCause};
+use cloudware_types::{Class, Dimension, Limits, Meter, Meters, Stop, StopCause};
 use wasmtime::component::{Val, types::ComponentFunc};
 
 use super::{
@@ -238,6 +238,26 @@ fn is_same(exported: &ComponentFunc, imported: &ComponentFunc) -> bool {
     exported.params().eq(imported.params()) && exported.results().eq(imported.results())
 }
 
+/// Tells of a stop of the run with this context, as the stop of a request is told, and counts it.
+pub(super) fn observed(
+    context: &CallContext,
+    usage: &UsageMeter,
+    mut stop: Box<Stop>,
+    class: Class,
+) -> Box<Stop> {
+    stop.class = class;
+    if class == Class::Hook {
+        stop.hook = context.path.point();
+    }
+    let request_id = context.composition.request_id();
+    context.install.observe(&mut stop, request_id);
+    let mut meters = Meters::default();
+    meters[Meter::Stops] = 1;
+    meters[Meter::HookFailures] = u64::from(class == Class::Hook);
+    usage.add(&meters);
+    stop
+}
+
 /// A run that has not ended.
 struct Run {
     install: Arc<BoundInstall>,
@@ -250,23 +270,8 @@ struct Run {
 }
 
 impl Run {
-    /// Tells of a stop, as the stop of a request is told.
-    fn observed(
-        &self,
-        mut stop: Box<cloudware_types::Stop>,
-        class: Class,
-    ) -> Box<cloudware_types::Stop> {
-        stop.class = class;
-        if class == Class::Hook {
-            stop.hook = self.context.path.point();
-        }
-        let request_id = self.context.composition.request_id();
-        self.install.observe(&mut stop, request_id);
-        let mut meters = Meters::default();
-        meters[Meter::Stops] = 1;
-        meters[Meter::HookFailures] = u64::from(class == Class::Hook);
-        self.usage.add(&meters);
-        stop
+    fn observed(&self, stop: Box<Stop>, class: Class) -> Box<Stop> {
+        observed(&self.context, &self.usage, stop, class)
     }
 
     async fn keep_warm(&mut self) {

@@ -38,6 +38,7 @@ pub(super) fn run(
     let (import, ty) = (ask.import.clone(), ask.ty.clone());
     let (arguments, expected) = (arguments.to_vec(), expected.clone());
     let usage = Arc::clone(&hook.usage);
+    let metered = Arc::clone(&usage);
     let owner = Arc::clone(&ask.context.install);
     let compared = ShadowCompared {
         hook: hook.desired.id,
@@ -51,6 +52,7 @@ pub(super) fn run(
         let called = apart(
             &install,
             Arc::clone(&context),
+            &metered,
             deadline,
             move |caller| async move {
                 let nested = Nested {
