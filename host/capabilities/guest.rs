@@ -12,7 +12,7 @@ use cloudware_capability::{
 };
 use cloudware_types::{
     Class, DesiredInstall, DesiredInstance, Digest, Dimension, InstallId, InstanceId, Limits,
-    OtherPlans, ReleaseId, Reuse, StopCause, TenantId, Waiting,
+    Meters, OtherPlans, ReleaseId, Reuse, StopCause, TenantId, Waiting,
 };
 use wasmtime::{
     Engine, Store,
@@ -37,6 +37,8 @@ pub struct Ended {
     pub result: Result<u32, String>,
     /// Why the host stopped it.
     pub stop: Option<StopCause>,
+    /// What it used.
+    pub meters: Meters,
     /// What it logged: level, context, text.
     pub logged: Vec<(String, String, String)>,
 }
@@ -138,6 +140,7 @@ async fn run_on(
             .map(|(code,)| code)
             .map_err(|error| format!("{:#}", error.root_cause())),
         stop: store.data_mut().take_stop(),
+        meters: *store.data().meters(),
         logged: std::mem::take(&mut sink.0.lock().expect("not poisoned")),
     }
 }

@@ -188,6 +188,38 @@ async fn memory_is_fresh_unless_the_app_wants_it_warm() {
     }
 }
 
+/// A line that nobody has ended is metered with the run that wrote it, within its limit, and no line of the next run that
+/// has the sandbox.
+#[tokio::test]
+async fn a_line_without_an_end_is_of_the_run_that_wrote_it() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    let package = Source::ADVERSARY.package(platform.binary()).await;
+    let mount = "mount = \"/adversary\"";
+    let warm = package.edit(mount, &format!("{mount}\nreuse = 100"));
+    platform.push(&warm).await;
+    platform.tenants(&["acme"], &["adversary"]).await;
+    let site = platform.site("acme", "/adversary");
+    let log_bytes = async |requests: u64| {
+        let usage = eventually("each request is in the ledger", async || {
+            let usage = platform.usage("acme", "adversary").await;
+            (usage["requests"] == requests).then_some(usage)
+        })
+        .await;
+        usage["log-bytes"].as_u64()
+    };
+    for round in 1..=3 {
+        let printed = site.get("/unended-line?bytes=100").await.expect(200);
+        assert_eq!(printed.text(), "printed 100");
+        assert_eq!(log_bytes(round).await, Some(round * 200));
+    }
+    platform.limit("acme", json!({ "log-bytes": 150 })).await;
+    let before = platform.log().len();
+    let _ = site.get("/unended-line?bytes=100").await.expect(200);
+    assert_eq!(log_bytes(4).await, Some(600 + 150));
+    let log = platform.log().split_off(before);
+    assert!(log.contains("[cut: the limit log-bytes of 150 bytes was reached]"));
+}
+
 #[tokio::test]
 async fn configuration_and_logs_are_those_of_the_install() {
     let platform = Platform::start(cloudware_tests::binary!()).await;

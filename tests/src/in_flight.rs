@@ -57,6 +57,19 @@ impl InFlight {
         assert_eq!(rest.text(), "last");
     }
 
+    /// Sends the rest of the body, which is more than the answer may have, and gives the bytes that were answered before.
+    ///
+    /// # Panics
+    /// Where the answer looks whole.
+    pub async fn overflow(self) -> u64 {
+        let Self { body, answer } = self;
+        let sent = body.send(Bytes::from_static(b"last"));
+        sent.expect("the request is under way");
+        let ended = answer.try_finish().await;
+        assert!(ended.is_err(), "the answer has no room for the rest");
+        FIRST.len() as u64
+    }
+
     /// Waits until the server ends it without the rest of the body.
     ///
     /// # Panics

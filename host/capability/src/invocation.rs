@@ -15,7 +15,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
-use crate::{Binding, DataAccess, GuestLog, MemoryMeter, Progress, Tape};
+use crate::{Binding, DataAccess, GuestLog, MemoryMeter, Progress, Tape, UsageSink};
 
 /// Who runs. It comes from the route, never from the guest, and no guest-facing function takes it.
 #[derive(Debug)]
@@ -103,6 +103,7 @@ pub struct Invocation {
     tape: Option<Arc<Tape>>,
     waiting: Waiting,
     meters: Meters,
+    usage: Option<Arc<dyn UsageSink>>,
     began: Instant,
     stop: Option<StopCause>,
     is_full: bool,
@@ -152,6 +153,7 @@ impl Invocation {
             tape: parts.tape,
             waiting: parts.waiting,
             meters: Meters::default(),
+            usage: None,
             began: Instant::now(),
             stop: None,
             is_full: false,
@@ -242,6 +244,18 @@ impl Invocation {
     #[must_use]
     pub fn meters(&self) -> &Meters {
         &self.meters
+    }
+
+    /// Says where it is metered, before anything of the guest runs.
+    pub fn set_usage(&mut self, usage: Arc<dyn UsageSink>) {
+        self.usage = Some(usage);
+    }
+
+    /// Where it is metered: for what a capability finds to have been used after the invocation has ended. What it finds
+    /// before is charged here.
+    #[must_use]
+    pub fn usage(&self) -> Option<&Arc<dyn UsageSink>> {
+        self.usage.as_ref()
     }
 
     /// Counts a host call and notes its name, so that a stop can say where the guest waited.
@@ -371,6 +385,7 @@ impl Invocation {
         self.memory.set_max(self.limit(Dimension::Memory));
         self.opened.clear();
         self.meters = Meters::default();
+        self.usage = None;
         self.began = Instant::now();
         self.stop = None;
         self.is_full = false;

@@ -7,15 +7,19 @@
 mod access;
 mod binding;
 mod invocation;
+mod limits;
+mod lines;
 mod log;
 mod memory;
 mod progress;
 mod tape;
+mod usage;
 
 pub use access::DataAccess;
 pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent};
 pub use invocation::{FindAccess, Identity, Invocation, InvocationParts, LimitReached, Renewal};
-pub use log::{GuestLog, LogLevel, LogRecord, LogSink};
+pub use log::{GuestLog, LogLevel, LogRecord, LogSink, StandardStream};
 pub use memory::MemoryMeter;
 pub use progress::{Progress, ThreadMoment};
 pub use tape::{Diverged, Tape, bytes_from_json, bytes_to_json};
+pub use usage::UsageSink;

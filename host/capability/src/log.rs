@@ -2,11 +2,11 @@
 //! with who wrote it, and bounded per invocation. What is beyond the bound is cut, and the cut is marked.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use crate::Identity;
+use crate::{Identity, lines::Lines};
 
 /// How important a guest says its text is; the levels of `wasi:logging`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -51,6 +51,27 @@ pub struct GuestLog {
     bytes_max: u64,
     bytes: AtomicU64,
     cut: AtomicBool,
+    /// What of standard output and error has no line break yet.
+    output: Mutex<Lines>,
+    errors: Mutex<Lines>,
+}
+
+/// A standard stream of a guest. However often a guest opens it, it is one stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StandardStream {
+    /// Its lines are taken as [`LogLevel::Info`].
+    Output,
+    /// Its lines are taken as [`LogLevel::Warn`].
+    Error,
+}
+
+impl StandardStream {
+    fn level(self) -> LogLevel {
+        match self {
+            Self::Output => LogLevel::Info,
+            Self::Error => LogLevel::Warn,
+        }
+    }
 }
 
 impl GuestLog {
@@ -63,7 +84,33 @@ impl GuestLog {
             bytes_max,
             bytes: AtomicU64::new(0),
             cut: AtomicBool::new(false),
+            output: Mutex::default(),
+            errors: Mutex::default(),
         }
+    }
+
+    /// Takes what the guest wrote to a standard stream, a record a line. What has no line break waits for the rest of
+    /// its line.
+    pub fn print(&self, stream: StandardStream, bytes: &[u8]) {
+        let write = |line: &str| self.write(stream.level(), "", line);
+        self.lines(stream).take(bytes, write);
+    }
+
+    /// Ends lines that have no break yet, when nothing of the guest runs any more, and gives the bytes kept.
+    pub fn finish(&self) -> u64 {
+        for stream in [StandardStream::Output, StandardStream::Error] {
+            let write = |line: &str| self.write(stream.level(), "", line);
+            self.lines(stream).end(write);
+        }
+        self.bytes()
+    }
+
+    fn lines(&self, stream: StandardStream) -> MutexGuard<'_, Lines> {
+        let lines = match stream {
+            StandardStream::Output => &self.output,
+            StandardStream::Error => &self.errors,
+        };
+        lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes one record, or as much of it as still fits.

@@ -91,7 +91,9 @@ impl Asked {
 }
 
 impl Run {
-    pub(crate) fn new(parts: RunParts) -> Self {
+    pub(crate) fn new(mut parts: RunParts) -> Self {
+        let usage = Arc::clone(&parts.install.usage);
+        parts.sandbox.store.data_mut().set_usage(usage);
         Self {
             install: parts.install,
             task: parts.task,
@@ -177,7 +179,7 @@ impl Run {
         meters[Meter::MemoryByteMilliseconds] = byte_milliseconds(invocation.memory.peak(), wall);
         meters[Meter::RequestBytes] = invocation.progress().request_bytes();
         meters[Meter::OutboundCalls] = invocation.progress().outbound_calls();
-        meters[Meter::LogBytes] = invocation.log().bytes();
+        meters[Meter::LogBytes] = invocation.log().finish();
         self.install.usage.add(&meters);
         let class = invocation.class();
         let limits = &self.install.limits;

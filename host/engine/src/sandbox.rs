@@ -7,7 +7,7 @@ use std::{
 };
 
 use cloudware_capability::{
-    GuestLog, Invocation, InvocationParts, LogLevel, Progress, Renewal, Tape,
+    GuestLog, Invocation, InvocationParts, Progress, Renewal, StandardStream, Tape,
 };
 use cloudware_types::{Class, Dimension, Limits, Waiting};
 use wasmtime::{
@@ -236,13 +236,13 @@ fn wasi(log: &Arc<GuestLog>) -> WasiCtx {
 }
 
 fn grants_nothing(log: &Arc<GuestLog>) -> WasiCtxBuilder {
-    let stream = |level| LogStream {
+    let stream = |stream| LogStream {
         log: Arc::clone(log),
-        level,
+        stream,
     };
     let mut wasi = WasiCtxBuilder::new();
-    wasi.stdout(stream(LogLevel::Info))
-        .stderr(stream(LogLevel::Warn))
+    wasi.stdout(stream(StandardStream::Output))
+        .stderr(stream(StandardStream::Error))
         .max_random_size(RANDOM_BYTES_MAX)
         .allow_tcp(false)
         .allow_udp(false);

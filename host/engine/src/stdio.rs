@@ -8,32 +8,23 @@ use std::{
 };
 
 use bytes::Bytes;
-use cloudware_capability::{GuestLog, LogLevel};
+use cloudware_capability::{GuestLog, StandardStream};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::{
     cli::{IsTerminal, StdoutStream},
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-/// The longest line that is one record; a longer one is split.
-const LINE_BYTES_MAX: usize = 8 << 10;
-
 /// Bytes that a stream says it takes in one write.
 const WRITE_BYTES_MAX: usize = 64 << 10;
 
 /// Where a guest's standard output or error goes.
+#[derive(Clone)]
 pub(crate) struct LogStream {
     /// The invocation's log.
     pub(crate) log: Arc<GuestLog>,
-    /// How important the lines are taken to be.
-    pub(crate) level: LogLevel,
-}
-
-/// One open stream: keeps what has no line break yet.
-struct LineWriter {
-    log: Arc<GuestLog>,
-    level: LogLevel,
-    pending: Vec<u8>,
+    /// Which of the two.
+    pub(crate) stream: StandardStream,
 }
 
 impl IsTerminal for LogStream {
@@ -42,71 +33,23 @@ impl IsTerminal for LogStream {
     }
 }
 
-impl LogStream {
-    fn writer(&self) -> LineWriter {
-        LineWriter {
-            log: Arc::clone(&self.log),
-            level: self.level,
-            pending: Vec::new(),
-        }
-    }
-}
-
 impl StdoutStream for LogStream {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.writer())
+        Box::new(self.clone())
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.writer())
+        Box::new(self.clone())
     }
 }
 
-impl LineWriter {
-    fn take(&mut self, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let room = LINE_BYTES_MAX.saturating_sub(self.pending.len());
-            for chunk in split_first_at(piece, room) {
-                self.pending.extend_from_slice(chunk);
-                if self.pending.len() >= LINE_BYTES_MAX {
-                    self.end_line();
-                }
-            }
-            if piece.ends_with(b"\n") {
-                self.end_line();
-            }
-        }
-    }
-
-    fn end_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.pending);
-        let line = line.trim_end_matches(['\n', '\r']);
-        if !line.is_empty() {
-            self.log.write(self.level, "", line);
-        }
-        self.pending.clear();
-    }
-}
-
-/// `bytes` in pieces: the first of at most `room` bytes, the others of at most a line's length.
-fn split_first_at(bytes: &[u8], room: usize) -> impl Iterator<Item = &[u8]> {
-    let (first, rest) = bytes.split_at(room.min(bytes.len()));
-    std::iter::once(first).chain(rest.chunks(LINE_BYTES_MAX))
-}
-
-impl Drop for LineWriter {
-    fn drop(&mut self) {
-        self.end_line();
-    }
-}
-
-impl AsyncWrite for LineWriter {
+impl AsyncWrite for LogStream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.take(bytes);
+        self.log.print(self.stream, bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -120,13 +63,13 @@ impl AsyncWrite for LineWriter {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for LineWriter {
+impl Pollable for LogStream {
     async fn ready(&mut self) {}
 }
 
-impl OutputStream for LineWriter {
+impl OutputStream for LogStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.take(&bytes);
+        self.log.print(self.stream, &bytes);
         Ok(())
     }
 

@@ -289,17 +289,18 @@ impl Unsent {
         let frame = self.piece(frame);
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         let was_near = is_near(self.sent, self.max);
-        self.sent += bytes;
-        self.burst += bytes;
+        let sent = self.sent + bytes;
         if !was_near
-            && let Some(near) = Near::of(Dimension::ResponseBytes, self.sent, &self.install.limits)
+            && let Some(near) = Near::of(Dimension::ResponseBytes, sent, &self.install.limits)
         {
             self.install.observe_near(&near);
         }
-        if let Some(declared) = self.declared.filter(|&declared| self.sent > declared) {
-            return Err(self.stopped(wrong_length(declared, self.sent)));
+        if let Some(declared) = self.declared.filter(|&declared| sent > declared) {
+            return Err(self.stopped(wrong_length(declared, sent)));
         }
-        if self.sent <= self.max {
+        if sent <= self.max {
+            self.sent = sent;
+            self.burst += bytes;
             // Metered before the client can have it, so that a crash loses nothing that was answered.
             self.meter();
             let admission = &self.install.admission;
@@ -317,7 +318,8 @@ impl Unsent {
             }
             return Ok(frame);
         }
-        let cause = self.too_long(self.sent);
+        // What does not leave is not metered.
+        let cause = self.too_long(sent);
         Err(self.stopped(cause))
     }
 

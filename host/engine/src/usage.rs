@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use cloudware_capability::UsageSink;
 use cloudware_types::{HookId, InstallId, InstanceId, Meter, Meters, Slug, UsageRecord};
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -57,6 +58,12 @@ impl UsageMeter {
                 readings.push(reading);
             }
         }
+    }
+}
+
+impl UsageSink for UsageMeter {
+    fn add(&self, meters: &Meters) {
+        Self::add(self, meters);
     }
 }
 

@@ -221,6 +221,12 @@ impl Conn {
         self.control.inserted.load(Ordering::Relaxed)
     }
 
+    /// Rows that were inserted, updated or deleted on this connection so far, also by triggers and for foreign keys.
+    /// On whose behalf it works stays as it is, because a statement under way may be compiled anew.
+    pub(crate) fn rows_written(&self) -> u64 {
+        self.sqlite.total_changes()
+    }
+
     /// Makes `last_insert_rowid()` say nothing about what others inserted on this connection.
     pub(crate) fn forget_last_insert(&self) {
         // SAFETY: the handle is open.

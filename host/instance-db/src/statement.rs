@@ -154,11 +154,9 @@ fn rows(conn: &Conn, mut statement: Compiled<'_>, request: &Request) -> Result<R
         ));
     }
     Parameters::of(&statement)?.bind(&mut statement, &request.parameters)?;
-    let changes = !statement.readonly();
+    let written = Written::begin(conn);
     let mut set = collect(conn, &mut statement, request.rows_read_max)?;
-    if changes {
-        set.affected = affected(conn, request.rows_written_max)?;
-    }
+    set.written = written.within(request.rows_written_max)?;
     Ok(set)
 }
 
@@ -190,14 +188,16 @@ fn changes(
         return Err(Error::Statement("it gives rows; run it with query".into()));
     }
     Parameters::of(&statement)?.bind(&mut statement, &request.parameters)?;
+    let written = Written::begin(conn);
     statement
         .raw_execute()
         .map_err(|error| conn.explain(&error))?;
     drop(statement);
-    let affected = affected(conn, request.rows_written_max)?;
+    let written = written.within(request.rows_written_max)?;
     let inserted = verb == Verb::Insert && conn.has_inserted();
     Ok(Outcome {
-        affected,
+        affected: conn.platform().changes(),
+        written,
         last_insert_id: if inserted {
             conn.platform().last_insert_rowid()
         } else {
@@ -206,12 +206,27 @@ fn changes(
     })
 }
 
-fn affected(conn: &Conn, rows_max: u64) -> Result<u64, Error> {
-    let affected = conn.platform().changes();
-    if affected > rows_max {
-        return Err(Error::RowsWrittenExceeded);
+/// Counts the rows that a statement writes, also by triggers and for foreign keys.
+struct Written<'c> {
+    conn: &'c Conn,
+    before: u64,
+}
+
+impl<'c> Written<'c> {
+    fn begin(conn: &'c Conn) -> Self {
+        Self {
+            conn,
+            before: conn.rows_written(),
+        }
     }
-    Ok(affected)
+
+    fn within(self, rows_max: u64) -> Result<u64, Error> {
+        let written = self.conn.rows_written() - self.before;
+        if written > rows_max {
+            return Err(Error::RowsWrittenExceeded);
+        }
+        Ok(written)
+    }
 }
 
 /// Where the columns of a result come from.

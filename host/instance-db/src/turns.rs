@@ -2,13 +2,17 @@
 //! turns one after the other, each app's runs in order of arrival, and no app has all turns of a lane
 //! that has several.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use cloudware_types::RunChain;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::Error;
+use crate::{Error, OnAbandoned};
 
 /// Whoever takes turns: one run of one app.
 #[derive(Clone, Debug)]
@@ -16,6 +20,7 @@ pub struct Holder {
     chain: RunChain,
     app: u64,
     weight: u32,
+    on_abandoned: Option<OnAbandoned>,
 }
 
 /// The share of work of an instance that nothing was said about.
@@ -27,6 +32,7 @@ impl Holder {
         chain: RunChain::NOBODY,
         app: 0,
         weight: WEIGHT,
+        on_abandoned: None,
     };
 
     /// A run of an app. One whose own turns, or those of the runs that wait for it, stand in its way is not made to
@@ -48,8 +54,24 @@ impl Holder {
         Self { weight, ..self }
     }
 
+    /// The same with whoever is told of work for calls that the run goes away from.
+    #[must_use]
+    pub fn telling(self, on_abandoned: Option<OnAbandoned>) -> Self {
+        Self {
+            on_abandoned,
+            ..self
+        }
+    }
+
     pub(crate) fn weight(&self) -> u32 {
         self.weight
+    }
+
+    /// The run went away from a call for which the database worked so long.
+    pub(crate) fn abandoned(&self, worked: Duration) {
+        if let Some(on_abandoned) = &self.on_abandoned {
+            on_abandoned.tell(worked);
+        }
     }
 
     /// Whether both are the same run.

@@ -17,8 +17,8 @@ pub struct RowSet {
     pub columns: Vec<String>,
     /// The rows, each with a cell for every column.
     pub rows: Vec<Vec<Value>>,
-    /// Rows inserted, updated or deleted, where the statement also made changes.
-    pub affected: u64,
+    /// Rows inserted, updated or deleted, also by triggers and for foreign keys.
+    pub written: u64,
     /// Where the columns come from, where the request has rules for access.
     pub origins: Vec<ResultColumn>,
 }
@@ -26,8 +26,11 @@ pub struct RowSet {
 /// What a changing statement did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Rows inserted, updated or deleted.
+    /// Rows inserted, updated or deleted by the statement itself.
     pub affected: u64,
+    /// The same with those of triggers and foreign keys. Absent from what hosts recorded that did not count them.
+    #[serde(default)]
+    pub written: u64,
     /// Rowid of the last insert of this statement; 0 where it inserted nothing.
     pub last_insert_id: i64,
 }
@@ -50,7 +53,7 @@ pub struct Request {
     pub parameters: Vec<Value>,
     /// Rows that it may give; more is [`crate::Error::RowsReadExceeded`].
     pub rows_read_max: u64,
-    /// Rows that it may insert, update or delete; more is [`crate::Error::RowsWrittenExceeded`].
+    /// Rows that it may insert, update or delete, triggers and foreign keys included; more is [`crate::Error::RowsWrittenExceeded`].
     pub rows_written_max: u64,
     /// Time that the database may work; more is [`crate::Error::TimeExceeded`].
     pub time_max: std::time::Duration,

@@ -1,14 +1,16 @@
 //! One call on a thread of the [`crate::pool`], waited for by its caller.
 //!
 //! A caller that goes away ends its call: one that waits for a thread never begins; otherwise the
-//! statement is interrupted, its transaction undone and the lane freed, on the thread where the work runs.
+//! statement is interrupted, its transaction undone and the lane freed, on the thread where the work runs. How long
+//! the database had worked is told to whoever the holder has named ([`OnAbandoned`]).
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::RecvError};
 
 use crate::{
     Database, Error,
@@ -46,31 +48,72 @@ impl<T> Worked<T> {
     }
 }
 
+/// Is told how long the database worked for a call whose caller went away before the answer, once for each such call
+/// and not before it has ended. Must neither wait nor call the database.
+#[derive(Clone)]
+pub struct OnAbandoned(Arc<dyn Fn(Duration) + Send + Sync>);
+
+impl OnAbandoned {
+    /// Tells `told`.
+    pub fn new(told: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+
+    pub(crate) fn tell(&self, worked: Duration) {
+        (self.0)(worked);
+    }
+}
+
+impl fmt::Debug for OnAbandoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnAbandoned").finish_non_exhaustive()
+    }
+}
+
+/// What a call sends back: the lease, and what it gave.
+type Answer<R> = (Lease, Worked<R>);
+
 /// Ends the call when its caller goes away.
-struct EndOnDrop<'d> {
+struct EndOnDrop<'d, R> {
     database: &'d Database,
     cancel: Option<Arc<Cancel>>,
     ticket: Option<u64>,
+    answered: oneshot::Receiver<Answer<R>>,
 }
 
-impl EndOnDrop<'_> {
-    /// The call has been answered: there is nothing left to end.
-    fn disarm(mut self) {
+impl<R> EndOnDrop<'_, R> {
+    /// Waits for the answer; then there is nothing left to end.
+    async fn answered(mut self) -> Result<Answer<R>, RecvError> {
+        let answered = (&mut self.answered).await;
         self.cancel = None;
+        answered
     }
 }
 
-impl Drop for EndOnDrop<'_> {
+impl<R> Drop for EndOnDrop<'_, R> {
     fn drop(&mut self) {
-        if let Some(cancel) = &self.cancel {
-            cancel.cancel();
-            let pool = &self.database.shared.pool;
-            let waiting = self
-                .ticket
-                .and_then(|ticket| pool.forget(self.database.id, ticket));
-            drop(waiting);
+        let Some(cancel) = &self.cancel else {
+            return;
+        };
+        // While the interrupt is sent, the lease is either waiting, at work or in the channel, so it can't hit a later
+        // call on the same connection.
+        cancel.cancel();
+        let pool = &self.database.shared.pool;
+        let waiting = self
+            .ticket
+            .and_then(|ticket| pool.forget(self.database.id, ticket));
+        drop(waiting);
+        // An answer that came before the channel was closed is here, and a later one stays with the thread.
+        self.answered.close();
+        if let Ok(answer) = self.answered.try_recv() {
+            abandon(answer);
         }
     }
+}
+
+/// Nobody waits for the answer any more: says what it took. The lease is dropped, which undoes what was begun.
+fn abandon<R>((lease, worked): Answer<R>) {
+    lease.holder().abandoned(worked.worked);
 }
 
 /// Runs `work` on the lease's connection, opened if need be, within `bounds`. The lease comes back
@@ -82,7 +125,7 @@ where
 {
     let database = Arc::clone(lease.database());
     let weight = lease.holder().weight();
-    let (answer, mut answered) = oneshot::channel();
+    let (answer, answered) = oneshot::channel();
     let cancel = Arc::new(Cancel::default());
     let cancelled = Arc::clone(&cancel);
     let job = move || {
@@ -94,23 +137,21 @@ where
             work(conn)
         });
         let worked = begun.elapsed().saturating_sub(processors::waited());
-        // Nobody waits any more: the lease is dropped here, which undoes what it had begun.
-        let _ = answer.send((lease, Worked { worked, result }));
+        if let Err(answer) = answer.send((lease, Worked { worked, result })) {
+            abandon(answer);
+        }
     };
     let ticket = database
         .shared
         .pool
         .submit(database.id, weight, Box::new(job));
-    // Dropped before `answered`: while the interrupt is sent, the lease is either waiting, at work or
-    // in the channel, so it can't hit a later call on the same connection.
-    let guard = EndOnDrop {
+    let call = EndOnDrop {
         database: &database,
         cancel: Some(cancel),
         ticket,
+        answered,
     };
-    let answered = (&mut answered).await;
-    guard.disarm();
-    match answered {
+    match call.answered().await {
         Ok((lease, mut worked)) => {
             worked.result = worked.result.map_err(|error| database.report(error));
             (Some(lease), worked)

@@ -193,14 +193,23 @@ async fn a_length_is_that_of_the_body_however_the_body_was_made() {
     let platform = platform().await;
     let site = platform.site("acme", "/adversary");
     for length in [0, 3, 1_000] {
-        let path = format!("/late-status?length={length}");
+        let path = format!("/late-status?length={length}&pieces=1");
         let _ = site.get(&path).await.problem(502, "no-response");
     }
-    let whole = site.get("/late-status?length=100").await.expect(200);
+    let whole = site
+        .get("/late-status?length=100&pieces=1")
+        .await
+        .expect(200);
     assert_eq!(whole.body.len(), 100);
-    let head = site.request(Method::HEAD, "/late-status?length=1000");
+    let head = site.request(Method::HEAD, "/late-status?length=1000&pieces=1");
     let head = site.send(head).await.expect(200);
     assert_eq!(head.header("content-length"), "1000");
+    // What has left is metered, and not the piece that is too much.
+    let sent = async || platform.usage("acme", "adversary").await["response-bytes"].as_u64();
+    assert_eq!(sent().await, Some(100));
+    let longer = site.request(Method::GET, "/late-status?length=150&pieces=2");
+    assert!(site.try_send(longer).await.is_err(), "it is cut off");
+    assert_eq!(sent().await, Some(200));
 }
 
 /// An endless answer is closed when its head alone is wanted, and nobody is to blame for that.

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use cloudware_tests::{Cli, Http, eventually};
+use cloudware_tests::{Cli, Http, Source, eventually};
 use serde_json::{Value, json};
 
 use crate::setup::Hooked;
@@ -81,6 +81,28 @@ fn check_sums(whole: &[Value], parts: &[Value]) {
             assert_eq!(sum, reading(row, meter), "{meter} of {app}: {parts:?}");
         }
     }
+}
+
+/// What the database did for a hook that reached its deadline meanwhile is the hook's.
+#[tokio::test]
+async fn the_work_for_a_statement_that_ends_with_its_hook_is_metered() {
+    let hooked = Hooked::start(&[]).await;
+    let platform = &hooked.platform;
+    platform.publish(Source::HOOKS_READER).await;
+    platform.enable("acme", "hooks-reader", json!({})).await;
+    platform
+        .limit("acme", json!({ "hook-sql-time": 60_000 }))
+        .await;
+    let patient = json!({ "deadline_ms": 1_000, "fuel": 50_000_000 });
+    hooked.set("hooks-reader", "rewrite", patient).await;
+    let _ = hooked.site.get("/rewrite?text=endless").await;
+    let row = eventually("the work is in the ledger", async || {
+        let rows = usage(&hooked, "?by=hook").await;
+        let row = of_hook(&rows, "rewrite", "hooks-reader");
+        (reading(row, "sql-ns") > 100_000_000).then(|| row.clone())
+    })
+    .await;
+    assert_eq!(reading(&row, "hook-failures"), 1, "{row}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Waiting for the database: bounded by the run's own time, and by what others may hold.
 
+use std::time::{Duration, Instant};
+
 use cloudware_tests::{Http, Options, Platform, Source, eventually};
 use http::Method;
 use serde_json::json;
@@ -56,6 +58,50 @@ async fn a_statement_that_waits_for_a_thread_ends_with_its_run() {
         (answer.status == 200).then_some(())
     })
     .await;
+}
+
+/// What the database did for a run that ended meanwhile is in the ledger, once.
+#[tokio::test]
+async fn the_work_for_a_statement_that_ends_with_its_run_is_metered() {
+    let platform = platform(("WORKERS_MAX", "1")).await;
+    platform.limit("acme", json!({ "sql-time": "10m" })).await;
+    platform.limit("birch", json!({ "deadline": 300 })).await;
+    let (acme, birch) = (
+        platform.site("acme", "/state"),
+        platform.site("birch", "/state"),
+    );
+    let worked = async || {
+        let nanoseconds = platform.usage("acme", "state").await["sql-ns"].as_u64();
+        Duration::from_nanos(nanoseconds.unwrap_or_default())
+    };
+    let begun = Instant::now();
+    let running = tokio::spawn({
+        let acme = acme.clone();
+        async move { acme.send(statement(&acme, ENDLESS)).await }
+    });
+    eventually("the only thread was busy for a while", async || {
+        let answer = birch.send(statement(&birch, "SELECT 1")).await;
+        (answer.status == 504).then_some(())
+    })
+    .await;
+    running.abort();
+    let least = Duration::from_millis(200);
+    let first = eventually("the client's hanging up is metered", async || {
+        Some(worked().await).filter(|worked| *worked > least)
+    })
+    .await;
+    assert!(first < begun.elapsed(), "{first:?}");
+
+    platform.limit("acme", json!({ "deadline": 500 })).await;
+    let begun = Instant::now();
+    let stopped = acme.send(statement(&acme, ENDLESS)).await;
+    let problem = stopped.problem(504, "limit-reached");
+    assert_eq!(problem["limit"], "deadline", "{problem}");
+    let second = eventually("the deadline is metered", async || {
+        Some(worked().await.saturating_sub(first)).filter(|worked| *worked > least)
+    })
+    .await;
+    assert!(second < begun.elapsed(), "{second:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cloudware_tests::{Answer, Http, Platform, eventually};
+use cloudware_tests::{Answer, Http, InFlight, Platform, eventually};
 use cloudware_types::Dimension;
 use http::Method;
 use serde_json::json;
@@ -245,6 +245,12 @@ async fn stops(platform: &Platform, app: &str) -> u64 {
         .unwrap_or_default()
 }
 
+async fn sent(platform: &Platform) -> u64 {
+    platform.usage("acme", "adversary").await["response-bytes"]
+        .as_u64()
+        .unwrap_or_default()
+}
+
 /// What is beyond the limit does not leave: a client is told why, and where it has some of the answer already can tell that
 /// it is not whole. Either is one stop.
 async fn response_bytes(platform: &Platform) -> Dimension {
@@ -284,6 +290,11 @@ async fn response_bytes(platform: &Platform) -> Dimension {
         (stops(platform, "adversary").await == before + 2).then_some(())
     })
     .await;
+    // What is too much is not metered, because it does not leave.
+    platform.limit("acme", json!({ "response-bytes": 8 })).await;
+    let before = sent(platform).await;
+    let first = InFlight::begin(&site).await.overflow().await;
+    assert_eq!(sent(platform).await, before + first);
     assert_others_are_well(platform).await;
     platform
         .limit("acme", json!({ "response-bytes": null }))

@@ -257,7 +257,7 @@ async fn query(
     };
     let set = settle_within(invocation, worked, |set: &RowSet| Rows {
         read: set.rows.len() as u64,
-        written: set.affected,
+        written: set.written,
     })?;
     let set = gate::mask(invocation, rules.as_deref(), set).await?;
     invocation.leave();
@@ -290,7 +290,7 @@ async fn execute(
     };
     let outcome = settle(invocation, worked, |outcome: &Outcome| Rows {
         read: 0,
-        written: outcome.affected,
+        written: outcome.written,
     })?;
     Ok(database::Outcome {
         affected: outcome.affected,

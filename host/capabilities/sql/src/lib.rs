@@ -91,6 +91,7 @@ impl Capability for Sql {
                 weight: instance.limits.get(Dimension::CpuWeight),
                 storage_bytes_max: instance.limits.get(Dimension::Storage),
                 invocation: RunChain::NOBODY,
+                on_abandoned: None,
             },
         }))
     }

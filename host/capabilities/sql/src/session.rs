@@ -3,9 +3,9 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use cloudware_capability::{Invocation, LimitReached};
-use cloudware_instance_db::{Request, Value, Worked};
-use cloudware_types::{Dimension, Meter};
+use cloudware_capability::{Invocation, LimitReached, UsageSink};
+use cloudware_instance_db::{OnAbandoned, Request, Value, Worked};
+use cloudware_types::{Dimension, Meter, Meters};
 use wasmtime::component::ResourceTableError;
 
 use crate::{
@@ -109,11 +109,24 @@ impl TransactionHandle {
 /// The invocation's session.
 pub(crate) fn session(invocation: &mut Invocation) -> Result<&mut Session, Failure> {
     let chain = invocation.chain();
+    let usage = invocation.usage().cloned();
     let session = invocation
         .state::<Session>(NAME)
         .ok_or_else(|| Failure::Trap(wasmtime::Error::msg("the capability sql is not granted")))?;
     session.scope.invocation = chain;
+    if session.scope.on_abandoned.is_none() {
+        session.scope.on_abandoned = usage.map(meter_abandoned);
+    }
     Ok(session)
+}
+
+/// Meters the work for calls that end with the invocation: it has been metered itself when they have ended.
+fn meter_abandoned(usage: Arc<dyn UsageSink>) -> OnAbandoned {
+    OnAbandoned::new(move |worked| {
+        let mut meters = Meters::default();
+        meters[Meter::SqlNanoseconds] = u64::try_from(worked.as_nanos()).unwrap_or(u64::MAX);
+        usage.add(&meters);
+    })
 }
 
 /// Counts and charges a statement, and bounds it by what is left of the invocation's limits.
@@ -179,7 +192,13 @@ pub(crate) fn settle_within<T>(
             invocation.charge(Meter::SqlRowsWritten, Dimension::SqlRowsWritten, written)?;
             Ok(value)
         }
-        Err(SqlError::RowsReadExceeded) => Err(exceeded(invocation, Dimension::SqlRowsRead)),
+        Err(SqlError::RowsReadExceeded) => {
+            // The database has read one row more than it might.
+            let max = invocation.limit(Dimension::SqlRowsRead);
+            let left = max.saturating_sub(invocation.meters()[Meter::SqlRowsRead]);
+            invocation.count(Meter::SqlRowsRead, left.saturating_add(1));
+            Err(exceeded(invocation, Dimension::SqlRowsRead))
+        }
         Err(SqlError::RowsWrittenExceeded) => Err(exceeded(invocation, Dimension::SqlRowsWritten)),
         Err(SqlError::TimeExceeded) => Err(exceeded(invocation, Dimension::SqlTime)),
         Err(other) => Err(other.into()),
@@ -189,5 +208,6 @@ pub(crate) fn settle_within<T>(
 /// The database ended a call at the limit, so that how far it would have gone is not known.
 fn exceeded(invocation: &mut Invocation, dimension: Dimension) -> Failure {
     let max = invocation.limit(dimension);
-    invocation.reached(dimension, max + 1, max).into()
+    let used = max.saturating_add(1);
+    invocation.reached(dimension, used, max).into()
 }

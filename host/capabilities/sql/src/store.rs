@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use cloudware_instance_db::{Description, Mode, Namespace, Outcome, Request, RowSet, Worked};
+use cloudware_instance_db::{
+    Description, Mode, Namespace, OnAbandoned, Outcome, Request, RowSet, Worked,
+};
 use cloudware_types::{InstanceId, RunChain, Slug, TableAccess};
 
 /// Why a statement was refused. Outside a transaction nothing was changed; inside one, the transaction
@@ -27,10 +29,12 @@ pub struct Scope {
     /// The invocation that asks, and those that wait for it. A backend uses it to answer [`SqlError::Busy`] at once
     /// where one would wait for a lock that it holds itself, or that is held by whoever waits for it.
     pub invocation: RunChain,
+    /// Who is told how long the database worked for a call whose future was dropped.
+    pub on_abandoned: Option<OnAbandoned>,
 }
 
 /// A backend. No method blocks the thread. A future that is dropped ends its statement, which then took
-/// place as a whole or not at all. What a successful change or commit wrote is durable. Correct is what
+/// place as a whole or not at all; how long the database worked for it is told once. What a successful change or commit wrote is durable. Correct is what
 /// passes [`crate::suite`].
 #[async_trait]
 pub trait SqlStore: Send + Sync + 'static {

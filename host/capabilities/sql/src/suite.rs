@@ -80,6 +80,7 @@ fn scope_of(instance: InstanceId, namespace: &str) -> Scope {
         namespace: namespace.parse().expect("the suite's namespaces are valid"),
         storage_bytes_max: 64 << 20,
         invocation: RunChain::NOBODY,
+        on_abandoned: None,
     }
 }
 

@@ -254,7 +254,7 @@ fn write_rows(set: &RowSet) -> Json {
     json!({
         "columns": set.columns,
         "rows": set.rows.iter().map(row).collect::<Json>(),
-        "affected": set.affected,
+        "written": set.written,
     })
 }
 
@@ -267,7 +267,8 @@ fn read_rows(json: &Json) -> Option<RowSet> {
             .iter()
             .map(row)
             .collect::<Option<_>>()?,
-        affected: json["affected"].as_u64()?,
+        // Absent from what hosts recorded that did not count it.
+        written: json["written"].as_u64().unwrap_or(0),
         // Asked for only where others decide, which is not recorded.
         origins: Vec::new(),
     })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cloudware_instance_db::{Config, InstanceDbs};
 use cloudware_sql::Sql;
-use cloudware_types::{Class, DesiredInstance, Dimension, Migration, StopCause};
+use cloudware_types::{Class, DesiredInstance, Dimension, Meter, Migration, StopCause};
 use guest::{Ended, Guest, install, instance, limits, run};
 
 #[path = "../../guest.rs"]
@@ -185,6 +185,7 @@ async fn limits_of_time_rows_and_statements_stop_the_guest() {
         .await;
     let stop = StopCause::limit(Dimension::SqlRowsRead, Class::Request, 11, 10);
     assert_eq!(ended.stop, Some(stop));
+    assert_eq!(ended.meters[Meter::SqlRowsRead], 11, "as the stop says");
     let ended = bench
         .run(&one_query(128, 30), Some((Dimension::SqlStatements, 0)))
         .await;

@@ -78,7 +78,7 @@ impl Nested<'_> {
             world: self.world,
             tape: self.tape.clone(),
         };
-        let (sandbox, place) = match install.nested_sandbox(setup) {
+        let (mut sandbox, place) = match install.nested_sandbox(setup) {
             Ok(taken) => taken,
             Err(failure) => {
                 if let Some(recorded) = recorded {
@@ -87,6 +87,8 @@ impl Nested<'_> {
                 return Err(failure);
             }
         };
+        let usage = Arc::clone(self.usage);
+        sandbox.store.data_mut().set_usage(usage);
         let mut run = Run {
             install,
             usage: Arc::clone(self.usage),
@@ -304,7 +306,7 @@ impl Run {
         meters[Meter::MemoryPeakBytes] = peak;
         meters[Meter::MemoryByteMilliseconds] = byte_milliseconds(peak, wall);
         meters[Meter::OutboundCalls] = progress.outbound_calls();
-        meters[Meter::LogBytes] = invocation.log().bytes();
+        meters[Meter::LogBytes] = invocation.log().finish();
         self.usage.add(&meters);
         let (limits, class) = (invocation.limits(), invocation.class());
         let storage = invocation.is_full().then(|| {

@@ -1,11 +1,12 @@
 //! Turns, cancellation, and databases that open and close.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
+    task::{Context, Waker},
     time::{Duration, Instant},
 };
 
-use cloudware_instance_db::{AppKey, AppScope, Error, Holder, Mode, Value};
+use cloudware_instance_db::{AppKey, AppScope, Error, Holder, Mode, OnAbandoned, Value};
 use cloudware_types::{InstanceId, RunChain};
 
 use crate::fixture::{Fixture, STOCK, STORAGE, eventually, refused, request, scope, steps};
@@ -46,6 +47,75 @@ async fn a_caller_that_goes_away_frees_its_turn_at_once() {
         .cell("stock", "SELECT count(*) FROM stock_items")
         .await;
     assert_eq!(left, Value::Integer(3), "the delete was undone");
+}
+
+/// Calls that were begun, and whether the database has worked for them, are told apart by what the holder hears.
+#[tokio::test]
+async fn the_work_for_a_caller_that_goes_away_is_told_once() {
+    let fixture = Fixture::with(|config| config.workers_max = 1);
+    fixture.migrate("stock", &[STOCK]).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = OnAbandoned::new({
+        let told = Arc::clone(&told);
+        move |worked| told.lock().unwrap().push(worked)
+    });
+    let me = AppScope {
+        holder: Holder::new(RunChain::of(7), AppKey::of("stock")).telling(Some(telling)),
+        ..scope("stock")
+    };
+    let times_told = || told.lock().unwrap().len();
+    let database = fixture.database();
+    // Who is answered is told himself.
+    let answered = database.query(&me, request("SELECT 1")).await;
+    assert!(answered.result.is_ok());
+
+    let begun = Instant::now();
+    let call = database.query(&me, request(ENDLESS));
+    let gone = tokio::time::timeout(Duration::from_millis(50), call).await;
+    assert!(gone.is_err(), "the statement must have been running");
+    eventually("it is interrupted", async || times_told() == 1).await;
+    let worked = told.lock().unwrap()[0];
+    assert!(
+        worked > Duration::ZERO && worked < begun.elapsed(),
+        "{worked:?}"
+    );
+
+    let mut open = database.begin(&me, Mode::Write).await.result.unwrap();
+    let call = open.query(request(ENDLESS));
+    let gone = tokio::time::timeout(Duration::from_millis(50), call).await;
+    assert!(gone.is_err(), "the statement must have been running");
+    eventually("it is interrupted", async || times_told() == 2).await;
+    drop(open);
+
+    // The answer is there, and nobody has taken it.
+    let mut unread = Box::pin(database.query(&me, request("SELECT 1")));
+    while unread
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+        .is_ready()
+    {
+        unread = Box::pin(database.query(&me, request("SELECT 1")));
+    }
+    fixture.query("SELECT 1").await.unwrap();
+    drop(unread);
+    assert_eq!(times_told(), 3);
+
+    // What waits for the only thread has not begun.
+    let mut running = Box::pin(database.query(&me, request(ENDLESS)));
+    let still = tokio::time::timeout(Duration::from_millis(50), &mut running).await;
+    assert!(still.is_err(), "the statement must have been running");
+    let mut waiting = Box::pin(database.query(&me, request("SELECT 1")));
+    assert!(
+        waiting
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
+    drop(waiting);
+    drop(running);
+    eventually("the other one is interrupted", async || times_told() == 4).await;
+    fixture.query("SELECT 1").await.unwrap();
+    assert_eq!(times_told(), 4);
 }
 
 #[tokio::test]

@@ -12,3 +12,4 @@ mod isolation;
 mod migrations;
 mod property;
 mod within;
+mod written;

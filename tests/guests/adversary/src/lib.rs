@@ -15,6 +15,7 @@
 //! | `/random?bytes=N` | asks for N random bytes, for ever |
 //! | `/counter` | counts in guest memory and answers the number: 1 in a fresh sandbox |
 //! | `/logs?bytes=N` | writes N bytes to standard output and N to standard error |
+//! | `/unended-line?bytes=N` | the same without the end of a line |
 //! | `/big-response?bytes=N`, `/endless-response` | streams a body |
 //! | `/no-response`, `/error-response` | sets none, or an error |
 //! | `/short-body`, `/long-body` | declares 10 bytes and sends 5, or 15 |
@@ -23,7 +24,7 @@
 //! | `/loop-after-response?length=4`, `/trap-after-response` | answers in full (and declares the length), then misbehaves |
 //! | `/loop-after-head?status=N&ms=N` | sends a head of status N and the beginning of a body, waits, computes for ever |
 //! | `/head-alone?status=N&length=N` | declares N bytes and sends none |
-//! | `/late-status?length=N` | declares N bytes, makes the body as if there were none, and sends 100 |
+//! | `/late-status?length=N&pieces=N` | declares N bytes, makes the body as if there were none, and sends N times 100 |
 //! | `/header-flood` | sets ever more headers |
 //! | `/echo` | streams the request body back |
 //! | `/headers` | answers method, target and headers as JSON |
@@ -82,6 +83,7 @@ fn router() -> Router {
         .get("/random", host::random)
         .get("/counter", counter)
         .get("/logs", output::logs)
+        .get("/unended-line", output::unended_line)
         .get("/big-response", output::big_response)
         .get("/endless-response", output::endless_response)
         .get("/bad-header", output::bad_header)

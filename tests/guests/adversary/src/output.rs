@@ -22,6 +22,19 @@ pub fn logs(request: Request) -> Response {
     Response::text(format!("logged {bytes}"))
 }
 
+/// Writes a number of bytes to standard output and as many to standard error, without the end of a line.
+pub fn unended_line(request: Request) -> Response {
+    let bytes = number(&request, "bytes").unwrap_or(0);
+    let text = "x".repeat(usize::try_from(bytes).unwrap_or(usize::MAX));
+    print!("{text}");
+    eprint!("{text}");
+    // Nothing else would flush what is no whole line.
+    match io::stdout().flush() {
+        Ok(()) => Response::text(format!("printed {bytes}")),
+        Err(error) => Response::text(error.to_string()),
+    }
+}
+
 /// Streams a number of bytes.
 pub fn big_response(request: Request) -> Response {
     let bytes = number(&request, "bytes").unwrap_or(1 << 20);

@@ -99,6 +99,11 @@ pub fn late_status(target: &str, out: ResponseOutparam) {
     ResponseOutparam::set(out, Ok(response));
     let stream = body.write().expect("the stream is taken once");
     let _ = stream.blocking_write_and_flush(&[b'x'; 100]);
+    for _ in 1..parameter::<u32>(target, "pieces") {
+        // What is there leaves while nothing more comes.
+        monotonic_clock::subscribe_duration(20_000_000).block();
+        let _ = stream.blocking_write_and_flush(&[b'x'; 100]);
+    }
     drop(stream);
     let _ = OutgoingBody::finish(body, None);
 }

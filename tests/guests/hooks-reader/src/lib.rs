@@ -5,6 +5,9 @@ use cloudware_sdk::{clock, config, kv, limits, params, random, sql};
 
 wit_bindgen::generate!({ path: "wit", world: "extension" });
 
+/// What the database never ends with; a text asks for it.
+const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+
 struct Extension;
 
 export!(Extension);
@@ -14,6 +17,9 @@ const VERSION: &str = "reader-one";
 
 impl exports::test::points::rewrite::Guest for Extension {
     fn rewrite(text: String, _how: String) -> Result<String, String> {
+        if text == "endless" {
+            let _ = sql::query(ENDLESS, params![]);
+        }
         let label = config::get("label").ok().flatten().unwrap_or_default();
         let kept = keys(&text).map_err(|error| error.to_string())?;
         let noted = rows(&text).map_err(|error| error.to_string())?;

@@ -32,7 +32,8 @@ impl EmbeddedSql {
             namespace: scope.namespace.clone(),
             storage_bytes_max: scope.storage_bytes_max,
             holder: Holder::new(scope.invocation.clone(), AppKey::of(scope.app.as_str()))
-                .with_weight(scope.weight),
+                .with_weight(scope.weight)
+                .telling(scope.on_abandoned.clone()),
         };
         Ok((database, scope))
     }

@@ -27,7 +27,7 @@ async fn changes_touch_rows_of_the_filter_alone() {
     )
     .await
     .unwrap();
-    assert_eq!((set.rows, set.affected), (vec![vec![text("b")]], 1));
+    assert_eq!((set.rows, set.written), (vec![vec![text("b")]], 1));
 
     let from = "UPDATE stock_levels SET amount = other.amount FROM stock_levels AS other WHERE other.location = 'SPARE'";
     assert_eq!(execute(&fixture, from).await.unwrap().affected, 0);

@@ -1,0 +1,5 @@
+//! Every bound of an invocation's store data that nobody may change, with its reason.
+
+/// Bytes of a line of standard output or error that is one record; a longer one is split. A line for a person fits many
+/// times, and the host keeps what has no line break yet in memory.
+pub(crate) const LINE_BYTES_MAX: usize = 8 << 10;
