@@ -53,7 +53,8 @@ pub struct Request {
     pub parameters: Vec<Value>,
     /// Rows that it may give; more is [`crate::Error::RowsReadExceeded`].
     pub rows_read_max: u64,
-    /// Rows that it may insert, update or delete, triggers and foreign keys included; more is [`crate::Error::RowsWrittenExceeded`].
+    /// Rows that it may insert, update or delete, triggers and foreign keys included; more is
+    /// [`crate::Error::RowsWrittenExceeded`].
     pub rows_written_max: u64,
     /// Time that the database may work; more is [`crate::Error::TimeExceeded`].
     pub time_max: std::time::Duration,
