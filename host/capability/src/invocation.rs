@@ -74,6 +74,8 @@ pub struct Renewal {
     pub limits: Arc<Limits>,
     /// wasi:http hooks.
     pub http_hooks: Box<dyn WasiHttpHooks>,
+    /// What the engine can see of the run from outside. Whoever waited for the run before may still look at that one's.
+    pub progress: Arc<Progress>,
     /// See [`InvocationParts::context`].
     pub context: Option<Arc<dyn Any + Send + Sync>>,
     /// See [`InvocationParts::waiting`].
@@ -392,7 +394,7 @@ impl Invocation {
         self.is_head = false;
         (self.host_depth, self.function_depth) = (0, 0);
         self.log.reset();
-        self.progress.reset();
+        self.progress = renewal.progress;
     }
 
     /// The state of a capability in this invocation, opened at the first call. `None` where the

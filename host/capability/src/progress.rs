@@ -12,7 +12,8 @@ use std::{
 
 use cloudware_types::{Consumer, Stop, StopCause};
 
-/// Shared, cheap to update, never a point of contention: one invocation writes.
+/// Shared, cheap to update, never a point of contention: one invocation writes, and the next one of a warm sandbox has
+/// another.
 #[derive(Debug)]
 pub struct Progress {
     cpu_nanoseconds: AtomicU64,
@@ -321,24 +322,10 @@ impl Progress {
         lock(&self.stop).get_or_insert(cause);
     }
 
-    /// The recorded cause. It stays until the sandbox serves another request: whoever waits for the invocation
-    /// looks for it as well as the invocation itself.
+    /// The recorded cause. It stays: whoever waits for the invocation looks for it as well as the invocation itself.
     #[must_use]
     pub fn stop_cause(&self) -> Option<StopCause> {
         lock(&self.stop).clone()
-    }
-
-    /// Forgets everything, before the sandbox serves another request.
-    pub(crate) fn reset(&self) {
-        self.cpu_nanoseconds.store(0, Ordering::Relaxed);
-        self.cpu_elsewhere.store(0, Ordering::Relaxed);
-        self.entered_at.store(OUTSIDE, Ordering::Relaxed);
-        self.request_bytes.store(0, Ordering::Relaxed);
-        self.outbound_calls.store(0, Ordering::Relaxed);
-        self.fuel_elsewhere.store(0, Ordering::Relaxed);
-        self.has_host_worked_long.store(false, Ordering::Relaxed);
-        *lock(&self.host_calls) = HostCalls::default();
-        *lock(&self.stop) = None;
     }
 }
 

@@ -174,11 +174,12 @@ impl Sandbox {
 
     /// Makes a warm sandbox ready to be used again, for an invocation of the same class.
     pub(crate) fn renew(&mut self, setup: Setup) -> wasmtime::Result<()> {
-        let invocation = self.store.data_mut();
+        let progress = Arc::new(Progress::default());
         let context = setup.context.as_ref();
-        invocation.renew(Renewal {
+        self.store.data_mut().renew(Renewal {
             limits: setup.limits,
-            http_hooks: outbound(context, None, invocation.progress(), setup.class),
+            http_hooks: outbound(context, None, &progress, setup.class),
+            progress,
             waiting: waiting(setup.context.as_ref()),
             context: setup.context.map(|context| context as _),
         });

@@ -71,7 +71,28 @@ async fn an_observer_waits_while_its_instance_has_no_fuel() {
     );
     assert_eq!(waiting["attempts"], 0, "{waiting}");
     let usage = platform.usage("acme", "ext").await;
-    assert_eq!(usage["hook-failures"], 0, "{usage}");
+    assert_eq!(
+        (&usage["hook-failures"], &usage["stops"]),
+        (&json!(0), &json!(1))
+    );
+    let stops = platform
+        .api()
+        .get("/stops?app=ext")
+        .await
+        .expect(200)
+        .json();
+    let stop = &stops["items"][0];
+    let told = ["cause", "class", "hook", "count"].map(|member| stop[member].clone());
+    assert_eq!(
+        told,
+        [
+            json!("fuel-per-day"),
+            json!("hook"),
+            json!("hooks-app/told"),
+            json!(1)
+        ],
+        "{stops}"
+    );
 }
 
 #[tokio::test]

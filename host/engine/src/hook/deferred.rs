@@ -8,7 +8,7 @@ use std::{
 };
 
 use cloudware_capability::Progress;
-use cloudware_types::{Class, Dimension, HookId, HookTarget, StopCause};
+use cloudware_types::{Class, Dimension, HookId, HookTarget, Stop, StopCause};
 use futures_util::future::poll_fn;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -17,7 +17,7 @@ use wasmtime::component::{Val, types::ComponentFunc};
 use super::{
     BoundHook, BoundPoint, CallContext, Composition, Failure, Peers, WebhookCall, WebhookFailed,
     breaker::Admittance,
-    nested::{Nested, observed},
+    nested::{Nested, observed, told},
     value,
 };
 use crate::{
@@ -71,7 +71,8 @@ where
 {
     let admission = Arc::clone(&install.admission);
     if let Err(exhausted) = admission.burn(0) {
-        return Err(put_off(install, exhausted.cause, exhausted.resets_in));
+        let stop = stop::stop(&install.identity, exhausted.cause, Instant::now());
+        return Err(put_off(&stop, exhausted.resets_in));
     }
     let started = Instant::now();
     let progress = Arc::new(Progress::default());
@@ -107,20 +108,24 @@ where
     Err(match ended {
         Ok(()) => Failure::Overloaded,
         Err(Interruption::Stopped(stop)) => Failure::Stopped(stop),
-        Err(Interruption::Ended { cause, resets_in }) => match &cause {
-            StopCause::Limit { .. } => put_off(install, cause, resets_in.unwrap_or(PUT_OFF_MIN)),
-            // A host function failed, which took the call with it.
-            _ => {
-                let stopped = stop::stop(&install.identity, cause, started);
-                Failure::Stopped(observed(&context, usage, stopped, Class::Hook))
+        Err(Interruption::Ended { cause, resets_in }) => {
+            let stopped = stop::stop(&install.identity, cause, started);
+            match (&stopped.cause, resets_in) {
+                (StopCause::Limit { .. }, Some(resets_in)) => {
+                    let stopped = told(&context, usage, stopped, Class::Hook);
+                    put_off(&stopped, resets_in)
+                }
+                // It never had a turn.
+                (StopCause::Limit { .. }, None) => put_off(&stopped, PUT_OFF_MIN),
+                // A host function failed, which took the call with it.
+                _ => Failure::Stopped(observed(&context, usage, stopped, Class::Hook)),
             }
-        },
+        }
     })
 }
 
 /// What is put off until a limit of the whole instance leaves room: its fuel is burned, or others had all the time.
-fn put_off(install: &BoundInstall, cause: StopCause, resets_in: Duration) -> Failure {
-    let stop = stop::stop(&install.identity, cause, Instant::now());
+fn put_off(stop: &Stop, resets_in: Duration) -> Failure {
     let StopCause::Limit { limit, .. } = stop.cause else {
         return Failure::Overloaded;
     };

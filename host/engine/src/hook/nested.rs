@@ -240,8 +240,23 @@ fn is_same(exported: &ComponentFunc, imported: &ComponentFunc) -> bool {
     exported.params().eq(imported.params()) && exported.results().eq(imported.results())
 }
 
-/// Tells of a stop of the run with this context, as the stop of a request is told, and counts it.
+/// Tells of a stop of the run with this context, as the stop of a request is told, and counts it, as a failure of the
+/// hook where it was called as one.
 pub(super) fn observed(
+    context: &CallContext,
+    usage: &UsageMeter,
+    stop: Box<Stop>,
+    class: Class,
+) -> Box<Stop> {
+    let stop = told(context, usage, stop, class);
+    let mut meters = Meters::default();
+    meters[Meter::HookFailures] = u64::from(class == Class::Hook);
+    usage.add(&meters);
+    stop
+}
+
+/// Tells of a stop that may be no fault of the hook, and counts it.
+pub(super) fn told(
     context: &CallContext,
     usage: &UsageMeter,
     mut stop: Box<Stop>,
@@ -255,7 +270,6 @@ pub(super) fn observed(
     context.install.observe(&mut stop, request_id);
     let mut meters = Meters::default();
     meters[Meter::Stops] = 1;
-    meters[Meter::HookFailures] = u64::from(class == Class::Hook);
     usage.add(&meters);
     stop
 }
