@@ -193,9 +193,9 @@ async fn not_http(platform: &Platform) {
     ] {
         let _ = exchange(platform.socket(), bytes).await;
     }
-    let half = tokio::net::TcpStream::connect(platform.socket()).await;
+    let half = TcpStream::connect(platform.socket()).await;
     let mut half = half.expect("it listens");
-    let _ = tokio::io::AsyncWriteExt::write_all(&mut half, b"GET / HTTP/1.1\r\nHost: loc").await;
+    let _ = half.write_all(b"GET / HTTP/1.1\r\nHost: loc").await;
 }
 
 /// Uploads that are refused.
