@@ -36,6 +36,7 @@ pub struct Progress {
     /// When the last of them began, on the coarse clock.
     slice_began: AtomicU64,
     has_host_worked_long: AtomicBool,
+    is_hurried: AtomicBool,
     host_calls: Mutex<HostCalls>,
     stop: Mutex<Option<StopCause>>,
 }
@@ -128,6 +129,7 @@ impl Default for Progress {
             slice: AtomicU64::new(0),
             slice_began: AtomicU64::new(0),
             has_host_worked_long: AtomicBool::new(false),
+            is_hurried: AtomicBool::new(false),
             host_calls: Mutex::default(),
             stop: Mutex::new(None),
         }
@@ -234,6 +236,11 @@ impl Progress {
     #[must_use]
     pub fn has_host_worked_long(&self) -> bool {
         self.has_host_worked_long.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the guest is to yield at the next point where it can. Gives whether that is new.
+    pub fn hurry(&self, is_hurried: bool) -> bool {
+        self.is_hurried.swap(is_hurried, Ordering::Relaxed) != is_hurried
     }
 
     /// Notes the fuel that the guest is given.

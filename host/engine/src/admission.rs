@@ -264,12 +264,9 @@ impl Admission {
     /// Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
     pub(crate) fn sandbox_place(self: &Arc<Self>, pool: &Arc<Semaphore>) -> Option<SandboxPlace> {
         let counted = self.sandboxes.fetch_add(1, Ordering::Relaxed) + 1;
-        let permit = if counted > pool.available_permits() as u64 {
-            None
-        } else {
-            Arc::clone(pool).try_acquire_owned().ok()
-        };
-        let Some(permit) = permit else {
+        let permit = Arc::clone(pool).try_acquire_owned().ok();
+        // Looked at behind the taking, so that several that take at once are not more.
+        let Some(permit) = permit.filter(|_| counted <= pool.available_permits() as u64 + 1) else {
             self.sandboxes.fetch_sub(1, Ordering::Relaxed);
             return None;
         };

@@ -1,7 +1,10 @@
 //! What the host works for a guest between two points where the guest lets others run. It burns no fuel, which alone
 //! brings a guest to such a point; so one whose calls of the host have taken long is brought to the next one at once.
 
-use cloudware_capability::Invocation;
+use std::time::Duration;
+
+use cloudware_capability::{Invocation, LimitReached};
+use cloudware_types::Dimension;
 use wasmtime::{CallHook, Store, StoreContextMut};
 
 use crate::{
@@ -14,7 +17,6 @@ pub(crate) fn watch(store: &mut Store<Invocation>, interval: u64) {
     let mut watch = Watch {
         interval,
         entered_in: 0,
-        is_hurried: false,
     };
     store.call_hook(move |store, hook| match hook {
         CallHook::CallingHost => watch.enter(store),
@@ -27,8 +29,6 @@ struct Watch {
     interval: u64,
     /// The poll in which the host was last called.
     entered_in: u64,
-    /// Whether the guest yields at the next point where it can.
-    is_hurried: bool,
 }
 
 impl Watch {
@@ -45,21 +45,44 @@ impl Watch {
         let invocation = store.data_mut();
         let is_function = invocation.leave_host();
         let progress = invocation.progress();
-        // The count of fuel is the guest's own, in a register, while the engine does something for an instruction by
-        // itself: it may be set behind calls of functions, and where the guest has yielded, for which it was stored.
-        if !is_function && progress.slice() == self.entered_in {
-            return Ok(());
-        }
         let passed = coarse().saturating_sub(progress.slice_began());
         let is_long = passed >= HOST_WORK_MAX.as_nanos() as u64;
         if is_long && progress.cpu_of_stay(&thread_moment()) >= STAY_MAX.as_nanos() as u64 {
             progress.host_worked_long();
         }
-        if is_long != self.is_hurried {
-            self.is_hurried = is_long;
-            let interval = if is_long { 1 } else { self.interval };
-            store.fuel_async_yield_interval(Some(interval))?;
+        // The count of fuel is the guest's own, in a register, while the engine does something for an instruction by
+        // itself: it may be set behind calls of functions, and where the guest has yielded, for which it was stored.
+        // No other instruction that the engine knows waits for anything; with garbage collection one would.
+        if is_function || progress.slice() != self.entered_in {
+            if progress.hurry(is_long) {
+                let interval = if is_long { 1 } else { self.interval };
+                store.fuel_async_yield_interval(Some(interval))?;
+            }
+        } else if is_long {
+            // The copy of a text from one component to another is not told apart from such an instruction.
+            check(invocation)?;
         }
         Ok(())
     }
+}
+
+/// Ends a run that is over its time, and does not come to a point where that is looked at.
+fn check(invocation: &mut Invocation) -> Result<(), LimitReached> {
+    let progress = invocation.progress();
+    let cpu = progress.cpu_own() + progress.cpu_of_stay(&thread_moment());
+    let used = [
+        (Dimension::CpuTime, cpu / 1_000_000),
+        (Dimension::Deadline, millis(invocation.elapsed())),
+    ];
+    for (dimension, used) in used {
+        let max = invocation.limit(dimension);
+        if used > max {
+            return Err(invocation.reached(dimension, used, max));
+        }
+    }
+    Ok(())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -129,8 +129,9 @@ impl Unsent {
         let Some(mut conversation) = rest.conversation else {
             return;
         };
-        // One that runs for the request of another app had none, and is on its own now.
-        let permit = self.permit.take();
+        // One that runs for the request of another app had none, and is on its own now. So is one whose answer is held back,
+        // which keeps its place.
+        let permit = self.permit.take_if(|_| self.ready.is_empty());
         let mut permit = permit.unwrap_or_else(|| self.install.admission.occupy());
         permit.step_behind();
         conversation.permit = Some(permit);
@@ -286,17 +287,19 @@ impl Unsent {
         frame: Frame<Bytes>,
         cx: &mut Context<'_>,
     ) -> Result<Frame<Bytes>, Box<Stop>> {
+        let length = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, |data| data.len() as u64);
+        let whole = self.sent + length(&frame);
+        if let Some(declared) = self.declared.filter(|&declared| whole > declared) {
+            return Err(self.stopped(wrong_length(declared, whole)));
+        }
         let frame = self.piece(frame);
-        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let bytes = length(&frame);
         let was_near = is_near(self.sent, self.max);
         let sent = self.sent + bytes;
         if !was_near
             && let Some(near) = Near::of(Dimension::ResponseBytes, sent, &self.install.limits)
         {
             self.install.observe_near(&near);
-        }
-        if let Some(declared) = self.declared.filter(|&declared| sent > declared) {
-            return Err(self.stopped(wrong_length(declared, sent)));
         }
         if sent <= self.max {
             self.sent = sent;
@@ -309,9 +312,12 @@ impl Unsent {
             if let Some(near) = admission.near_egress() {
                 self.install.observe_near(&near);
             }
-            // Who sends it to a client asks for no more than the head has announced; another app reads to the end.
+            // Who sends it to a client asks for no more than the head has announced; another app reads to the end. A run whose
+            // complete answer leaves in pieces is not kept waiting for that.
+            let left = self.ready_bytes();
+            let is_held_back = left > 0 && self.rest.as_ref().is_some_and(|rest| rest.is_read);
             if self.permit.is_some()
-                && self.declared == Some(self.sent)
+                && (self.declared == Some(self.sent + left) || is_held_back)
                 && let Some(rest) = self.rest.take()
             {
                 self.go_on(*rest, cx);

@@ -103,7 +103,7 @@ async fn one_run_does_not_take_the_whole_pool() {
     };
     let platform = start_with_caller(options).await;
     let site = platform.site("acme", "/caller");
-    let fan = site.get("/fan?count=40&path=%2Flate%3Fms%3D2000").await;
+    let fan = site.get("/fan?count=40&path=%2Flate%3Fms%3D6000").await;
     let statuses = fan.expect(200).json();
     let all = statuses.as_array().map(Vec::as_slice).unwrap_or_default();
     let with = |status: u64| all.iter().filter(|one| **one == json!(status)).count();

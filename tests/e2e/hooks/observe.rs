@@ -96,6 +96,33 @@ async fn an_observer_waits_while_its_instance_has_no_fuel() {
 }
 
 #[tokio::test]
+async fn no_delivery_begins_while_the_fuel_of_the_day_is_burned() {
+    let hooked = Hooked::start(&["ext"]).await;
+    hooked.ask("/tell?number=7&how=trap").await;
+    let failed = eventually("the delivery failed once", async || {
+        hooked.deliveries("?state=retrying").await.pop()
+    })
+    .await;
+    let limits = json!({ "fuel-per-day": 0 });
+    hooked.platform.limit("acme", limits).await;
+    let waiting = eventually("the delivery is put off", async || {
+        let waiting = hooked.deliveries("?state=retrying").await.pop()?;
+        let reason = waiting["reason"].to_string();
+        reason.contains("fuel-per-day").then_some(waiting)
+    })
+    .await;
+    assert_eq!(waiting["id"], failed["id"], "{waiting}");
+    // Whatever was tried before trapped; what was put off was not tried.
+    let tried = &waiting["attempts"];
+    let usage = hooked.platform.usage("acme", "ext").await;
+    assert_eq!(
+        (&usage["hook-calls"], &usage["stops"]),
+        (tried, tried),
+        "{usage}"
+    );
+}
+
+#[tokio::test]
 async fn nothing_committed_is_forgotten_by_a_kill() {
     let mut hooked = Hooked::start(&["ext"]).await;
     hooked.set("ext", "told", json!({ "enabled": true })).await;

@@ -34,8 +34,8 @@ pub struct Scope {
 }
 
 /// A backend. No method blocks the thread. A future that is dropped ends its statement, which then took
-/// place as a whole or not at all; how long the database worked for it is told once. What a successful change or commit wrote is durable. Correct is what
-/// passes [`crate::suite`].
+/// place as a whole or not at all; how long the database worked for it is told once. What a successful
+/// change or commit wrote is durable. Correct is what passes [`crate::suite`].
 #[async_trait]
 pub trait SqlStore: Send + Sync + 'static {
     /// Runs a statement that gives rows; commits if it makes changes.

@@ -64,6 +64,9 @@ impl Nested<'_> {
     pub(crate) async fn call(mut self, arguments: &[Val]) -> Result<Vec<Val>, Failure> {
         let started = Instant::now();
         let install = Arc::clone(&self.context.install);
+        if let Err(cause) = self.fits(&install, Dimension::RequestBytes, arguments) {
+            return Err(self.too_large(cause, started));
+        }
         let recorder = install.recorder.as_ref().filter(|_| self.tape.is_none());
         let recorded = recorder.and_then(|recorder| recorder.begin(&install));
         if let Some(recorded) = &recorded {
@@ -152,10 +155,6 @@ impl Nested<'_> {
             .code
             .function(self.interface, self.function)
             .ok_or_else(|| unfit("does not export the function"))?;
-        if let Err(cause) = self.fits(install, Dimension::RequestBytes, arguments) {
-            let stopped = stop::stop(&install.identity, cause, run.started);
-            return Err(Failure::Stopped(run.observed(stopped, self.class)));
-        }
         let ended = {
             let call = async {
                 let instance = sandbox.instance(install).await?;
@@ -205,6 +204,17 @@ impl Nested<'_> {
 }
 
 impl Nested<'_> {
+    /// What it was to be given is too large, which is not its own doing.
+    fn too_large(&self, cause: StopCause, started: Instant) -> Failure {
+        let stop = stop::stop(&self.context.install.identity, cause, started);
+        let stop = told(&self.context, self.usage, stop, self.class);
+        Failure::CutOff {
+            reason: stop.explanation(),
+            limit: Dimension::RequestBytes.of(self.class),
+            is_its_own: false,
+        }
+    }
+
     /// Whether values are as large as they may be in one call. Tells where they come near to that.
     fn fits(
         &self,
