@@ -17,6 +17,7 @@ pub(crate) fn watch(store: &mut Store<Invocation>, interval: u64) {
     let mut watch = Watch {
         interval,
         entered_in: 0,
+        looked_at: 0,
     };
     store.call_hook(move |store, hook| match hook {
         CallHook::CallingHost => watch.enter(store),
@@ -29,6 +30,8 @@ struct Watch {
     interval: u64,
     /// The poll in which the host was last called.
     entered_in: u64,
+    /// When it was last looked whether the run is over its time.
+    looked_at: u64,
 }
 
 impl Watch {
@@ -45,9 +48,12 @@ impl Watch {
         let invocation = store.data_mut();
         let is_function = invocation.leave_host();
         let progress = invocation.progress();
-        let passed = coarse().saturating_sub(progress.slice_began());
-        let is_long = passed >= HOST_WORK_MAX.as_nanos() as u64;
-        if is_long && progress.cpu_of_stay(&thread_moment()) >= STAY_MAX.as_nanos() as u64 {
+        let now = coarse();
+        let is_long = now.saturating_sub(progress.slice_began()) >= HOST_WORK_MAX.as_nanos() as u64;
+        if is_long
+            && !progress.has_host_worked_long()
+            && progress.cpu_of_stay(&thread_moment()) >= STAY_MAX.as_nanos() as u64
+        {
             progress.host_worked_long();
         }
         // The count of fuel is the guest's own, in a register, while the engine does something for an instruction by
@@ -58,7 +64,8 @@ impl Watch {
                 let interval = if is_long { 1 } else { self.interval };
                 store.fuel_async_yield_interval(Some(interval))?;
             }
-        } else if is_long {
+        } else if is_long && now != self.looked_at {
+            self.looked_at = now;
             // The copy of a text from one component to another is not told apart from such an instruction.
             check(invocation)?;
         }

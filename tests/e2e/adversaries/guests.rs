@@ -336,7 +336,7 @@ async fn all_end_as_they_must(cases: Vec<Case>) {
     platform
         .limit(
             "acme",
-            json!({ "fuel": FUEL, "memory": MEMORY, "deadline": "60s" }),
+            json!({ "fuel": FUEL, "memory": MEMORY, "deadline": "60s", "cpu-time": "60s" }),
         )
         .await;
     for case in cases {
