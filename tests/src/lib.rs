@@ -26,7 +26,7 @@ pub use in_flight::InFlight;
 pub use mutation::Mutations;
 pub use package::{Entry, Package, archive_of, component};
 pub use platform::{Options, Platform};
-pub use raw::{RawAnswer, exchange, exchange_parts};
+pub use raw::{RawAnswer, exchange, exchange_parts, send_unread};
 pub use wait::{eventually, within};
 
 /// The binary under test; to be called from a test of its crate.

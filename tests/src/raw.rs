@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -27,6 +27,21 @@ pub struct RawAnswer {
 /// Where the server can't be reached, or neither answers nor hangs up.
 pub async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> RawAnswer {
     exchange_parts(address, [request]).await
+}
+
+/// Sends a request as it stands and reads nothing, from a client with little room for what it does not read.
+///
+/// # Panics
+/// Where the server can't be reached.
+pub async fn send_unread(address: SocketAddr, request: impl AsRef<[u8]>) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("there are sockets");
+    let small = socket.set_recv_buffer_size(4_096);
+    small.expect("a buffer may be small");
+    let connected = socket.connect(address).await;
+    let mut client = connected.expect("the server can be reached");
+    let written = client.write_all(request.as_ref()).await;
+    written.expect("the request is taken");
+    client
 }
 
 /// As [`exchange`], for a request that comes in parts; a server that has hung up in between is not sent

@@ -46,6 +46,11 @@ pub(crate) fn thread_moment() -> ThreadMoment {
     moment
 }
 
+/// A time as limits of time count it.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Nanoseconds from some moment before the host's start, to a tick.
 pub(crate) fn coarse() -> u64 {
     nanoseconds(clock_gettime(ClockId::MonotonicCoarse))

@@ -1,14 +1,12 @@
 //! What the host works for a guest between two points where the guest lets others run. It burns no fuel, which alone
 //! brings a guest to such a point; so one whose calls of the host have taken long is brought to the next one at once.
 
-use std::time::Duration;
-
 use cloudware_capability::{Invocation, LimitReached};
 use cloudware_types::Dimension;
 use wasmtime::{CallHook, Store, StoreContextMut};
 
 use crate::{
-    clock::{coarse, thread_moment},
+    clock::{coarse, millis, thread_moment},
     limits::{HOST_WORK_MAX, STAY_MAX},
 };
 
@@ -88,8 +86,4 @@ fn check(invocation: &mut Invocation) -> Result<(), LimitReached> {
         }
     }
     Ok(())
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

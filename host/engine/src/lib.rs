@@ -56,6 +56,7 @@ pub use hook::{
 pub use install::BoundInstall;
 pub use journal::{Journal, Leftover};
 pub use rate::Rate;
+pub use runtime::pool;
 pub use sandbox::Sandbox;
 pub use serve::Serving;
 pub use usage::{UsageBatch, UsageMeter};

@@ -49,6 +49,9 @@ pub const KEPT_OFF_MAX: u32 = 4_096;
 /// most of what apps answer are given at once, and nobody waits for more than this of each long answer.
 pub const ANSWER_BURST_BYTES: u64 = 32 << 10;
 
+/// Within what time a client that reads takes what may leave.
+pub const TAKEN_WITHIN: Duration = Duration::from_secs(1);
+
 /// How long a reading of a thread's processor time is carried on by the monotonic clock, in nanoseconds: asking the
 /// kernel costs as much as twenty host calls of a guest. A run that loses the processor meanwhile may be metered
 /// with as much more.
@@ -155,6 +158,12 @@ pub const COMPILATIONS_MAX: usize = 1;
 
 /// How long a request without a free sandbox should wait before it comes again, in seconds.
 pub const OVERLOAD_RETRY_SECONDS: u32 = 1;
+
+/// How long a delivery is put off at least, as a request is that finds no sandbox.
+pub const PUT_OFF_MIN: Duration = Duration::from_secs(OVERLOAD_RETRY_SECONDS as u64);
+
+/// How long a delivery is put off at most before it is looked whether there is room; that costs nothing.
+pub const PUT_OFF_MAX: Duration = Duration::from_secs(60);
 
 /// Slots by which the usage journal grows: 500 kB. Enough for the installs and hooks that most hosts serve in a minute.
 pub const JOURNAL_SLOTS_PER_CHUNK: usize = 1_024;

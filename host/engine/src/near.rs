@@ -5,6 +5,8 @@ use std::time::Duration;
 use cloudware_types::{Class, Dimension, Limit, Limits, Meter, Meters, soft};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::clock::millis;
+
 /// Tells the caller of a request which limits are nearly used up.
 const NEAR_LIMIT: HeaderName = HeaderName::from_static("cloudware-near-limit");
 
@@ -69,7 +71,6 @@ pub(crate) fn of_run(
     let metered = METERED
         .iter()
         .map(move |&(dimension, meter, unit)| (dimension, meters[meter] / unit));
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let unmetered = [
         (Dimension::Deadline, millis(unmetered.wall)),
         (Dimension::Handles, unmetered.handles),

@@ -131,15 +131,16 @@ fn settings(config: &EngineConfig, wasi: Wasi, pagemap_scan: Enabled) -> Config 
     settings.async_stack_size(limits::ASYNC_STACK_BYTES);
     settings.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     if config.allocation == SandboxAllocation::Pooling {
-        settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(
-            config.sandboxes_max,
-            pagemap_scan,
-        )));
+        let mut pool = pool(config.sandboxes_max);
+        pool.pagemap_scan(pagemap_scan);
+        settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
     settings
 }
 
-fn pool(sandboxes: u32, pagemap_scan: Enabled) -> PoolingAllocationConfig {
+/// The shape of the pool of sandboxes.
+#[must_use]
+pub fn pool(sandboxes: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(sandboxes);
     pool.total_core_instances(sandboxes.saturating_mul(4));
@@ -153,6 +154,5 @@ fn pool(sandboxes: u32, pagemap_scan: Enabled) -> PoolingAllocationConfig {
     pool.table_elements(limits::TABLE_ELEMENTS_MAX);
     pool.linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES);
     pool.table_keep_resident(limits::KEEP_RESIDENT_BYTES);
-    pool.pagemap_scan(pagemap_scan);
     pool
 }

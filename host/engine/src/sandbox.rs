@@ -35,7 +35,6 @@ pub struct Sandbox {
     proxy: Option<Arc<Proxy>>,
     /// The component, where its functions are called and not its HTTP handler.
     instance: Option<Instance>,
-    pub(crate) fuel: u64,
     fuel_yield_interval: u64,
     served: u32,
 }
@@ -130,7 +129,6 @@ impl Sandbox {
             store,
             proxy: None,
             instance: None,
-            fuel: 0,
             fuel_yield_interval: install.fuel_yield_interval,
             served: 0,
         };
@@ -145,6 +143,7 @@ impl Sandbox {
     /// What the engine says when the component's own start fails.
     pub async fn instantiate(install: &BoundInstall) -> wasmtime::Result<Self> {
         let mut sandbox = Self::new(install, Setup::request(install, None))?;
+        sandbox.store.data().progress().begin_slice(coarse());
         sandbox.start(install).await?;
         Ok(sandbox)
     }
@@ -187,11 +186,8 @@ impl Sandbox {
     }
 
     fn refuel(&mut self, fuel: u64) -> wasmtime::Result<()> {
-        self.fuel = fuel;
-        let progress = self.store.data().progress();
-        progress.give_fuel(fuel);
-        progress.begin_slice(coarse());
-        self.store.set_fuel(self.fuel)?;
+        self.store.data().progress().give_fuel(fuel);
+        self.store.set_fuel(fuel)?;
         self.store
             .fuel_async_yield_interval(Some(self.fuel_yield_interval))
     }
@@ -225,9 +221,15 @@ impl Sandbox {
         self.served
     }
 
+    /// Fuel that it was last filled with.
+    pub(crate) fn fuel_given(&self) -> u64 {
+        self.store.data().progress().fuel_given()
+    }
+
     /// Fuel consumed since it was last filled.
     pub(crate) fn fuel_used(&self) -> u64 {
-        self.fuel - self.store.get_fuel().unwrap_or(0).min(self.fuel)
+        let left = self.store.get_fuel().unwrap_or(0);
+        self.fuel_given().saturating_sub(left)
     }
 }
 

@@ -24,7 +24,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::{
     admission::Admission,
-    clock::{coarse, thread_moment},
+    clock::{coarse, millis, thread_moment},
     limits::{FIRST_SLICE, STAY_MEMORY_MIN, TURN_MAX},
     near::{self, Near, Unmetered},
     schedule::{Queue, Share},
@@ -523,8 +523,4 @@ impl Wake for Task {
             Place::Queued | Place::Ended => {}
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

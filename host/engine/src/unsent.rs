@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{self, Duration},
+    time,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -21,16 +21,13 @@ use crate::{
     BoundInstall,
     admission::Permit,
     behind::{Behind, Unread},
-    limits::ANSWER_BURST_BYTES,
+    limits::{ANSWER_BURST_BYTES, TAKEN_WITHIN},
     near::{Near, is_near},
     pace::Turn,
     serve::{Conversation, RequestId, content_length},
     stop::stop,
     task::Task,
 };
-
-/// Within what time a client that reads takes what may leave.
-const LATE: Duration = Duration::from_secs(1);
 
 /// What of a guest's answer has not been sent.
 pub(crate) struct Unsent {
@@ -441,7 +438,10 @@ impl Unsent {
             }
         }
         // Who takes it is woken when the pause is over, and may be a little late.
-        let pause = self.pause.as_ref().map(|pause| pause.deadline() + LATE);
+        let pause = self
+            .pause
+            .as_ref()
+            .map(|pause| pause.deadline() + TAKEN_WITHIN);
         match pause.filter(|end| *end > Instant::now()) {
             Some(end) => Expired::LookAgain(end),
             None => {

@@ -3,36 +3,19 @@
 
 use std::time::Duration;
 
-use cloudware_tests::{Platform, Source, eventually, within};
+use cloudware_tests::{Platform, eventually, send_unread, within};
 use http::Method;
 use serde_json::{Value, json};
-use tokio::{
-    io::AsyncWriteExt as _,
-    net::{TcpSocket, TcpStream},
-};
+use tokio::net::TcpStream;
 
-use crate::assert_others_are_well;
+use crate::{assert_others_are_well, platform_with_adversary as platform};
 
 /// Far less than the half minute after which a client that takes nothing is cut off.
 const SOON: Duration = Duration::from_secs(15);
 
-async fn platform() -> Platform {
-    let platform = crate::platform().await;
-    platform.publish(Source::ADVERSARY).await;
-    platform.enable("acme", "adversary", json!({})).await;
-    platform
-}
-
 /// A client with little room for what it does not read.
 async fn ask(platform: &Platform, request: &str) -> TcpStream {
-    let socket = TcpSocket::new_v4().expect("there are sockets");
-    let small = socket.set_recv_buffer_size(4_096);
-    small.expect("a buffer may be small");
-    let connected = socket.connect(platform.socket()).await;
-    let mut client = connected.expect("the platform listens");
-    let written = client.write_all(request.as_bytes()).await;
-    written.expect("the request is taken");
-    client
+    send_unread(platform.socket(), request).await
 }
 
 /// Requests and stops in the ledger.

@@ -1,9 +1,8 @@
 //! Guests that let the host work and burn next to no fuel by themselves: what bounds a guest that computes bounds them.
 
-use cloudware_tests::{Platform, Source};
 use serde_json::json;
 
-use crate::assert_others_are_well;
+use crate::{assert_others_are_well, platform_with_adversary as platform};
 
 /// Random bytes that take the host about a millisecond, and the guest some dozens of instructions.
 const WORK: &str = "/random?bytes=1048576";
@@ -63,11 +62,4 @@ async fn work_of_the_host_is_done_in_turns() {
         futures_util::future::Either::Left(_) => panic!("the others had to wait"),
         futures_util::future::Either::Right(((), many)) => many.await,
     }
-}
-
-async fn platform() -> Platform {
-    let platform = crate::platform().await;
-    platform.publish(Source::ADVERSARY).await;
-    platform.enable("acme", "adversary", json!({})).await;
-    platform
 }

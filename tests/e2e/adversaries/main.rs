@@ -15,6 +15,7 @@ mod responses;
 mod text;
 
 use cloudware_tests::{Platform, Source};
+use serde_json::json;
 
 /// A platform where birch has an app that behaves and acme has none yet.
 pub(crate) async fn platform() -> Platform {
@@ -22,6 +23,14 @@ pub(crate) async fn platform() -> Platform {
     platform.publish(Source::HELLO).await;
     platform.tenants(&["acme"], &[]).await;
     platform.tenants(&["birch"], &["hello"]).await;
+    platform
+}
+
+/// The same with the app for acme that misbehaves as its path says.
+pub(crate) async fn platform_with_adversary() -> Platform {
+    let platform = platform().await;
+    platform.publish(Source::ADVERSARY).await;
+    platform.enable("acme", "adversary", json!({})).await;
     platform
 }
 

@@ -3,13 +3,12 @@
 
 use std::{pin::Pin, time::Duration};
 
-use cloudware_tests::{Http, InFlight, Mutations, Platform, Source, component, exchange};
+use cloudware_tests::{
+    Http, InFlight, Mutations, Platform, Source, component, exchange, send_unread,
+};
 use http::Method;
 use serde_json::json;
-use tokio::{
-    io::AsyncWriteExt as _,
-    net::{TcpSocket, TcpStream},
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::text::{Handler, IDLE, asking};
 
@@ -161,17 +160,10 @@ async fn hang_up(site: &Http) {
 
 /// A client that asks for much and takes nothing.
 async fn deaf(platform: &Platform, tenant: &str) -> TcpStream {
-    let socket = TcpSocket::new_v4().expect("there are sockets");
-    let small = socket.set_recv_buffer_size(4_096);
-    small.expect("a buffer may be small");
-    let connected = socket.connect(platform.socket()).await;
-    let mut client = connected.expect("the platform listens");
     let request = format!(
         "GET /t/{tenant}/main/adversary/endless-response HTTP/1.1\r\nhost: localhost\r\n\r\n"
     );
-    let written = client.write_all(request.as_bytes()).await;
-    written.expect("the request is taken");
-    client
+    send_unread(platform.socket(), request).await
 }
 
 /// Clients that send a little of a body and go away.

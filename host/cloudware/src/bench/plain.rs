@@ -5,12 +5,12 @@ use std::{convert::Infallible, sync::Arc};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use bytes::Bytes;
-use cloudware_engine::limits;
+use cloudware_engine::{limits, pool};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Empty};
 use tokio::sync::oneshot;
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
+    Config, Engine, InstanceAllocationStrategy, Store,
     component::{Component, Linker, ResourceTable},
 };
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -143,26 +143,13 @@ where
 /// As the host's own settings, without what bounds a guest. Stacks and memories come from a pool of the same
 /// shape, so that these cost the same.
 fn settings() -> Config {
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(SANDBOXES);
-    pool.total_core_instances(SANDBOXES * 4);
-    pool.total_memories(SANDBOXES * 2);
-    pool.total_tables(SANDBOXES * 4);
-    pool.total_stacks(SANDBOXES);
-    pool.max_core_instances_per_component(limits::CORE_INSTANCES_PER_COMPONENT);
-    pool.max_memories_per_component(limits::MEMORIES_PER_COMPONENT);
-    pool.max_tables_per_component(limits::MEMORIES_PER_COMPONENT);
-    pool.max_memory_size(limits::MEMORY_BYTES_MAX);
-    pool.table_elements(limits::TABLE_ELEMENTS_MAX);
-    pool.linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES);
-    pool.table_keep_resident(limits::KEEP_RESIDENT_BYTES);
     let mut settings = Config::new();
     settings.wasm_component_model(true);
     settings.concurrency_support(false);
     settings.memory_init_cow(true);
     settings.max_wasm_stack(limits::WASM_STACK_BYTES);
     settings.async_stack_size(limits::ASYNC_STACK_BYTES);
-    settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(SANDBOXES)));
     settings
 }
 

@@ -22,17 +22,12 @@ use super::{
 };
 use crate::{
     BoundInstall, UsageMeter,
+    limits::{PUT_OFF_MAX, PUT_OFF_MIN},
     serve::RequestId,
     stop,
     task::{Bounds, Interruption, Task},
     usage::WebhookReading,
 };
-
-/// How long a delivery is put off at least.
-const PUT_OFF_MIN: Duration = Duration::from_secs(1);
-
-/// How long a delivery is put off at most before it is looked whether there is room; that costs nothing.
-const PUT_OFF_MAX: Duration = Duration::from_secs(60);
 
 /// Why an observer could not be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

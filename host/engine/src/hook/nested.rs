@@ -190,7 +190,7 @@ impl Nested<'_> {
                 if let StopCause::Limit { limit, used, max } = &mut stop.cause
                     && limit.dimension() == Dimension::Fuel
                 {
-                    (*used, *max) = (sandbox.fuel, sandbox.fuel);
+                    (*used, *max) = (sandbox.fuel_given(), sandbox.fuel_given());
                 }
                 stop
             }

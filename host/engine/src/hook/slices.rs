@@ -13,7 +13,7 @@ use cloudware_capability::Progress;
 use cloudware_types::{Class, Dimension, StopCause};
 use tokio::time::{Sleep, sleep_until};
 
-use crate::clock::{coarse, thread_moment};
+use crate::clock::{coarse, millis, thread_moment};
 
 /// What bounds a nested call.
 #[derive(Clone, Debug)]
@@ -114,8 +114,4 @@ impl<F: Future> Future for Slices<'_, F> {
         }
         Poll::Pending
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
