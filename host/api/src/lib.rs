@@ -17,6 +17,7 @@ mod delivery;
 mod event;
 mod health;
 mod hook;
+mod host;
 mod install;
 mod instance;
 mod limit;
@@ -127,6 +128,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(release::release_deprecate))
         .routes(routes!(release::release_yank))
         .routes(routes!(release::release_push))
+        .routes(routes!(host::host_load))
         .routes(routes!(usage::usage_list))
         .routes(routes!(stop::stop_list))
         .routes(routes!(stop::stop_get))

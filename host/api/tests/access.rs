@@ -41,6 +41,7 @@ GET    /health                | /health                              | -        
 GET    /openapi.json          | /openapi.json                        | -                              | 200 200 200 200 200 200
 GET    /whoami                | /whoami                              | -                              | 401 200 200 200 200 200
 GET    /limits                | /limits                              | -                              | 401 200 200 200 200 200
+GET    /host                  | /host                                | -                              | 401 403 403 403 403 200
 POST   /providers             | /providers                           | {"slug":"fabrikam"}            | 401 403 403 403 403 201
 GET    /providers             | /providers                           | -                              | 401 403 403 200 200 200
 GET    /providers/{provider}  | /providers/northwind                 | -                              | 401 404 404 404 200 200

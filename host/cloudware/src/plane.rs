@@ -26,8 +26,8 @@ use cloudware_instance_db::{
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
     BreakerState, DeliveryId, DeliveryRecord, DesiredInstall, DesiredInstance, Digest, Dimension,
-    HookId, InstallId, InstanceId, Limit, Meter, Meters, Migration, RecordedOne, StopRecord, Trace,
-    YankedInstall, soft,
+    HookId, HostLoad, InstallId, InstanceId, Limit, Meter, Meters, Migration, RecordedOne,
+    StopRecord, Trace, YankedInstall, soft,
 };
 use dashmap::DashMap;
 use futures_util::future::join_all;
@@ -357,6 +357,14 @@ impl DataPlane for Plane {
         InstanceLoad {
             storage_bytes: self.databases.size_bytes(instance).await,
             running: self.engine.running(instance),
+        }
+    }
+
+    fn host_load(&self) -> HostLoad {
+        let tasks = tokio::runtime::Handle::current().metrics();
+        HostLoad {
+            tasks: tasks.num_alive_tasks() as u64,
+            ..self.engine.host_load()
         }
     }
 

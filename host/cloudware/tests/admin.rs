@@ -352,6 +352,23 @@ async fn tokens_open_what_is_theirs() {
 }
 
 #[tokio::test]
+async fn operators_see_what_the_host_has_to_do() {
+    let (_platform, cli) = platform().await;
+    let load = cli.json("host").await;
+    assert!(load["sandboxes_max"].as_u64() > Some(0), "{load}");
+    assert!(load["tasks"].as_u64() > Some(0), "{load}");
+    let shown = cli.run("host").await.ok().stdout;
+    for word in ["SANDBOXES", "RUNS WAITING", "LAG", "0 ms"] {
+        assert!(shown.contains(word), "no {word} in:\n{shown}");
+    }
+    let minted = cli.run("token create console --tenant acme").await.ok();
+    let acme = cli.clone().with_token(minted.stdout.trim());
+    acme.run("host")
+        .await
+        .refused(1, &["only an operator may see what the host has to do"]);
+}
+
+#[tokio::test]
 async fn a_command_line_that_makes_no_sense_is_refused_before_anything_is_sent() {
     let (_platform, cli) = platform().await;
     for (line, word) in [

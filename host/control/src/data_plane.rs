@@ -4,7 +4,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_packages::Problems;
-use cloudware_types::{DeliveryId, DeliveryRecord, DesiredInstance, Digest, InstanceId, Migration};
+use cloudware_types::{
+    DeliveryId, DeliveryRecord, DesiredInstance, Digest, HostLoad, InstanceId, Migration,
+};
 
 use crate::{
     Hook,
@@ -81,6 +83,9 @@ pub trait DataPlane: Send + Sync + 'static {
     /// What the instance takes at this moment; nothing for one that is not served. Called when somebody
     /// asks how near an instance is to its limits.
     async fn instance_load(&self, instance: InstanceId) -> InstanceLoad;
+
+    /// What the host has to do at this moment. Called when an operator asks.
+    fn host_load(&self) -> HostLoad;
 
     /// Whether a webhook may be at this address, as far as that can be said without looking its name up. Called when one
     /// is added and when its address is changed.

@@ -17,6 +17,7 @@ mod desired;
 mod error;
 pub mod event;
 pub mod hook;
+pub mod host;
 pub mod install;
 pub mod instance;
 pub mod limits;

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     clock::coarse,
+    lag::Lag,
     limits::BEHIND_MORE,
     near::{Near, is_near},
     rate::Rate,
@@ -41,6 +42,8 @@ pub struct Admission {
     /// Bytes of the private database when they were last looked at.
     storage: AtomicU64,
     share: Arc<Share>,
+    /// Of the host.
+    lag: Arc<Lag>,
 }
 
 /// The right to run once; gives it back when dropped.
@@ -90,9 +93,16 @@ impl Admission {
             is_fuel_near: AtomicBool::new(false),
             storage: AtomicU64::new(0),
             share: Arc::default(),
+            lag: Arc::default(),
         };
         admission.set_limits(limits);
         admission
+    }
+
+    /// The same, on a host whose lag is measured.
+    pub(crate) fn beside(mut self, lag: &Arc<Lag>) -> Self {
+        self.lag = Arc::clone(lag);
+        self
     }
 
     /// Changes the limits; what runs already goes on.
@@ -141,20 +151,40 @@ impl Admission {
             return Err(self.refusal(Dimension::Concurrency, before + 1));
         }
         self.burn(0)?;
-        let waited = self.share.waited_ms();
-        if waited > self.limit(Dimension::QueueTime) {
-            let resets_in = Some(Duration::from_millis(waited));
-            return Err(Refusal {
-                resets_in,
-                ..self.refusal(Dimension::QueueTime, waited)
-            });
-        }
+        self.wait(self.limit(Dimension::QueueTime))?;
         let rate = self.limit(Dimension::RequestRate);
         self.requests.take(coarse(), rate).map_err(|wait| Refusal {
             resets_in: Some(Duration::from_nanos(wait)),
             ..self.refusal(Dimension::RequestRate, rate + 1)
         })?;
         Ok(permit)
+    }
+
+    /// Whether something may begin now that can wait, and needs no permit. What can wait gives way first: at half of the
+    /// time that requests may wait.
+    ///
+    /// # Errors
+    /// The limit that leaves no room.
+    pub(crate) fn admit_later(&self) -> Result<(), Refusal> {
+        self.burn(0)?;
+        self.wait(self.limit(Dimension::QueueTime) / 2)
+    }
+
+    /// How long a run of the instance waits for a processor, in milliseconds: in the queue of its own, or as everybody does.
+    fn waited_ms(&self) -> u64 {
+        self.share.waited_ms().max(self.lag.millis())
+    }
+
+    /// Refuses what would wait for longer than `max` milliseconds.
+    fn wait(&self, max: u64) -> Result<(), Refusal> {
+        let waited = self.waited_ms();
+        if waited <= max {
+            return Ok(());
+        }
+        Err(Refusal {
+            cause: StopCause::limit(Dimension::QueueTime, Class::Request, waited, max),
+            resets_in: Some(Duration::from_millis(waited)),
+        })
     }
 
     /// A permit for what runs already behind an answer, and is not refused any more.
@@ -233,7 +263,7 @@ impl Admission {
         let others = [
             (Dimension::Concurrency, self.running()),
             (Dimension::RequestRate, self.requests.used(coarse(), rate)),
-            (Dimension::QueueTime, self.share.waited_ms()),
+            (Dimension::QueueTime, self.waited_ms()),
             (Dimension::Storage, self.storage.load(Ordering::Relaxed)),
         ];
         let used = fuel.into_iter().flatten().chain(others);
@@ -380,6 +410,38 @@ mod tests {
         drop(places);
         assert_eq!(pool.available_permits(), 10);
         assert_eq!(take(&one).len(), 5);
+    }
+
+    #[test]
+    fn an_overloaded_host_refuses_what_can_wait_and_then_the_least_patient() {
+        let lag = Arc::new(Lag::default());
+        let [hasty, patient] = [100, 1_000].map(|queue_time| {
+            let mut limits = Limits::default();
+            limits.set(Dimension::QueueTime, queue_time).unwrap();
+            Arc::new(Admission::new(&limits).beside(&lag))
+        });
+        let refused = |admission: &Arc<Admission>| {
+            let at_once = admission.admit().map(drop).err();
+            (at_once.is_some(), admission.admit_later().is_err())
+        };
+        for (millis, of_hasty, of_patient) in [
+            (50, (false, false), (false, false)),
+            (51, (false, true), (false, false)),
+            (101, (true, true), (false, false)),
+            (501, (true, true), (false, true)),
+            (1_001, (true, true), (true, true)),
+            (0, (false, false), (false, false)),
+        ] {
+            lag.set(millis);
+            assert_eq!(refused(&hasty), of_hasty, "{millis}");
+            assert_eq!(refused(&patient), of_patient, "{millis}");
+        }
+        lag.set(312);
+        let refusal = hasty.admit().unwrap_err();
+        let cause = StopCause::limit(Dimension::QueueTime, Class::Request, 312, 100);
+        assert_eq!(refusal.cause, cause);
+        assert_eq!(refusal.resets_in, Some(Duration::from_millis(312)));
+        assert_eq!(hasty.running(), 0);
     }
 
     #[test]

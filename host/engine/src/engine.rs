@@ -9,7 +9,8 @@ use std::{
 
 use cloudware_capability::{BindError, Capability, Consent, LogSink};
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, Digest, Dimension, InstallId, InstanceId, RecordingId,
+    DesiredInstall, DesiredInstance, Digest, Dimension, HostLoad, InstallId, InstanceId,
+    RecordingId,
 };
 use dashmap::DashMap;
 use tokio::{
@@ -23,6 +24,7 @@ use crate::{
     code::{Code, Wasi},
     hook::{Delivery, DeliveryError, Hooks, NothingOutside, Outbox, Peers, Webhooks},
     install::BindParts,
+    lag::Lag,
     limits,
     near::Near,
     recording::{Recorder, Room},
@@ -44,6 +46,7 @@ pub struct Engine {
     compilations: Semaphore,
     loading: Mutex<()>,
     scheduler: Scheduler,
+    lag: Arc<Lag>,
     fuel_yield_interval: u64,
     sandboxes: Arc<Semaphore>,
     warm_places: Arc<Semaphore>,
@@ -153,6 +156,7 @@ impl Engine {
             compilations: Semaphore::new(limits::COMPILATIONS_MAX),
             loading: Mutex::new(()),
             scheduler: Scheduler::start(&Handle::current()).map_err(EngineError::Threads)?,
+            lag: Lag::watch(&Handle::current()),
             fuel_yield_interval: config.fuel_yield_interval,
             sandboxes: Arc::new(Semaphore::new(config.sandboxes_max as usize)),
             warm_places: Arc::new(Semaphore::new(
@@ -389,7 +393,7 @@ impl Engine {
         let admission = self
             .instances
             .entry(instance.id)
-            .or_insert_with(|| Arc::new(Admission::new(limits)));
+            .or_insert_with(|| Arc::new(Admission::new(limits).beside(&self.lag)));
         admission.set_limits(limits);
         Arc::clone(&admission)
     }
@@ -407,6 +411,20 @@ impl Engine {
     pub fn running(&self, instance: InstanceId) -> u64 {
         let admission = self.instances.get(&instance);
         admission.map_or(0, |admission| admission.running())
+    }
+
+    /// What the engine has to do at this moment, which knows nothing of the other tasks of its process.
+    #[must_use]
+    pub fn host_load(&self) -> HostLoad {
+        let sandboxes_max = u64::from(self.config.sandboxes_max);
+        HostLoad {
+            instances: self.instances.len() as u64,
+            sandboxes: sandboxes_max.saturating_sub(self.sandboxes.available_permits() as u64),
+            sandboxes_max,
+            waiting: self.scheduler.queue().waiting(),
+            lag_ms: self.lag.millis(),
+            tasks: 0,
+        }
     }
 
     /// Forgets an instance that is no longer served.

@@ -23,6 +23,7 @@ mod host_work;
 mod install;
 mod internal;
 mod journal;
+mod lag;
 pub mod limits;
 mod near;
 mod outbound;

@@ -52,6 +52,19 @@ pub const ANSWER_BURST_BYTES: u64 = 32 << 10;
 /// Within what time a client that reads takes what may leave.
 pub const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 
+/// How often the lag of the threads that serve sockets is looked at. What stands for two beats is a queue: a tenth of a
+/// second, as CoDel has it.
+pub const LAG_BEAT: Duration = Duration::from_millis(50);
+
+/// How late timers are that have nobody before them, at most.
+pub const LAG_OF_TIMERS: Duration = Duration::from_millis(2);
+
+/// Lag of which the operator's log tells: whoever waits for a page begins to notice.
+pub const LAG_TOLD: Duration = Duration::from_millis(200);
+
+/// How often it tells.
+pub const LAG_TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// How long a reading of a thread's processor time is carried on by the monotonic clock, in nanoseconds: asking the
 /// kernel costs as much as twenty host calls of a guest. A run that loses the processor meanwhile may be metered
 /// with as much more.

@@ -350,7 +350,12 @@ impl Queue {
 
     /// Whether runs wait for a compute thread.
     pub(crate) fn has_waiting(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.waiting() > 0
+    }
+
+    /// How many do.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed) as u64
     }
 }
 

@@ -57,6 +57,13 @@ pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> B
     })
 }
 
+/// Why a run is ended in which a host function panicked.
+pub(crate) fn host_function_failed() -> StopCause {
+    StopCause::Trap {
+        message: "a host function failed; the operator's log says more".to_owned(),
+    }
+}
+
 impl Attach for Box<Stop> {}
 
 /// What is added to a stop where it is known.

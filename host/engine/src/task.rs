@@ -28,6 +28,7 @@ use crate::{
     limits::{FIRST_SLICE, STAY_MEMORY_MIN, TURN_MAX},
     near::{self, Near, Unmetered},
     schedule::{Queue, Share},
+    stop,
 };
 
 /// The call of one invocation, whole: it owns the sandbox.
@@ -323,10 +324,7 @@ impl Task {
                 Err(_) => {
                     self.progress.cpu_leave(thread_moment);
                     Some(Interruption::Ended {
-                        cause: StopCause::Trap {
-                            message: "a host function failed; the operator's log says more"
-                                .to_owned(),
-                        },
+                        cause: stop::host_function_failed(),
                         resets_in: None,
                     })
                 }

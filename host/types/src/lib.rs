@@ -10,6 +10,7 @@ mod desired;
 mod digest;
 mod dimension;
 mod hook;
+mod host_load;
 mod id;
 mod limits;
 mod plan;
@@ -34,6 +35,7 @@ pub use hook::{
     BreakerState, DesiredCall, DesiredHook, DesiredPoint, HookMode, HookOutcome, HookTarget,
     OnFailure, PointKind, UnknownWord, Webhook,
 };
+pub use host_load::HostLoad;
 pub use id::{
     AppId, AuditId, DeliveryId, HookId, Id, IdError, IdKind, InstallId, InstanceId, PlanId,
     ProductId, ProviderId, RecordingId, ReleaseId, StopId, TenantId, TokenId,

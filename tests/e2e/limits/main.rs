@@ -4,6 +4,7 @@
 mod database;
 mod each;
 mod misuse;
+mod overload;
 mod seen;
 
 use cloudware_tests::{Http, Platform, Source, eventually};

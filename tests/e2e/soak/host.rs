@@ -1,8 +1,9 @@
-//! What a host holds, seen from outside: places for runs, file handles, threads and files.
+//! What a host holds: places for runs, sandboxes, tasks, file handles, threads and files.
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use cloudware_tests::{Platform, within};
+use serde_json::Value;
 use walkdir::WalkDir;
 
 /// How long things may take to be given back: databases and threads that are idle close within seconds.
@@ -13,6 +14,9 @@ const HANDLES_MORE: usize = 12;
 
 /// Threads that may differ: the runtime keeps some for work that blocks, as it is needed.
 const THREADS_MORE: usize = 8;
+
+/// Tasks that may differ: each such connection is served by one.
+const TASKS_MORE: u64 = HANDLES_MORE as u64;
 
 /// Every hostile tenant can have all its places again, which it can't if one is still taken.
 pub(crate) async fn everything_is_given_back(platform: &Platform, tenants: &[&str], places: usize) {
@@ -37,6 +41,7 @@ pub(crate) async fn everything_is_given_back(platform: &Platform, tenants: &[&st
 /// What a host holds while nobody asks anything of it.
 pub(crate) struct Rest {
     handles: usize,
+    tasks: u64,
     threads: usize,
     files: BTreeSet<String>,
 }
@@ -57,6 +62,7 @@ impl Rest {
         .await;
         Self {
             handles: lowest.0,
+            tasks: load(platform).await["tasks"].as_u64().unwrap_or(0),
             threads: threads(platform),
             files: files(platform),
         }
@@ -71,6 +77,16 @@ impl Rest {
             async || (handles(platform) <= wanted).then_some(()),
         )
         .await;
+        let wanted = self.tasks + TASKS_MORE;
+        within(
+            GIVEN_BACK_WITHIN,
+            &format!("no sandbox in use, and at most {wanted} tasks"),
+            async || {
+                let load = load(platform).await;
+                (load["sandboxes"] == 0 && load["tasks"].as_u64()? <= wanted).then_some(())
+            },
+        )
+        .await;
         let wanted = self.threads + THREADS_MORE;
         within(
             GIVEN_BACK_WITHIN,
@@ -80,6 +96,11 @@ impl Rest {
         .await;
         assert_eq!(files(platform), self.files, "files of the data folder");
     }
+}
+
+/// What the host says of itself.
+async fn load(platform: &Platform) -> Value {
+    platform.api().get("/host").await.expect(200).json()
 }
 
 fn entries(platform: &Platform, folder: &str) -> usize {

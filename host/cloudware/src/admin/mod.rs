@@ -6,6 +6,7 @@ mod audit;
 mod delivery;
 mod event;
 mod hook;
+mod host;
 mod install;
 mod instance;
 mod limits;
@@ -95,6 +96,16 @@ pub(crate) enum Command {
         #[arg(long, default_value = "request")]
         class: limits::ClassArg,
     },
+    /// Show what the host has to do at this moment.
+    #[command(
+        after_help = "LAG is how long what is ready waits for a thread that serves sockets. Instances whose queue-time is shorter
+are refused until it is.
+
+Examples:
+  cloudware host
+  cloudware --output json host"
+    )]
+    Host,
     /// Show for whom the token speaks.
     Whoami,
 }
@@ -124,6 +135,7 @@ pub(crate) async fn run(command: Command, client: &Client) -> Result<()> {
         Command::Audit(command) => audit::run(command, client).await,
         Command::Token(command) => token::run(command, client).await,
         Command::Limits { class } => limits::run(class, client).await,
+        Command::Host => host::run(client).await,
         Command::Whoami => whoami::run(client).await,
     }
 }

@@ -9,7 +9,7 @@ use cloudware_control::{
     ApplyError, Call, Config, Control, DataPlane, EnableRequest, InstanceLoad, InstanceNew,
     MigrateError, PackageStore, PrepareError, ReleaseToPrepare, Store, install, instance,
 };
-use cloudware_types::{DesiredInstance, InstanceId, Migration, Slug};
+use cloudware_types::{DesiredInstance, HostLoad, InstanceId, Migration, Slug};
 
 use crate::up;
 
@@ -100,6 +100,10 @@ impl DataPlane for Nothing {
 
     async fn instance_load(&self, _instance: InstanceId) -> InstanceLoad {
         InstanceLoad::default()
+    }
+
+    fn host_load(&self) -> HostLoad {
+        HostLoad::default()
     }
 
     async fn flush_usage(&self) {}

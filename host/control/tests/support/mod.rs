@@ -18,7 +18,7 @@ use cloudware_control::{
     TraceLog, install, instance, plan, provider, release, tenant, token, usage::Ledger,
 };
 use cloudware_packages::{Consent, HostInterfaces, Problem, ProvidedCapability, Source, pack};
-use cloudware_types::{DesiredInstance, InstanceId, Migration, StopRecord, UsageRecord};
+use cloudware_types::{DesiredInstance, HostLoad, InstanceId, Migration, StopRecord, UsageRecord};
 use tempfile::TempDir;
 use tokio::sync::{Notify, Semaphore};
 
@@ -219,6 +219,10 @@ impl DataPlane for Plane {
             .get(&instance)
             .copied()
             .unwrap_or_default()
+    }
+
+    fn host_load(&self) -> HostLoad {
+        HostLoad::default()
     }
 
     async fn flush_usage(&self) {

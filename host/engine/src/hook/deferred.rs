@@ -65,9 +65,9 @@ where
     W: Future<Output = Result<Vec<Val>, Failure>> + Send + 'static,
 {
     let admission = Arc::clone(&install.admission);
-    if let Err(exhausted) = admission.burn(0) {
-        let stop = stop::stop(&install.identity, exhausted.cause, Instant::now());
-        return Err(put_off(&stop, exhausted.resets_in));
+    if let Err(refusal) = admission.admit_later() {
+        let stop = stop::stop(&install.identity, refusal.cause, Instant::now());
+        return Err(put_off(&stop, refusal.resets_in.unwrap_or(PUT_OFF_MIN)));
     }
     let started = Instant::now();
     let progress = Arc::new(Progress::default());

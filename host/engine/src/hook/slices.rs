@@ -1,8 +1,10 @@
 //! A call of one sandbox inside a run of another: its slices are polled with those of its caller, its processor
-//! time is told apart, and what bounds it from outside is checked between slices.
+//! time is told apart, and what bounds it from outside is checked between slices. A host function that panics ends the
+//! call and not its caller.
 
 use std::{
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -13,7 +15,10 @@ use cloudware_capability::Progress;
 use cloudware_types::{Class, Dimension, StopCause};
 use tokio::time::{Sleep, sleep_until};
 
-use crate::clock::{coarse, millis, thread_moment};
+use crate::{
+    clock::{coarse, millis, thread_moment},
+    stop,
+};
 
 /// What bounds a nested call.
 #[derive(Clone, Debug)]
@@ -87,7 +92,7 @@ impl<F: Future> Future for Slices<'_, F> {
         let entered = thread_moment();
         self.progress.cpu_enter(&entered);
         self.progress.begin_slice(coarse());
-        let polled = self.call.as_mut().poll(cx);
+        let polled = catch_unwind(AssertUnwindSafe(|| self.call.as_mut().poll(cx)));
         let left = thread_moment();
         self.progress.cpu_leave(|| left);
         self.caller.cpu_was_elsewhere(left.cpu_since(&entered));
@@ -97,8 +102,10 @@ impl<F: Future> Future for Slices<'_, F> {
         if self.progress.has_host_worked_long() {
             self.caller.host_worked_long();
         }
-        if let Poll::Ready(output) = polled {
-            return Poll::Ready(Ok(output));
+        match polled {
+            Ok(Poll::Ready(output)) => return Poll::Ready(Ok(output)),
+            Ok(Poll::Pending) => {}
+            Err(_) => return Poll::Ready(Err(stop::host_function_failed())),
         }
         if let Some(cause) = self.overdue() {
             return Poll::Ready(Err(cause));

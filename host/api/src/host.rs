@@ -1,0 +1,64 @@
+//! What the host has to do, over HTTP.
+
+use axum::{Json, extract::State};
+use cloudware_control::host;
+use cloudware_types::HostLoad;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    Api,
+    caller::Caller,
+    problem::{ApiError, Refusal},
+};
+
+/// What the host has to do at a moment, and what it holds for that.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HostLoadView {
+    /// Instances that are served.
+    instances: u64,
+    /// Sandboxes in use, those included that are kept warm.
+    sandboxes: u64,
+    /// How many there can be (`engine.sandboxes_max`).
+    sandboxes_max: u64,
+    /// Runs that compute and wait for a processor.
+    waiting: u64,
+    /// How long what is ready waits for a thread that serves sockets, in milliseconds. Beyond an instance's `queue-time` its
+    /// requests are refused.
+    lag_ms: u64,
+    /// Tasks of the process: connections, runs, and work in the background.
+    tasks: u64,
+}
+
+impl From<HostLoad> for HostLoadView {
+    fn from(load: HostLoad) -> Self {
+        let HostLoad {
+            instances,
+            sandboxes,
+            sandboxes_max,
+            waiting,
+            lag_ms,
+            tasks,
+        } = load;
+        Self {
+            instances,
+            sandboxes,
+            sandboxes_max,
+            waiting,
+            lag_ms,
+            tasks,
+        }
+    }
+}
+
+/// What the host has to do at this moment
+#[utoipa::path(
+    get, path = "/host", tag = "platform",
+    responses((status = 200, body = HostLoadView), Refusal)
+)]
+pub(crate) async fn host_load(
+    State(api): State<Api>,
+    Caller(call): Caller,
+) -> Result<Json<HostLoadView>, ApiError> {
+    Ok(Json(host::load(&api.control, &call)?.into()))
+}

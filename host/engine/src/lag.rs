@@ -1,0 +1,171 @@
+//! Overload of the whole host. The threads that serve sockets take what is ready in order of arrival, also of instances
+//! that have less than their share; where all together ask for more than there is, that wait grows, however fairly the
+//! rest is shared. It is measured by a task that wants to run at set times. Instances whose runs may not wait as long are
+//! refused until it is shorter: those of less patient plans first.
+//!
+//! That the time in queues tells of overload, and not the load of the processors, is after DAGOR (Zhou et al.: SoCC
+//! 2018): guests that compute may have all the processor time that nobody else wants. That a queue is what stands for
+//! longer than a burst is after CoDel (Nichols and Jacobson: ACM Queue 10(5), 2012).
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    clock::millis,
+    limits::{LAG_BEAT, LAG_OF_TIMERS, LAG_TOLD, LAG_TOLD_EVERY},
+};
+
+/// How late the threads of the host that serve sockets are, in milliseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Lag(AtomicU64);
+
+impl Lag {
+    /// Measures on the threads of a runtime for as long as anybody wants to know.
+    pub(crate) fn watch(runtime: &Handle) -> Arc<Self> {
+        let lag = Arc::new(Self::default());
+        let watched = Arc::downgrade(&lag);
+        runtime.spawn(async move {
+            let mut beats = Beats::default();
+            loop {
+                let due = Instant::now() + LAG_BEAT;
+                sleep_until(due).await;
+                behind_the_others().await;
+                let Some(lag) = watched.upgrade() else { return };
+                let late = due.elapsed().saturating_sub(LAG_OF_TIMERS);
+                let standing = beats.standing(late);
+                lag.set(millis(standing));
+                if beats.is_news(standing, Instant::now()) {
+                    tracing::warn!(
+                        lag_ms = millis(standing),
+                        "the host has more to do than it can; instances whose queue-time is shorter than the lag are refused"
+                    );
+                }
+            }
+        });
+        lag
+    }
+
+    /// How long what is ready waits now, at least.
+    pub(crate) fn millis(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, millis: u64) {
+        self.0.store(millis, Ordering::Relaxed);
+    }
+}
+
+/// Waits until everything has had its turn that is ready on this thread. What a timer wakes may be polled before all of it,
+/// and is no measure; what wakes itself while it is polled goes behind the others.
+async fn behind_the_others() {
+    let mut is_behind = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut is_behind, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// What is known of the beats before.
+#[derive(Default)]
+struct Beats {
+    last: Duration,
+    told_at: Option<Instant>,
+}
+
+impl Beats {
+    /// The wait that has stood for two beats: a thread that slept once, as the whole machine may, is no queue.
+    fn standing(&mut self, late: Duration) -> Duration {
+        std::mem::replace(&mut self.last, late).min(late)
+    }
+
+    /// Whether the operator is told.
+    fn is_news(&mut self, standing: Duration, now: Instant) -> bool {
+        let is_due = self.told_at.is_none_or(|at| now - at >= LAG_TOLD_EVERY);
+        let is_news = is_due && standing >= LAG_TOLD;
+        if is_news {
+            self.told_at = Some(now);
+        }
+        is_news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_for_two_beats_counts_and_a_single_one_does_not() {
+        let mut beats = Beats::default();
+        let of = |millis| Duration::from_millis(millis);
+        let late = [0, 900, 1, 40, 60, 50, 0].map(of);
+        let standing = late.map(|late| beats.standing(late));
+        assert_eq!(standing, [0, 0, 1, 1, 40, 50, 0].map(of));
+    }
+
+    #[test]
+    fn the_operator_is_told_now_and_then() {
+        let mut beats = Beats::default();
+        let begin = Instant::now();
+        assert!(!beats.is_news(LAG_TOLD / 2, begin));
+        assert!(beats.is_news(LAG_TOLD, begin));
+        assert!(!beats.is_news(LAG_TOLD, begin + LAG_TOLD_EVERY / 2));
+        assert!(beats.is_news(LAG_TOLD, begin + LAG_TOLD_EVERY));
+    }
+
+    /// However many tasks are ready, and each only for a short while.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_is_ready_waits_for_the_others_that_are() {
+        let lag = Lag::watch(&Handle::current());
+        let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let others: Vec<_> = (0..100)
+            .map(|_| {
+                let is_over = Arc::clone(&is_over);
+                tokio::spawn(async move {
+                    while !is_over.load(Ordering::Relaxed) {
+                        std::thread::sleep(Duration::from_millis(1));
+                        behind_the_others().await;
+                    }
+                })
+            })
+            .collect();
+        while lag.millis() < 50 {
+            tokio::time::sleep(LAG_BEAT).await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+        for other in others {
+            other.await.unwrap();
+        }
+        while lag.millis() > 0 {
+            tokio::time::sleep(LAG_BEAT).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn threads_that_are_held_are_late() {
+        let lag = Lag::watch(&Handle::current());
+        // The only thread of this runtime has other things to do each time that it could look.
+        while lag.millis() < 20 {
+            std::thread::sleep(LAG_BEAT + Duration::from_millis(30));
+            tokio::task::yield_now().await;
+        }
+        while lag.millis() >= 20 {
+            tokio::time::sleep(LAG_BEAT).await;
+        }
+    }
+}
