@@ -68,6 +68,28 @@ async fn a_run_of_wasi_0_3_ends_with_its_last_task() {
     }
 }
 
+/// An answer that is complete and leaves slowly, because of the egress rate, keeps its run from nothing.
+#[tokio::test]
+async fn a_run_goes_on_while_its_answer_leaves_in_pieces() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::HELLO_P3).await;
+    platform.tenants(&["acme"], &["hello-p3"]).await;
+    platform
+        .limit("acme", json!({ "egress-rate": 1_024 }))
+        .await;
+    let site = platform.site("acme", "/hello-p3");
+    let leaving = tokio::spawn(async move { site.get("/long/trap-later").await });
+    eventually("the run has come to its trap", async || {
+        let usage = platform.usage("acme", "hello-p3").await;
+        (usage["stops"] == 1).then_some(())
+    })
+    .await;
+    // Of its 4,200 bytes the last can leave after three seconds.
+    assert!(!leaving.is_finished());
+    let answer = leaving.await.expect("it is answered").expect(200);
+    assert_eq!(answer.text(), "hello\n".repeat(700));
+}
+
 #[tokio::test]
 async fn a_sandbox_sees_nothing_of_the_machine() {
     let platform = Platform::start(cloudware_tests::binary!()).await;

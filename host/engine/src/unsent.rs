@@ -313,11 +313,8 @@ impl Unsent {
             // complete answer leaves in pieces is not kept waiting for that.
             let left = self.ready_bytes();
             let is_held_back = left > 0 && self.rest.as_ref().is_some_and(|rest| rest.is_read);
-            if self.permit.is_some()
-                && (self.declared == Some(self.sent + left) || is_held_back)
-                && let Some(rest) = self.rest.take()
-            {
-                self.go_on(*rest, cx);
+            if self.declared == Some(self.sent + left) || is_held_back {
+                self.let_go(cx);
             }
             return Ok(frame);
         }
@@ -376,34 +373,90 @@ impl Unsent {
         );
     }
 
-    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Box<Stop>>>> {
+    /// Polls the run that writes it.
+    ///
+    /// # Errors
+    /// It was stopped, and the answer is broken off.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), Box<Stop>> {
+        let Some(rest) = &mut self.rest else {
+            return Ok(());
+        };
+        let Some(conversation) = &mut rest.conversation else {
+            return Ok(());
+        };
+        match conversation.poll_run(cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(())) => {
+                conversation.tell_near();
+                rest.conversation = None;
+                Ok(())
+            }
+            Poll::Ready(Err(stop)) => Err(self.broke_off(stop)),
+        }
+    }
+
+    /// The next frame that the guest has written, where it goes on; `None` at the end.
+    fn poll_written(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Box<Stop>>>> {
         let Some(rest) = &mut self.rest else {
             return Poll::Ready(None);
         };
-        if let Some(conversation) = &mut rest.conversation {
-            match conversation.poll_run(cx) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(())) => {
-                    conversation.tell_near();
-                    rest.conversation = None;
-                }
-                Poll::Ready(Err(stop)) => return Poll::Ready(Some(Err(self.broke_off(stop)))),
-            }
-        }
         match ready!(Pin::new(&mut rest.body).poll_frame(cx)) {
-            Some(Ok(frame)) => Poll::Ready(Some(self.count(frame, cx))),
-            // The guest was stopped since the look above; its outcome, which wakes this task, says why.
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            // The guest was stopped since it was looked at; its outcome, which wakes this task, says why.
             None | Some(Err(_)) if rest.conversation.is_some() && self.task.broke_off() => {
                 rest.body = nothing();
                 Poll::Pending
             }
             Some(Err(error)) => Poll::Ready(Some(Err(self.stopped(broken(&error))))),
             None => {
+                rest.body = nothing();
                 rest.is_read = true;
-                if let Some(declared) = self.declared.filter(|&declared| self.sent < declared) {
-                    let short = wrong_length(declared, self.sent);
+                let length = self.sent + self.ready_bytes();
+                if let Some(declared) = self.declared.filter(|&declared| length < declared) {
+                    let short = wrong_length(declared, length);
                     return Poll::Ready(Some(Err(self.stopped(short))));
                 }
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// Lets the run go on while the instance may send nothing, and takes a little of what it writes: neither the end of the
+    /// answer nor that of the run waits for what leaves slowly.
+    fn read_ahead(&mut self, cx: &mut Context<'_>) -> Result<(), Box<Stop>> {
+        self.drive(cx)?;
+        while self.rest.as_ref().is_some_and(|rest| !rest.is_read)
+            && self.ready_bytes() < ANSWER_BURST_BYTES
+            && let Poll::Ready(frame) = self.poll_written(cx)
+        {
+            match frame {
+                Some(frame) => self.ready.push_back(frame?),
+                None => self.let_go(cx),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the run go on by itself whose answer is complete. One that runs for another app's request is driven by that.
+    fn let_go(&mut self, cx: &mut Context<'_>) {
+        if self.permit.is_some()
+            && let Some(rest) = self.rest.take()
+        {
+            self.go_on(*rest, cx);
+        }
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Box<Stop>>>> {
+        if let Err(stop) = self.drive(cx) {
+            return Poll::Ready(Some(Err(stop)));
+        }
+        match ready!(self.poll_written(cx)) {
+            Some(Ok(frame)) => Poll::Ready(Some(self.count(frame, cx))),
+            Some(Err(stop)) => Poll::Ready(Some(Err(stop))),
+            None => {
                 if let Some(rest) = self.rest.take() {
                     self.go_on(*rest, cx);
                 }
@@ -460,7 +513,12 @@ impl Unsent {
             return Poll::Ready(None);
         }
         if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(cx));
+            if pause.as_mut().poll(cx).is_pending() {
+                return match self.read_ahead(cx) {
+                    Ok(()) => Poll::Pending,
+                    Err(stop) => Poll::Ready(Some(Err(stop))),
+                };
+            }
             self.pause = None;
         }
         ready!(self.poll_turn(cx));

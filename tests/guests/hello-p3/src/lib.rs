@@ -1,5 +1,5 @@
-//! Answers every request with `hello`, HEAD with the length of that, and traps a moment after its answer where the path is
-//! `/trap-later`, as a component of WASI 0.3 (`wasi:http/handler`).
+//! Answers every request with `hello`, HEAD with the length of that, seven hundred times where the path begins with `/long`, and traps a
+//! moment after its answer where it ends with `/trap-later`, as a component of WASI 0.3 (`wasi:http/handler`).
 
 use wasip3::{
     clocks::monotonic_clock,
@@ -28,14 +28,16 @@ impl wasip3::exports::http::handler::Guest for Hello {
             drop(trailers);
             return Ok(Response::new(headers, None, no_trailers).0);
         }
-        let is_trap = request.get_path_with_query().as_deref() == Some("/trap-later");
+        let path = request.get_path_with_query().unwrap_or_default();
+        let is_trap = path.ends_with("/trap-later");
+        let times = if path.starts_with("/long") { 700 } else { 1 };
         let (mut body, contents) = wit_stream::new();
         let (trailers, no_trailers) = wit_future::new(|| Ok(None));
         drop(trailers);
         let (response, _sent) = Response::new(headers, Some(contents), no_trailers);
         wit_bindgen::spawn_local(async move {
             // A peer that has gone away leaves a rest; nobody is left to be told.
-            body.write_all(HELLO.to_vec()).await;
+            body.write_all(HELLO.repeat(times)).await;
             drop(body);
             if is_trap {
                 monotonic_clock::wait_for(MOMENT).await;
