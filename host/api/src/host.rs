@@ -32,21 +32,13 @@ pub(crate) struct HostLoadView {
 
 impl From<HostLoad> for HostLoadView {
     fn from(load: HostLoad) -> Self {
-        let HostLoad {
-            instances,
-            sandboxes,
-            sandboxes_max,
-            waiting,
-            lag_ms,
-            tasks,
-        } = load;
         Self {
-            instances,
-            sandboxes,
-            sandboxes_max,
-            waiting,
-            lag_ms,
-            tasks,
+            instances: load.instances,
+            sandboxes: load.sandboxes,
+            sandboxes_max: load.sandboxes_max,
+            waiting: load.waiting,
+            lag_ms: load.lag_ms,
+            tasks: load.tasks,
         }
     }
 }

@@ -52,6 +52,16 @@ pub enum Consent {
     Always,
 }
 
+/// The binding of a capability that keeps nothing: what it needs belongs to the invocation already.
+#[derive(Clone, Copy, Debug)]
+pub struct Stateless;
+
+impl Binding for Stateless {
+    fn open(&self) -> Box<dyn Any + Send> {
+        Box::new(())
+    }
+}
+
 /// A capability bound to one install; shared by all of its invocations.
 pub trait Binding: Send + Sync + 'static {
     /// The state of one invocation, which host functions get by [`Invocation::state`]. Called at

@@ -16,7 +16,7 @@ mod tape;
 mod usage;
 
 pub use access::DataAccess;
-pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent};
+pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent, Stateless};
 pub use invocation::{FindAccess, Identity, Invocation, InvocationParts, LimitReached, Renewal};
 pub use log::{GuestLog, LogLevel, LogRecord, LogSink, StandardStream};
 pub use memory::MemoryMeter;

@@ -107,7 +107,20 @@ impl Beats {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::{sleep, timeout};
+
     use super::*;
+
+    /// Waits until the lag is as it should be, for half a minute at most.
+    async fn until(lag: &Lag, is_right: impl Fn(u64) -> bool) {
+        let right = async {
+            while !is_right(lag.millis()) {
+                sleep(LAG_BEAT).await;
+            }
+        };
+        let waited = timeout(Duration::from_secs(30), right).await;
+        assert!(waited.is_ok(), "it is {} ms", lag.millis());
+    }
 
     #[test]
     fn what_stands_for_two_beats_counts_and_a_single_one_does_not() {
@@ -144,28 +157,26 @@ mod tests {
                 })
             })
             .collect();
-        while lag.millis() < 50 {
-            tokio::time::sleep(LAG_BEAT).await;
-        }
+        until(&lag, |millis| millis >= 50).await;
         is_over.store(true, Ordering::Relaxed);
         for other in others {
             other.await.unwrap();
         }
-        while lag.millis() > 0 {
-            tokio::time::sleep(LAG_BEAT).await;
-        }
+        until(&lag, |millis| millis == 0).await;
     }
 
     #[tokio::test]
     async fn threads_that_are_held_are_late() {
         let lag = Lag::watch(&Handle::current());
         // The only thread of this runtime has other things to do each time that it could look.
-        while lag.millis() < 20 {
-            std::thread::sleep(LAG_BEAT + Duration::from_millis(30));
-            tokio::task::yield_now().await;
-        }
-        while lag.millis() >= 20 {
-            tokio::time::sleep(LAG_BEAT).await;
-        }
+        let holder = tokio::spawn(async {
+            loop {
+                std::thread::sleep(LAG_BEAT + Duration::from_millis(30));
+                tokio::task::yield_now().await;
+            }
+        });
+        until(&lag, |millis| millis >= 20).await;
+        holder.abort();
+        until(&lag, |millis| millis < 20).await;
     }
 }

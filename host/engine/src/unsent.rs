@@ -142,10 +142,8 @@ impl Unsent {
     /// # Errors
     /// The stop that ended it, recorded.
     pub(crate) fn settle(&mut self, cx: &mut Context<'_>) -> Result<(), Box<Stop>> {
-        let Some(rest) = self.rest.as_mut().filter(|rest| rest.is_read) else {
-            return Ok(());
-        };
-        let Some(conversation) = &mut rest.conversation else {
+        let rest = self.rest.as_mut().filter(|rest| rest.is_read);
+        let Some(conversation) = rest.and_then(|rest| rest.conversation.as_mut()) else {
             return Ok(());
         };
         match conversation.poll_run(cx) {
@@ -378,20 +376,29 @@ impl Unsent {
     /// # Errors
     /// It was stopped, and the answer is broken off.
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), Box<Stop>> {
-        let Some(rest) = &mut self.rest else {
-            return Ok(());
-        };
-        let Some(conversation) = &mut rest.conversation else {
+        let Some(conversation) = self.conversation() else {
             return Ok(());
         };
         match conversation.poll_run(cx) {
             Poll::Pending => Ok(()),
             Poll::Ready(Ok(())) => {
-                conversation.tell_near();
-                rest.conversation = None;
+                self.run_ended();
                 Ok(())
             }
             Poll::Ready(Err(stop)) => Err(self.broke_off(stop)),
+        }
+    }
+
+    /// The run that writes it, while that goes on.
+    fn conversation(&mut self) -> Option<&mut Conversation> {
+        self.rest.as_mut()?.conversation.as_mut()
+    }
+
+    /// The run that writes it has ended by itself; what it has written is still to be read.
+    fn run_ended(&mut self) {
+        let rest = self.rest.as_mut();
+        if let Some(ended) = rest.and_then(|rest| rest.conversation.take()) {
+            ended.tell_near();
         }
     }
 
@@ -476,14 +483,9 @@ impl Unsent {
     /// goes on. The client may take the rest of one that has ended as slowly as it likes; the instance's place is free for
     /// others, unless the instance itself keeps the answer back, because it has sent too much.
     pub(crate) fn expire(&mut self) -> Expired {
-        if let Some(rest) = &mut self.rest
-            && let Some(conversation) = &mut rest.conversation
-        {
+        if let Some(conversation) = self.conversation() {
             match conversation.expire() {
-                Ok(()) => {
-                    conversation.tell_near();
-                    rest.conversation = None;
-                }
+                Ok(()) => self.run_ended(),
                 Err(stop) => {
                     self.permit = None;
                     return Expired::Stopped(self.broke_off(stop));

@@ -1,12 +1,12 @@
 //! A host function that panics costs the run that called it and nothing else: a hook's panic is the hook's failure, also
 //! where nobody waits for it.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cloudware_capability::{
     BindError, Binding, Capability, CapabilityLinker, Consent, Identity, Invocation, LogRecord,
-    LogSink,
+    LogSink, Stateless,
 };
 use cloudware_engine::{
     BoundInstall, Delivery, DeliveryError, DirectCall, Engine, EngineConfig, HookChanged,
@@ -85,14 +85,6 @@ impl Capability for Fault {
 
     fn bind(&self, _: &DesiredInstance, _: &DesiredInstall) -> Result<Arc<dyn Binding>, BindError> {
         Ok(Arc::new(Stateless))
-    }
-}
-
-struct Stateless;
-
-impl Binding for Stateless {
-    fn open(&self) -> Box<dyn Any + Send> {
-        Box::new(())
     }
 }
 

@@ -1,10 +1,10 @@
 //! The capability `limits`: what the present run has used of what it may, by `cloudware:limits/limits`, so
 //! that an app can do less before the host stops it. Every app has it: it says nothing of others.
 
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
 
 use cloudware_capability::{
-    BindError, Binding, Capability, CapabilityLinker, Consent, Invocation, Tape,
+    BindError, Binding, Capability, CapabilityLinker, Consent, Invocation, Stateless, Tape,
 };
 use cloudware_types::{DesiredInstall, DesiredInstance, Dimension, Limit, Meter};
 use rustix::time::{ClockId, clock_gettime};
@@ -106,15 +106,6 @@ impl Capability for Limits {
 
     fn bind(&self, _: &DesiredInstance, _: &DesiredInstall) -> Result<Arc<dyn Binding>, BindError> {
         Ok(Arc::new(Stateless))
-    }
-}
-
-/// The meters belong to the invocation already.
-struct Stateless;
-
-impl Binding for Stateless {
-    fn open(&self) -> Box<dyn Any + Send> {
-        Box::new(())
     }
 }
 

@@ -1,10 +1,10 @@
 //! The capability `logging`: log text of guests by `wasi:logging/logging`. The host adds who wrote it, and
 //! bounds it by the limit `log-bytes`; what is beyond is cut and marked.
 
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
 
 use cloudware_capability::{
-    BindError, Binding, Capability, CapabilityLinker, Consent, Invocation, LogLevel,
+    BindError, Binding, Capability, CapabilityLinker, Consent, Invocation, LogLevel, Stateless,
 };
 use cloudware_types::{DesiredInstall, DesiredInstance};
 use wasmtime::component::HasData;
@@ -59,15 +59,6 @@ impl Capability for Logging {
 
     fn bind(&self, _: &DesiredInstance, _: &DesiredInstall) -> Result<Arc<dyn Binding>, BindError> {
         Ok(Arc::new(Stateless))
-    }
-}
-
-/// The log belongs to the invocation already.
-struct Stateless;
-
-impl Binding for Stateless {
-    fn open(&self) -> Box<dyn Any + Send> {
-        Box::new(())
     }
 }
 

@@ -98,8 +98,8 @@ pub(crate) enum Command {
     },
     /// Show what the host has to do at this moment.
     #[command(
-        after_help = "LAG is how long what is ready waits for a thread that serves sockets. Instances whose queue-time is shorter
-are refused until it is.
+        after_help = "LAG is how long what is ready waits for a thread that serves sockets. While it is longer than
+an instance's queue-time, new requests of that instance are refused.
 
 Examples:
   cloudware host
