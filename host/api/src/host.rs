@@ -15,7 +15,7 @@ use crate::{
 /// What the host has to do at a moment, and what it holds for that.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HostLoadView {
-    /// Instances that are served.
+    /// Instances that the host knows, suspended ones included.
     instances: u64,
     /// Sandboxes in use, those included that are kept warm.
     sandboxes: u64,
@@ -23,8 +23,9 @@ pub(crate) struct HostLoadView {
     sandboxes_max: u64,
     /// Runs that compute and wait for a processor.
     waiting: u64,
-    /// How long what is ready waits for a thread that serves sockets, in milliseconds. Beyond an instance's `queue-time` its
-    /// requests are refused.
+    /// How long what is ready waits for a thread that serves sockets, in milliseconds; less than 10 is 0. Beyond half of an
+    /// instance's `queue-time` its observers are put off, and beyond all of it its requests are refused, but for the first ten of each
+    /// second; beyond four times as much those too.
     lag_ms: u64,
     /// Tasks of the process: connections, runs, and work in the background.
     tasks: u64,

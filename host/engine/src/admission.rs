@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     clock::coarse,
     lag::Lag,
-    limits::BEHIND_MORE,
+    limits::{BEHIND_MORE, LAG_BEAT, SPARED_PATIENCE, SPARED_REQUESTS_PER_SECOND},
     near::{Near, is_near},
     rate::Rate,
     schedule::Share,
@@ -35,6 +35,8 @@ pub struct Admission {
     /// Sandboxes: of requests, of what they call in turn, and warm ones that are idle.
     sandboxes: AtomicU64,
     requests: Rate,
+    /// Those that are not refused for the lag of the host.
+    spared: Rate,
     egress: Rate,
     fuel: Mutex<FuelWindows>,
     /// Whether most of the fuel of a window is burned.
@@ -67,6 +69,8 @@ pub struct Refusal {
     pub cause: StopCause,
     /// After how long there may be room, where time makes room.
     pub resets_in: Option<Duration>,
+    /// Whether it is the host that has no room, for which nobody pays.
+    pub is_of_host: bool,
 }
 
 impl From<Exhausted> for Refusal {
@@ -74,6 +78,7 @@ impl From<Exhausted> for Refusal {
         Self {
             cause: exhausted.cause,
             resets_in: Some(exhausted.resets_in),
+            is_of_host: false,
         }
     }
 }
@@ -88,6 +93,7 @@ impl Admission {
             behind: AtomicU64::new(0),
             sandboxes: AtomicU64::new(0),
             requests: Rate::default(),
+            spared: Rate::default(),
             egress: Rate::default(),
             fuel: Mutex::default(),
             is_fuel_near: AtomicBool::new(false),
@@ -134,6 +140,7 @@ impl Admission {
         Refusal {
             cause: StopCause::limit(dimension, Class::Request, used, max),
             resets_in: None,
+            is_of_host: false,
         }
     }
 
@@ -151,7 +158,7 @@ impl Admission {
             return Err(self.refusal(Dimension::Concurrency, before + 1));
         }
         self.burn(0)?;
-        self.wait(self.limit(Dimension::QueueTime))?;
+        self.wait()?;
         let rate = self.limit(Dimension::RequestRate);
         self.requests.take(coarse(), rate).map_err(|wait| Refusal {
             resets_in: Some(Duration::from_nanos(wait)),
@@ -160,31 +167,39 @@ impl Admission {
         Ok(permit)
     }
 
-    /// Whether something may begin now that can wait, and needs no permit. What can wait gives way first: at half of the
-    /// time that requests may wait.
-    ///
-    /// # Errors
-    /// The limit that leaves no room.
-    pub(crate) fn admit_later(&self) -> Result<(), Refusal> {
-        self.burn(0)?;
-        self.wait(self.limit(Dimension::QueueTime) / 2)
-    }
-
-    /// How long a run of the instance waits for a processor, in milliseconds: in the queue of its own, or as everybody does.
-    fn waited_ms(&self) -> u64 {
-        self.share.waited_ms().max(self.lag.millis())
-    }
-
-    /// Refuses what would wait for longer than `max` milliseconds.
-    fn wait(&self, max: u64) -> Result<(), Refusal> {
-        let waited = self.waited_ms();
-        if waited <= max {
+    /// Refuses what would wait for a processor for longer than `queue-time` says: in the queue of the instance, or, where
+    /// the instance asks for more than a little, as everybody does.
+    fn wait(&self) -> Result<(), Refusal> {
+        let max = self.limit(Dimension::QueueTime);
+        let waited = self.share.waited_ms();
+        if waited > max {
+            return Err(Refusal {
+                resets_in: Some(Duration::from_millis(waited)),
+                ..self.refusal(Dimension::QueueTime, waited)
+            });
+        }
+        let lag = self.lag.millis();
+        if lag <= max || lag <= max.saturating_mul(SPARED_PATIENCE) && self.is_modest() {
             return Ok(());
         }
         Err(Refusal {
-            cause: StopCause::limit(Dimension::QueueTime, Class::Request, waited, max),
-            resets_in: Some(Duration::from_millis(waited)),
+            // It is seen to be over after two beats.
+            resets_in: Some(Duration::from_millis(lag).max(2 * LAG_BEAT)),
+            is_of_host: true,
+            ..self.refusal(Dimension::QueueTime, lag)
         })
+    }
+
+    /// Whether this request is one of the few that any instance may ask for.
+    fn is_modest(&self) -> bool {
+        let rate = SPARED_REQUESTS_PER_SECOND;
+        self.spared.take(coarse(), rate).is_ok()
+    }
+
+    /// The lag of the host in milliseconds, where it is so long that what can wait gives way: half of what requests may wait.
+    pub(crate) fn gives_way(&self) -> Option<u64> {
+        let lag = self.lag.millis();
+        (lag > self.limit(Dimension::QueueTime).div_ceil(2)).then_some(lag)
     }
 
     /// A permit for what runs already behind an answer, and is not refused any more.
@@ -263,7 +278,7 @@ impl Admission {
         let others = [
             (Dimension::Concurrency, self.running()),
             (Dimension::RequestRate, self.requests.used(coarse(), rate)),
-            (Dimension::QueueTime, self.waited_ms()),
+            (Dimension::QueueTime, self.share.waited_ms()),
             (Dimension::Storage, self.storage.load(Ordering::Relaxed)),
         ];
         let used = fuel.into_iter().flatten().chain(others);
@@ -412,17 +427,22 @@ mod tests {
         assert_eq!(take(&one).len(), 5);
     }
 
+    /// Admissions of instances whose runs wait for as many milliseconds at most.
+    fn beside<const N: usize>(lag: &Arc<Lag>, queue_times: [u64; N]) -> [Arc<Admission>; N] {
+        queue_times.map(|queue_time| {
+            let mut limits = Limits::default();
+            limits.set(Dimension::QueueTime, queue_time).unwrap();
+            Arc::new(Admission::new(&limits).beside(lag))
+        })
+    }
+
     #[test]
     fn an_overloaded_host_refuses_what_can_wait_and_then_the_least_patient() {
         let lag = Arc::new(Lag::default());
-        let [hasty, patient] = [100, 1_000].map(|queue_time| {
-            let mut limits = Limits::default();
-            limits.set(Dimension::QueueTime, queue_time).unwrap();
-            Arc::new(Admission::new(&limits).beside(&lag))
-        });
+        let [hasty, patient] = beside(&lag, [100, 1_000]);
         let refused = |admission: &Arc<Admission>| {
-            let at_once = admission.admit().map(drop).err();
-            (at_once.is_some(), admission.admit_later().is_err())
+            let refused = (0..100).filter(|_| admission.admit().is_err()).count();
+            (refused > 0, admission.gives_way().is_some())
         };
         for (millis, of_hasty, of_patient) in [
             (50, (false, false), (false, false)),
@@ -436,12 +456,38 @@ mod tests {
             assert_eq!(refused(&hasty), of_hasty, "{millis}");
             assert_eq!(refused(&patient), of_patient, "{millis}");
         }
-        lag.set(312);
-        let refusal = hasty.admit().unwrap_err();
-        let cause = StopCause::limit(Dimension::QueueTime, Class::Request, 312, 100);
-        assert_eq!(refusal.cause, cause);
-        assert_eq!(refusal.resets_in, Some(Duration::from_millis(312)));
+        for (millis, resets_in) in [(312, 312), (101, 100)] {
+            lag.set(millis);
+            let refusal = std::iter::repeat_with(|| hasty.admit().err());
+            let refusal = refusal.flatten().next().unwrap();
+            let cause = StopCause::limit(Dimension::QueueTime, Class::Request, millis, 100);
+            assert_eq!(refusal.cause, cause);
+            let resets_in = Duration::from_millis(resets_in.max(millis));
+            assert_eq!(refusal.resets_in, Some(resets_in));
+            assert!(refusal.is_of_host, "nobody pays for it");
+        }
         assert_eq!(hasty.running(), 0);
+        assert!(hasty.near().next().is_none(), "it is not the instance's");
+    }
+
+    #[test]
+    fn an_overloaded_host_spares_who_asks_for_little() {
+        let lag = Arc::new(Lag::default());
+        let [flooding, modest] = beside(&lag, [1, 1]);
+        lag.set(4);
+        let admitted = |admission: &Arc<Admission>, requests: usize| {
+            let asked = (0..requests).filter(|_| admission.admit().is_ok());
+            asked.count()
+        };
+        assert_eq!(admitted(&flooding, 1_000), 10);
+        assert_eq!(admitted(&modest, 5), 5);
+        assert!(modest.gives_way().is_some());
+        // Nobody asks for much, and still it is too much.
+        lag.set(5);
+        assert_eq!(admitted(&modest, 5), 0);
+        lag.set(0);
+        assert_eq!(admitted(&flooding, 100), 100);
+        assert!(modest.gives_way().is_none());
     }
 
     #[test]

@@ -427,14 +427,6 @@ impl Engine {
         }
     }
 
-    /// Forgets an instance that is no longer served.
-    pub fn forget(&self, instance: InstanceId) {
-        self.instances.remove(&instance);
-        self.peers.remove(&instance);
-        self.installs
-            .retain(|_, install| install.strong_count() > 0);
-    }
-
     /// Takes the usage that has been added since the last call, to be handed to the ledger.
     pub fn drain_usage(&self) -> UsageBatch {
         self.usage.drain()

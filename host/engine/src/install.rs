@@ -146,8 +146,14 @@ impl BoundInstall {
     /// The stop that the caller sees; it is counted.
     pub(crate) fn admit(&self, started: Instant) -> Result<Admitted, Box<Stop>> {
         let permit = self.admission.admit().map_err(|refusal| {
-            self.refuse(refusal.cause, started)
-                .resetting(refusal.resets_in)
+            let stop = match refusal.is_of_host {
+                true => {
+                    self.count_stop();
+                    stop(&self.identity, refusal.cause, started)
+                }
+                false => self.refuse(refusal.cause, started),
+            };
+            stop.resetting(refusal.resets_in)
         })?;
         if let Some(warm) = self.warm.lock().pop() {
             return Ok(Admitted {

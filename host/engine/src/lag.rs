@@ -1,7 +1,11 @@
 //! Overload of the whole host. The threads that serve sockets take what is ready in order of arrival, also of instances
 //! that have less than their share; where all together ask for more than there is, that wait grows, however fairly the
-//! rest is shared. It is measured by a task that wants to run at set times. Instances whose runs may not wait as long are
-//! refused until it is shorter: those of less patient plans first.
+//! rest is shared. It is measured by a task that pauses, and then wants to run. Instances whose runs may not wait as long are
+//! refused until it is shorter: those of less patient plans first, and whoever asks for little last.
+//!
+//! The task is on one of the threads at a time, behind what is ready there; which one that is, changes as threads take work
+//! of each other. A thread alone that is held up is seen while the task is on it, and not otherwise: then the others have
+//! taken what waited.
 //!
 //! That the time in queues tells of overload, and not the load of the processors, is after DAGOR (Zhou et al.: SoCC
 //! 2018): guests that compute may have all the processor time that nobody else wants. That a queue is what stands for
@@ -24,7 +28,7 @@ use tokio::{
 
 use crate::{
     clock::millis,
-    limits::{LAG_BEAT, LAG_OF_TIMERS, LAG_TOLD, LAG_TOLD_EVERY},
+    limits::{LAG_BEAT, LAG_MIN, LAG_TOLD, LAG_TOLD_EVERY},
 };
 
 /// How late the threads of the host that serve sockets are, in milliseconds.
@@ -43,8 +47,7 @@ impl Lag {
                 sleep_until(due).await;
                 behind_the_others().await;
                 let Some(lag) = watched.upgrade() else { return };
-                let late = due.elapsed().saturating_sub(LAG_OF_TIMERS);
-                let standing = beats.standing(late);
+                let standing = beats.standing(due.elapsed());
                 lag.set(millis(standing));
                 if beats.is_news(standing, Instant::now()) {
                     tracing::warn!(
@@ -89,9 +92,14 @@ struct Beats {
 }
 
 impl Beats {
-    /// The wait that has stood for two beats: a thread that slept once, as the whole machine may, is no queue.
+    /// The wait that has stood for two beats: a thread that slept once, as the whole machine may, is no queue. What can't be
+    /// told from the pace of the clock and the kernel is nothing.
     fn standing(&mut self, late: Duration) -> Duration {
-        std::mem::replace(&mut self.last, late).min(late)
+        let standing = std::mem::replace(&mut self.last, late).min(late);
+        if standing < LAG_MIN {
+            return Duration::ZERO;
+        }
+        standing
     }
 
     /// Whether the operator is told.
@@ -126,9 +134,9 @@ mod tests {
     fn what_stands_for_two_beats_counts_and_a_single_one_does_not() {
         let mut beats = Beats::default();
         let of = |millis| Duration::from_millis(millis);
-        let late = [0, 900, 1, 40, 60, 50, 0].map(of);
+        let late = [0, 900, 1, 40, 60, 50, 10, 9, 0].map(of);
         let standing = late.map(|late| beats.standing(late));
-        assert_eq!(standing, [0, 0, 1, 1, 40, 50, 0].map(of));
+        assert_eq!(standing, [0, 0, 0, 0, 40, 50, 10, 0, 0].map(of));
     }
 
     #[test]

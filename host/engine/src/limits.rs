@@ -52,12 +52,21 @@ pub const ANSWER_BURST_BYTES: u64 = 32 << 10;
 /// Within what time a client that reads takes what may leave.
 pub const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 
-/// How often the lag of the threads that serve sockets is looked at. What stands for two beats is a queue: a tenth of a
-/// second, as CoDel has it.
+/// After what pause the lag of the threads that serve sockets is looked at again. What stands for two beats is a queue: a
+/// tenth of a second where it is short, as CoDel has it, and twice as long as itself where it is long.
 pub const LAG_BEAT: Duration = Duration::from_millis(50);
 
-/// How late timers are that have nobody before them, at most.
-pub const LAG_OF_TIMERS: Duration = Duration::from_millis(2);
+/// A lag that is shorter is none. Timers are up to two milliseconds late, and a thread that is woken while others compute may
+/// wait for the kernel's next tick or two (4 ms).
+pub const LAG_MIN: Duration = Duration::from_millis(10);
+
+/// Requests a second of each instance that are not refused for the lag of the host before it is long: whoever asks for less
+/// does not overload it. People who look at pages ask for less.
+pub const SPARED_REQUESTS_PER_SECOND: u64 = 10;
+
+/// How many times its `queue-time` an instance's spared requests wait before they are refused too: where nobody asks for
+/// much and all together ask for too much.
+pub const SPARED_PATIENCE: u64 = 4;
 
 /// Lag of which the operator's log tells: whoever waits for a page begins to notice.
 pub const LAG_TOLD: Duration = Duration::from_millis(200);
@@ -174,6 +183,9 @@ pub const OVERLOAD_RETRY_SECONDS: u32 = 1;
 
 /// How long a delivery is put off at least, as a request is that finds no sandbox.
 pub const PUT_OFF_MIN: Duration = Duration::from_secs(OVERLOAD_RETRY_SECONDS as u64);
+
+/// How long what can wait is put off where the host lags: looking again is work too.
+pub const PUT_OFF_LAGGING: Duration = Duration::from_secs(10);
 
 /// How long a delivery is put off at most before it is looked whether there is room; that costs nothing.
 pub const PUT_OFF_MAX: Duration = Duration::from_secs(60);

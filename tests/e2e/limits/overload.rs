@@ -8,17 +8,17 @@ use std::{
     },
 };
 
-use cloudware_tests::{Platform, Source, eventually};
+use cloudware_tests::{Options, Platform, Source, eventually};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 128;
 
 /// Requests that are on their way on one connection.
-const PIPELINED: usize = 16;
+const PIPELINED: usize = 32;
 
 /// Asks on one connection for a site that there is not, until it is to stop. That is work for the threads that serve sockets and for
 /// no instance, whose share could say who has to wait.
@@ -45,7 +45,13 @@ fn answered(answers: &[u8]) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_overloaded_host_refuses_the_least_patient_plan_and_serves_the_others() {
-    let platform = Platform::start(cloudware_tests::binary!()).await;
+    // However many processors there are, those that ask have more to do than those that answer.
+    let threads = ("TOKIO_WORKER_THREADS".to_owned(), "1".to_owned());
+    let options = Options {
+        variables: vec![threads],
+        ..Options::default()
+    };
+    let platform = Platform::start_with(cloudware_tests::binary!(), options).await;
     platform.publish(Source::HELLO).await;
     platform.tenants(&["acme", "birch"], &["hello"]).await;
     let api = platform.api();
@@ -70,8 +76,9 @@ async fn an_overloaded_host_refuses_the_least_patient_plan_and_serves_the_others
     let problem = refused.problem(429, "limit-reached");
     assert_eq!(problem["limit"], "queue-time", "{problem}");
     assert_eq!(problem["max"], 1, "{problem}");
-    assert!(problem["used"].as_u64() > Some(1), "{problem}");
-    assert!(problem["resets_in_ms"].is_u64(), "{problem}");
+    // Less is none.
+    assert!(problem["used"].as_u64() >= Some(10), "{problem}");
+    assert!(problem["resets_in_ms"].as_u64() >= Some(100), "{problem}");
     let _ = birch.get("/").await.expect(200);
     stop.store(true, Ordering::Relaxed);
     for connection in load {

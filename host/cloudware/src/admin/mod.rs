@@ -98,8 +98,8 @@ pub(crate) enum Command {
     },
     /// Show what the host has to do at this moment.
     #[command(
-        after_help = "LAG is how long what is ready waits for a thread that serves sockets. While it is longer than
-an instance's queue-time, new requests of that instance are refused.
+        after_help = "LAG is how long what is ready waits for a thread that serves sockets; less than 10 ms is 0. While it is longer
+than an instance's queue-time, new requests of that instance are refused, but for the first ten of each second.
 
 Examples:
   cloudware host

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     BoundInstall, UsageMeter,
-    limits::{PUT_OFF_MAX, PUT_OFF_MIN},
+    limits::{PUT_OFF_LAGGING, PUT_OFF_MAX, PUT_OFF_MIN},
     serve::RequestId,
     stop,
     task::{Bounds, Interruption, Task},
@@ -65,9 +65,9 @@ where
     W: Future<Output = Result<Vec<Val>, Failure>> + Send + 'static,
 {
     let admission = Arc::clone(&install.admission);
-    if let Err(refusal) = admission.admit_later() {
-        let stop = stop::stop(&install.identity, refusal.cause, Instant::now());
-        return Err(put_off(&stop, refusal.resets_in.unwrap_or(PUT_OFF_MIN)));
+    if let Err(exhausted) = admission.burn(0) {
+        let stop = stop::stop(&install.identity, exhausted.cause, Instant::now());
+        return Err(put_off(&stop, exhausted.resets_in));
     }
     let started = Instant::now();
     let progress = Arc::new(Progress::default());
@@ -236,6 +236,16 @@ impl Peers {
         let peer = self.get(id);
         let install = peer.map(|peer| Arc::clone(&peer.install));
         let install = install.ok_or_else(|| Failure::Unfit("it is not served".to_owned()))?;
+        if let Some(lag) = install.admission.gives_way() {
+            return Err(Failure::PutOff {
+                reason: format!(
+                    "the host has more to do than it can: what is ready waits for {lag} ms, and what can wait gives way \
+                     from half of the queue-time on"
+                ),
+                limit: Dimension::QueueTime.into(),
+                after: PUT_OFF_LAGGING,
+            });
+        }
         let interface = point.interface();
         let unfit = |reason: String| Failure::Unfit(format!("{}: {reason}", hook.desired.name));
         let ty = install

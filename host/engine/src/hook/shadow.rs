@@ -11,7 +11,8 @@ use super::{
     time::RunTime, value,
 };
 
-/// Begins a run that is compared with `expected`. Where the host runs as many as it may, this one is left out.
+/// Begins a run that is compared with `expected`. Where the host runs as many as it may, or lags, or the instance has burned its
+/// fuel, this one is left out.
 pub(super) fn run(
     ask: &Ask<'_>,
     point: &Arc<BoundPoint>,
@@ -30,6 +31,10 @@ pub(super) fn run(
         return;
     };
     let install = Arc::clone(&peer.install);
+    let admission = &install.admission;
+    if admission.gives_way().is_some() || admission.burn(0).is_err() {
+        return;
+    }
     let limits = Arc::clone(hook.limits(&install));
     let deadline = Duration::from_millis(hook.deadline_ms(&install));
     let fuel = hook.fuel(&install, value::items(arguments));
