@@ -59,7 +59,25 @@ const EXTENSION: &str = r#"(component
     (export "test:points/price@1.0.0" (instance $points)))"#;
 
 /// A capability with a defect.
-struct Fault;
+struct Fault(When);
+
+/// When a host function panics.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    /// While the guest's slice is polled that called it.
+    AtOnce,
+    /// In a later slice: it has waited for something.
+    Later,
+}
+
+async fn fail(when: When) -> wasmtime::Result<()> {
+    if let When::Later = when {
+        tokio::task::yield_now().await;
+    }
+    panic!("a defect of the host")
+}
+
+const ALWAYS: [When; 2] = [When::AtOnce, When::Later];
 
 impl Capability for Fault {
     fn name(&self) -> &'static str {
@@ -76,11 +94,17 @@ impl Capability for Fault {
 
     fn link(&self, linker: &mut CapabilityLinker) -> wasmtime::Result<()> {
         let mut instance = linker.instance("test:fault/fault@1.0.0")?;
-        let fail = |mut store: StoreContextMut<'_, Invocation>, (): ()| -> wasmtime::Result<()> {
-            store.data_mut().enter("fault.fail")?;
-            panic!("a defect of the host")
-        };
-        instance.func_wrap("fail", fail)
+        let when = self.0;
+        instance.func_wrap_async(
+            "fail",
+            move |mut store: StoreContextMut<'_, Invocation>, (): ()| {
+                let entered = store.data_mut().enter("fault.fail");
+                Box::new(async move {
+                    entered?;
+                    fail(when).await
+                })
+            },
+        )
     }
 
     fn bind(&self, _: &DesiredInstance, _: &DesiredInstall) -> Result<Arc<dyn Binding>, BindError> {
@@ -138,7 +162,7 @@ struct Host {
 }
 
 impl Host {
-    async fn start(kind: PointKind) -> Self {
+    async fn start(kind: PointKind, when: When) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = EngineConfig {
             cache_dir: folder.path().join("cache"),
@@ -148,7 +172,7 @@ impl Host {
         let seen = Arc::new(Seen::default());
         let (journal, _) = Journal::open(&folder.path().join("usage")).expect("a journal");
         let observer = Arc::clone(&seen) as Arc<dyn Observer>;
-        let capabilities: Vec<Arc<dyn Capability>> = vec![Arc::new(Fault)];
+        let capabilities: Vec<Arc<dyn Capability>> = vec![Arc::new(Fault(when))];
         let engine = Engine::new(&config, capabilities, Arc::new(Silence), observer, journal);
         let engine = Arc::new(engine.expect("an engine"));
         let extension = install(&engine, "extension", EXTENSION).await;
@@ -270,7 +294,13 @@ fn instance(installs: Vec<DesiredInstall>) -> DesiredInstance {
 
 #[tokio::test]
 async fn an_observer_in_which_the_host_panics_has_failed_and_is_tripped_in_the_end() {
-    let host = Host::start(PointKind::Observe).await;
+    for when in ALWAYS {
+        observer_is_tripped(when).await;
+    }
+}
+
+async fn observer_is_tripped(when: When) {
+    let host = Host::start(PointKind::Observe, when).await;
     let mut failed = 0;
     let tripped = loop {
         match host.deliver().await {
@@ -293,7 +323,13 @@ async fn an_observer_in_which_the_host_panics_has_failed_and_is_tripped_in_the_e
 
 #[tokio::test]
 async fn an_app_goes_on_where_the_host_panics_in_its_hook() {
-    let host = Host::start(PointKind::Decide).await;
+    for when in ALWAYS {
+        app_goes_on(when).await;
+    }
+}
+
+async fn app_goes_on(when: When) {
+    let host = Host::start(PointKind::Decide, when).await;
     let nothing = json!({});
     let called = host.app.call(DirectCall {
         interface: "test:app/run@1.0.0",
