@@ -7,6 +7,7 @@
 mod binary;
 mod cli;
 mod endpoint;
+mod flood;
 mod guests;
 mod http;
 mod in_flight;
@@ -20,6 +21,7 @@ mod wait;
 pub use binary::Binary;
 pub use cli::{Cli, Ran};
 pub use endpoint::{Endpoint, Message};
+pub use flood::Flood;
 pub use guests::Source;
 pub use http::{Answer, Http, Pending, content_digest};
 pub use in_flight::InFlight;

@@ -15,7 +15,7 @@ use crate::{
 /// What the host has to do at a moment, and what it holds for that.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HostLoadView {
-    /// Instances that the host knows, suspended ones included.
+    /// Instances of which an app was served since the host began.
     instances: u64,
     /// Sandboxes in use, those included that are kept warm.
     sandboxes: u64,
@@ -24,8 +24,8 @@ pub(crate) struct HostLoadView {
     /// Runs that compute and wait for a processor.
     waiting: u64,
     /// How long what is ready waits for a thread that serves sockets, in milliseconds; less than 10 is 0. Beyond half of an
-    /// instance's `queue-time` its observers are put off, and beyond all of it its requests are refused, but for the first ten of each
-    /// second; beyond four times as much those too.
+    /// instance's `queue-time` its observers that are components are put off, for a minute at most, and practice runs left out.
+    /// Beyond all of it its requests are refused, but for ten a second, and beyond four times as much all.
     lag_ms: u64,
     /// Tasks of the process: connections, runs, and work in the background.
     tasks: u64,

@@ -360,7 +360,7 @@ async fn operators_see_what_the_host_has_to_do() {
     // What else the machine does may be in the way for a moment.
     let shown = eventually("the host has nothing to do", async || {
         let shown = cli.run("host").await.ok().stdout;
-        shown.contains("0 ms").then_some(shown)
+        shown.contains(" 0 ms").then_some(shown)
     })
     .await;
     for word in ["SANDBOXES", "RUNS WAITING", "LAG"] {

@@ -69,7 +69,7 @@ pub struct Refusal {
     pub cause: StopCause,
     /// After how long there may be room, where time makes room.
     pub resets_in: Option<Duration>,
-    /// Whether it is the host that has no room, for which nobody pays.
+    /// Whether it is the lag of the host, for which nobody pays.
     pub is_of_host: bool,
 }
 
@@ -179,19 +179,19 @@ impl Admission {
             });
         }
         let lag = self.lag.millis();
-        if lag <= max || lag <= max.saturating_mul(SPARED_PATIENCE) && self.is_modest() {
+        if lag <= max || lag <= max.saturating_mul(SPARED_PATIENCE) && self.take_spared() {
             return Ok(());
         }
         Err(Refusal {
-            // It is seen to be over after two beats.
+            // It may last for as long as it takes until it is looked at again.
             resets_in: Some(Duration::from_millis(lag).max(2 * LAG_BEAT)),
             is_of_host: true,
             ..self.refusal(Dimension::QueueTime, lag)
         })
     }
 
-    /// Whether this request is one of the few that any instance may ask for.
-    fn is_modest(&self) -> bool {
+    /// Takes one of the few requests that any instance may ask for, where there is one left.
+    fn take_spared(&self) -> bool {
         let rate = SPARED_REQUESTS_PER_SECOND;
         self.spared.take(coarse(), rate).is_ok()
     }
@@ -456,14 +456,15 @@ mod tests {
             assert_eq!(refused(&hasty), of_hasty, "{millis}");
             assert_eq!(refused(&patient), of_patient, "{millis}");
         }
-        for (millis, resets_in) in [(312, 312), (101, 100)] {
+        let [hastier] = beside(&lag, [10]);
+        for (admission, millis, max, resets_in) in
+            [(&hasty, 312, 100, 312), (&hastier, 41, 10, 100)]
+        {
             lag.set(millis);
-            let refusal = std::iter::repeat_with(|| hasty.admit().err());
-            let refusal = refusal.flatten().next().unwrap();
-            let cause = StopCause::limit(Dimension::QueueTime, Class::Request, millis, 100);
+            let refusal = (0..100).find_map(|_| admission.admit().err()).unwrap();
+            let cause = StopCause::limit(Dimension::QueueTime, Class::Request, millis, max);
             assert_eq!(refusal.cause, cause);
-            let resets_in = Duration::from_millis(resets_in.max(millis));
-            assert_eq!(refusal.resets_in, Some(resets_in));
+            assert_eq!(refusal.resets_in, Some(Duration::from_millis(resets_in)));
             assert!(refusal.is_of_host, "nobody pays for it");
         }
         assert_eq!(hasty.running(), 0);
@@ -473,17 +474,18 @@ mod tests {
     #[test]
     fn an_overloaded_host_spares_who_asks_for_little() {
         let lag = Arc::new(Lag::default());
-        let [flooding, modest] = beside(&lag, [1, 1]);
-        lag.set(4);
+        let [flooding, modest] = beside(&lag, [10, 10]);
+        lag.set(40);
         let admitted = |admission: &Arc<Admission>, requests: usize| {
             let asked = (0..requests).filter(|_| admission.admit().is_ok());
             asked.count()
         };
-        assert_eq!(admitted(&flooding, 1_000), 10);
+        // A thread that loses the processor meanwhile may have one more each tenth of a second.
+        assert!((10..20).contains(&admitted(&flooding, 1_000)));
         assert_eq!(admitted(&modest, 5), 5);
         assert!(modest.gives_way().is_some());
         // Nobody asks for much, and still it is too much.
-        lag.set(5);
+        lag.set(41);
         assert_eq!(admitted(&modest, 5), 0);
         lag.set(0);
         assert_eq!(admitted(&flooding, 100), 100);

@@ -52,7 +52,7 @@ impl Lag {
                 if beats.is_news(standing, Instant::now()) {
                     tracing::warn!(
                         lag_ms = millis(standing),
-                        "the host has more to do than it can; instances whose queue-time is shorter than the lag are refused"
+                        "the host has more to do than it can; requests of instances whose queue-time is shorter than the lag are refused, but for a few"
                     );
                 }
             }

@@ -76,7 +76,7 @@ fn cure(dimension: Dimension) -> &'static str {
         Dimension::Concurrency => "Answer faster, or send fewer requests at the same time.",
         Dimension::RequestRate => "Send fewer requests a second.",
         Dimension::CpuWeight | Dimension::QueueTime => {
-            "The processors were busy with others: try again, or do less at the same time."
+            "The processors, or the whole host, were busy with others: try again, or do less at the same time."
         }
         Dimension::Storage => "Delete what is not needed any more.",
         Dimension::EgressRate => "Send less, or more slowly.",

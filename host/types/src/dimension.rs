@@ -199,7 +199,7 @@ dimensions! {
     CpuWeight "cpu-weight" Instance Count 1..=10_000, default 100 / 100 / 100:
         "Share of the processors when several instances want them: twice the weight is twice the time. Nothing is taken from an instance that is alone.";
     QueueTime "queue-time" Instance Milliseconds 1..=600_000, default 2_000 / 2_000 / 2_000:
-        "How long runs of an instance may wait for a processor before new ones are refused. An overloaded host puts off what can wait from half of it on, and refuses the least patient instances first, and whoever asks for little last: it is the priority of a plan.";
+        "How long runs of an instance may wait for a processor before new ones are refused. An overloaded host puts off observers from half of it on, and refuses the least patient instances first, and whoever asks for little last: it is the priority of a plan.";
     Storage "storage" Instance Bytes 65_536..=1_099_511_627_776, default 1_073_741_824 / 1_073_741_824 / 1_073_741_824:
         "Size of the private database of an instance.";
     EgressRate "egress-rate" Instance BytesPerSecond 1_024..=10_737_418_240, default 67_108_864 / 67_108_864 / 67_108_864:

@@ -44,8 +44,8 @@ macro_rules! meters {
 }
 
 meters! {
-    Requests "requests" sum: "Requests that reached the install, refused ones included.";
-    Stops "stops" sum: "Requests that the host stopped or refused.";
+    Requests "requests" sum: "Requests that reached the install, refused ones included, but for those that an overloaded host refused.";
+    Stops "stops" sum: "Requests that the host stopped or refused, those included that it was too busy for.";
     Fuel "fuel" sum: "Fuel consumed.";
     CpuNanoseconds "cpu-ns" sum: "Nanoseconds of CPU inside the sandbox, host waits not counted.";
     MemoryPeakBytes "memory-peak-bytes" peak: "The largest memory of one invocation.";

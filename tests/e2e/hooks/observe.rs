@@ -1,6 +1,6 @@
 //! Observers are told what was committed, later, at least once, and nothing else.
 
-use cloudware_tests::eventually;
+use cloudware_tests::{Flood, eventually};
 use serde_json::json;
 
 use crate::setup::Hooked;
@@ -167,4 +167,34 @@ async fn what_a_removed_hook_is_not_told_is_an_event() {
         "{event}"
     );
     assert!(data["reason"].to_string().contains("removed"), "{event}");
+}
+
+/// What can wait gives way before requests do, and is told in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_overloaded_host_puts_observers_off() {
+    let hooked = Hooked::start_with(Flood::victim(), &["ext"]).await;
+    hooked.ask("/tell?number=7&how=trap").await;
+    let first = eventually("the delivery failed once", async || {
+        hooked.deliveries("?state=retrying").await.pop()
+    })
+    .await;
+    assert_eq!(first["attempts"], 1, "{first}");
+    hooked
+        .platform
+        .limit("acme", json!({ "queue-time": 1 }))
+        .await;
+    let flood = Flood::of(&hooked.platform);
+    let waiting = eventually("the delivery is put off", async || {
+        let waiting = hooked.deliveries("?state=retrying").await.pop()?;
+        let reason = waiting["reason"].to_string();
+        reason.contains("more to do than it can").then_some(waiting)
+    })
+    .await;
+    assert_eq!(waiting["attempts"], 1, "{waiting}");
+    flood.end().await;
+    eventually("it is told again", async || {
+        let waiting = hooked.deliveries("?state=retrying").await.pop()?;
+        (waiting["attempts"] == 2).then_some(())
+    })
+    .await;
 }

@@ -99,7 +99,8 @@ pub(crate) enum Command {
     /// Show what the host has to do at this moment.
     #[command(
         after_help = "LAG is how long what is ready waits for a thread that serves sockets; less than 10 ms is 0. While it is longer
-than an instance's queue-time, new requests of that instance are refused, but for the first ten of each second.
+than an instance's queue-time, new requests of that instance are refused, but for ten a second; while it is
+longer than four times as much, all of them.
 
 Examples:
   cloudware host

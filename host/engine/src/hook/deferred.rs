@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     BoundInstall, UsageMeter,
+    clock::unix_coarse,
     limits::{PUT_OFF_LAGGING, PUT_OFF_MAX, PUT_OFF_MIN},
     serve::RequestId,
     stop,
@@ -236,11 +237,15 @@ impl Peers {
         let peer = self.get(id);
         let install = peer.map(|peer| Arc::clone(&peer.install));
         let install = install.ok_or_else(|| Failure::Unfit("it is not served".to_owned()))?;
-        if let Some(lag) = install.admission.gives_way() {
+        let waited = unix_coarse().saturating_sub(Duration::from_millis(delivery.called_ms));
+        if waited < PUT_OFF_MAX
+            && let Some(lag) = install.admission.gives_way()
+        {
             return Err(Failure::PutOff {
                 reason: format!(
-                    "the host has more to do than it can: what is ready waits for {lag} ms, and what can wait gives way \
-                     from half of the queue-time on"
+                    "the host has more to do than it can: what is ready waits for {lag} ms, more than half of the instance's \
+                     queue-time; it is tried in any case when it has waited for {} s",
+                    PUT_OFF_MAX.as_secs()
                 ),
                 limit: Dimension::QueueTime.into(),
                 after: PUT_OFF_LAGGING,

@@ -7,12 +7,12 @@ use cloudware_types::{Class, HookTarget};
 use wasmtime::component::Val;
 
 use super::{
-    BoundHook, BoundPoint, ShadowCompared, deferred::apart, dispatch::Ask, nested::Nested,
+    BoundHook, BoundPoint, Failure, ShadowCompared, deferred::apart, dispatch::Ask, nested::Nested,
     time::RunTime, value,
 };
 
-/// Begins a run that is compared with `expected`. Where the host runs as many as it may, or lags, or the instance has burned its
-/// fuel, this one is left out.
+/// Begins a run that is compared with `expected`. Where the host runs as many as it may, has no sandbox for one more, or
+/// lags, or where the instance has burned its fuel, this one is left out.
 pub(super) fn run(
     ask: &Ask<'_>,
     point: &Arc<BoundPoint>,
@@ -89,6 +89,8 @@ pub(super) fn run(
                 ..compared
             },
             Ok(None) => compared,
+            // It did not run.
+            Err(Failure::Overloaded) => return,
             Err(failure) => ShadowCompared {
                 got: serde_json::json!({ "failed": failure.to_string() }),
                 ..compared
