@@ -38,7 +38,7 @@ pub(crate) struct StopParams {
     after: Option<String>,
 }
 
-/// Stops of one kind that an install had in one minute; where they differ, the first of them.
+/// Stops of one kind that an install had in one minute; where they differ, the last of them.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StopView {
     /// Id of the record.
@@ -74,9 +74,10 @@ pub(crate) struct StopView {
     /// The limit's value, in `unit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<u64>,
-    /// The unit of `used` and `max`.
+    /// The unit of `used` and `max`, as in the table of limits.
     #[serde(skip_serializing_if = "Option::is_none")]
-    unit: Option<String>,
+    #[schema(value_type = Option<String>)]
+    unit: Option<cloudware_types::Unit>,
     /// The extension point that it filled, as `app/point`; absent where it was not called as a hook.
     #[serde(skip_serializing_if = "Option::is_none")]
     hook: Option<String>,
@@ -138,7 +139,7 @@ impl From<StopEntry> for StopView {
             limit,
             used,
             max,
-            unit: stop.unit().map(|unit| unit.word().to_owned()),
+            unit: stop.unit(),
             elapsed_ms: stop.elapsed_ms,
             resets_in_ms: stop.resets_in_ms,
             request_id: Some(entry.request_id).filter(|id| !id.is_empty()),

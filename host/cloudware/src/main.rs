@@ -253,7 +253,7 @@ fn client(global: &Global, role: Role) -> Result<Client> {
         .unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
     let token = global.token.clone().or_else(|| {
         local
-            .filter(|local| local.api == api)
+            .filter(|local| local.api == api.trim_end_matches('/'))
             .map(|local| local.token(role))
     });
     Ok(Client::new(&api, token)?.with_output(global.output))

@@ -354,8 +354,10 @@ impl DataPlane for Plane {
     }
 
     async fn instance_load(&self, instance: InstanceId) -> InstanceLoad {
+        let size = self.databases.size_bytes(instance).await;
+        let used = self.storage_used(instance, size).await;
         InstanceLoad {
-            storage_bytes: self.databases.size_bytes(instance).await,
+            storage_bytes: used.unwrap_or(size),
             running: self.engine.running(instance),
         }
     }

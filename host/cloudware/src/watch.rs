@@ -103,6 +103,8 @@ impl Observer for Watch {
         if let Some(known) = of_install.iter_mut().find(same) {
             known.count += 1;
             known.last_ms = known.last_ms.max(now);
+            request_id.clone_into(&mut known.request_id);
+            known.stop.clone_from(stop);
         } else if of_install.len() < KINDS_PER_INSTALL_MAX && *count < KINDS_MAX {
             *count += 1;
             of_install.push(StopRecord {
@@ -258,6 +260,21 @@ mod tests {
         }
         assert_eq!(watch.take_stops().len(), KINDS_MAX);
         assert!(watch.take_stops().is_empty());
+    }
+
+    #[test]
+    fn the_last_stop_of_a_kind_is_shown() {
+        let watch = Watch::default();
+        let identity = identity();
+        let last = Stop {
+            cause: StopCause::limit(Dimension::Fuel, Class::Request, 7, 5),
+            ..stop("pick")
+        };
+        watch.stopped(&identity, &stop("pick"), "first");
+        watch.stopped(&identity, &last, "second");
+        let records = watch.take_stops();
+        let shown = records.last().unwrap();
+        assert_eq!((&shown.stop, shown.request_id.as_str()), (&last, "second"));
     }
 
     #[test]

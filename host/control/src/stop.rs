@@ -66,9 +66,9 @@ pub struct StopEntry {
     pub place: Option<(Slug, Slug)>,
     /// The install whose code ran.
     pub install: InstallId,
-    /// The request that the first of them ended; empty where none is known.
+    /// The request that the last of them ended; empty where none is known.
     pub request_id: String,
-    /// The first of them, explained.
+    /// The last of them, explained.
     pub stop: Stop,
 }
 

@@ -65,19 +65,26 @@ async fn stops_of_one_kind_and_minute_are_one_record() {
     let (world, record) = world().await;
     world.plane.stop(record.clone());
     assert_eq!(stops(&world).await[0].count, 2);
-    let later = StopRecord {
+    let mut later = StopRecord {
         first_ms: 100_000,
         last_ms: 110_000,
         request_id: "second".to_owned(),
         count: 3,
         ..record.clone()
     };
+    later.stop.elapsed_ms += 1;
+    let shown = later.stop.clone();
     world.plane.stop(later);
+    // What is handed over again, or late, is not the last of them.
+    world.plane.stop(StopRecord {
+        count: 1,
+        ..record.clone()
+    });
     let [entry] = stops(&world).await.try_into().unwrap();
-    assert_eq!((entry.count, entry.request_id.as_str()), (5, "first"));
+    assert_eq!((entry.count, entry.request_id.as_str()), (6, "second"));
     assert_eq!(entry.first_at, Timestamp::from_millis(60_000));
     assert_eq!(entry.last_at, Timestamp::from_millis(110_000));
-    assert_eq!(entry.stop, record.stop);
+    assert_eq!(entry.stop, shown);
 
     let mut differing = [
         record.clone(),

@@ -34,19 +34,20 @@ impl Problem {
     }
 
     pub(crate) fn unknown_host(host: Option<&str>) -> Self {
-        let detail = match host {
-            Some(host) => format!(
-                "No site is served at the host `{}`. Sites have the form <tenant>.<domain>, or the path /t/<tenant>/<instance>/.",
-                shorten(host)
+        let (status, detail) = match host {
+            Some(host) => (
+                StatusCode::NOT_FOUND,
+                format!(
+                    "No site is served at the host `{}`. Sites have the form <tenant>.<domain>, or the path /t/<tenant>/<instance>/.",
+                    shorten(host)
+                ),
             ),
-            None => "The request names no host: send a Host header.".to_owned(),
+            None => (
+                StatusCode::BAD_REQUEST,
+                "The request names no host: send a Host header (RFC 9112, 3.2).".to_owned(),
+            ),
         };
-        Self::new(
-            "unknown-host",
-            StatusCode::NOT_FOUND,
-            "Unknown host",
-            detail,
-        )
+        Self::new("unknown-host", status, "Unknown host", detail)
     }
 
     pub(crate) fn several_hosts() -> Self {

@@ -76,7 +76,7 @@ fn cure(dimension: Dimension) -> &'static str {
         Dimension::Concurrency => "Answer faster, or send fewer requests at the same time.",
         Dimension::RequestRate => "Send fewer requests a second.",
         Dimension::CpuWeight | Dimension::QueueTime => {
-            "The processors, or the whole host, were busy with others: try again, or do less at the same time."
+            "The processors were busy, with others or with what this instance does at the same time: try again later, or do less at once."
         }
         Dimension::Storage => "Delete what is not needed any more.",
         Dimension::EgressRate => "Send less, or more slowly.",

@@ -153,11 +153,11 @@ macro_rules! dimensions {
 // Defaults are for requests / hooks / jobs; those of a whole instance are written three times.
 dimensions! {
     Fuel "fuel" Invocation Fuel 0..=1_000_000_000_000, default 2_000_000_000 / 100_000_000 / 200_000_000_000:
-        "Wasm instructions of one run. About two seconds of one core; a page needs well under a hundredth of it.";
+        "Wasm instructions of one run. A core does two to eight billion a second; a page needs a few millions.";
     CpuTime "cpu-time" Invocation Milliseconds 1..=3_600_000, default 5_000 / 100 / 600_000:
         "Processor time of one run in its sandbox, host waits not counted. Fuel stops guest code first; this bounds what host functions work for it.";
     Deadline "deadline" Invocation Milliseconds 1..=3_600_000, default 10_000 / 50 / 900_000:
-        "Wall time of one run, host waits included. Longer than any page should take, shorter than the usual proxy time-out of 30 s.";
+        "Wall time of one run, host waits included. A request has longer than any page should take, and less than the usual proxy time-out of 30 s; a hook keeps its caller waiting.";
     Memory "memory" Invocation Bytes 65_536..=268_435_456, default 134_217_728 / 67_108_864 / 134_217_728:
         "Sum of all linear memories and tables of one run. An interpreter with its standard library fits; the most is what a pool slot holds.";
     Stack "stack" Invocation Bytes 524_288..=524_288, default 524_288 / 524_288 / 524_288:
@@ -179,7 +179,7 @@ dimensions! {
     SqlRowsWritten "sql-rows-written" Invocation Count 0..=100_000_000, default 100_000 / 1_000 / 10_000_000:
         "Rows that the SQL statements of one run insert, update or delete, added up. An import of a file fits.";
     SqlTime "sql-time" Invocation Milliseconds 1..=3_600_000, default 5_000 / 20 / 600_000:
-        "Time that the database works for one run. Half of the default deadline.";
+        "Time that the database works for one run. Half of the default deadline or less.";
     KvOperations "kv-operations" Invocation Count 0..=10_000_000, default 10_000 / 100 / 1_000_000:
         "Key-value operations of one run.";
     OutboundCalls "outbound-calls" Invocation Count 0..=1_000_000, default 100 / 10 / 100_000:
@@ -193,9 +193,9 @@ dimensions! {
     RequestRate "request-rate" Instance PerSecond 1..=1_000_000, default 1_000 / 1_000 / 1_000:
         "Requests a second of an instance, with a burst of one second's worth.";
     FuelPerMinute "fuel-per-minute" Instance Fuel 0..=1_000_000_000_000_000, default 120_000_000_000 / 120_000_000_000 / 120_000_000_000:
-        "Fuel of all runs of an instance in a minute of the clock. About two cores that never rest.";
+        "Fuel of all runs of an instance in a minute of the clock. A core does two to eight billion a second: from a quarter of one that never rests to all of it.";
     FuelPerDay "fuel-per-day" Instance Fuel 0..=1_000_000_000_000_000_000, default 20_000_000_000_000 / 20_000_000_000_000 / 20_000_000_000_000:
-        "Fuel of all runs of an instance in a day (UTC). About six hours of one core.";
+        "Fuel of all runs of an instance in a day (UTC). One to three hours of one core.";
     CpuWeight "cpu-weight" Instance Count 1..=10_000, default 100 / 100 / 100:
         "Share of the processors when several instances want them: twice the weight is twice the time. Nothing is taken from an instance that is alone.";
     QueueTime "queue-time" Instance Milliseconds 1..=600_000, default 2_000 / 2_000 / 2_000:

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Class, Dimension, InstallId, InstanceId, Limit, TenantId, Unit, format_quantity};
+use crate::{
+    Class, Dimension, InstallId, InstanceId, Limit, Scope, TenantId, Unit, format_quantity,
+};
 
 /// What ended or refused an invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,9 +104,9 @@ pub struct StopRecord {
     pub instance: InstanceId,
     /// The install whose code ran.
     pub install: InstallId,
-    /// The request that the first of them ended; empty where none is known.
+    /// The request that the last of them ended; empty where none is known.
     pub request_id: String,
-    /// The first of them.
+    /// The last of them.
     pub stop: Stop,
     /// How many there were, this one included.
     pub count: u64,
@@ -129,8 +131,12 @@ impl Stop {
         match &self.cause {
             StopCause::Limit { limit, used, max } => {
                 let unit = limit.unit();
+                let whose = match limit.dimension().scope() {
+                    Scope::Invocation => "",
+                    Scope::Instance => "the instance of ",
+                };
                 format!(
-                    "{} {} reached its limit {limit}: {} of {}{place}, after {} ms",
+                    "{whose}{} {} reached its limit {limit}: {} of {}{place}, after {} ms",
                     self.app,
                     self.version,
                     format_quantity(unit, *used),
@@ -248,5 +254,15 @@ mod tests {
             "inventory-stock 1.0.0 reached its limit fuel: 1,000 fuel of 1,000 fuel in function stock::pick, after 3 ms"
         );
         assert_eq!(stop.http_status(), 503);
+        // It may be others that have taken what an instance may have.
+        let stop = Stop {
+            cause: StopCause::limit(Dimension::Concurrency, Class::Request, 3, 2),
+            function: None,
+            ..stop
+        };
+        assert_eq!(
+            stop.explanation(),
+            "the instance of inventory-stock 1.0.0 reached its limit concurrency: 3 of 2, after 3 ms"
+        );
     }
 }

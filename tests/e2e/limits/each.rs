@@ -391,6 +391,13 @@ async fn storage(platform: &Platform) -> Dimension {
     let mut near = full.headers.get_all("cloudware-near-limit").iter();
     assert!(near.any(|near| near == "storage; used=1048576; max=1048576"));
     assert_eq!(stops(platform, "state").await, before + 1);
+    // What is shown is what is bounded, whatever the files have twice at the moment.
+    let path = "/tenants/acme/instances/main/quota?usage=true";
+    let shown = platform.api().get(path).await.expect(200).json();
+    let limits = shown["limits"].as_array().expect("limits").iter();
+    let storage = limits.filter(|limit| limit["name"] == "storage");
+    let used: Vec<_> = storage.filter_map(|limit| limit["used"].as_u64()).collect();
+    assert!(matches!(used[..], [used] if used <= 1 << 20), "{shown}");
     let found = platform.api().get("/stops?cause=storage").await;
     let found = found.expect(200).json();
     assert_eq!(found["items"][0]["app"], "state", "{found}");

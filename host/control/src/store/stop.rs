@@ -31,7 +31,9 @@ pub(crate) async fn add(db: &mut Connection, record: &StopRecord) -> Result<()> 
             $10, $11, $12, $13, $14)
          ON CONFLICT (install_id, minute, cause, function, version) DO UPDATE SET
             count = stops.count + excluded.count,
-            last_at = MAX(stops.last_at, excluded.last_at)",
+            last_at = MAX(stops.last_at, excluded.last_at),
+            request_id = CASE WHEN excluded.last_at >= stops.last_at THEN excluded.request_id ELSE stops.request_id END,
+            stop = CASE WHEN excluded.last_at >= stops.last_at THEN excluded.stop ELSE stops.stop END",
     )
     .bind(StopId::generate().to_string())
     .bind(record.tenant.to_string())
