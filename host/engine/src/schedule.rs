@@ -36,10 +36,6 @@ const WEIGHT_UNIT: u64 = 100;
 /// virtual time. A few pages' worth.
 const AHEAD_MAX: u64 = 2_000_000;
 
-/// How far all that compete may be ahead together, in nanoseconds of processor time: so long can be passed by who waits. Ten of
-/// the ordinary weight have their few pages each; among hundreds, as many pages each would be a second.
-const AHEAD_TOGETHER_MAX: u64 = 20_000_000;
-
 /// How far the clock of even shares may be ahead of the instance that was served last, in units of virtual time: the
 /// longest turns, of instances with little weight.
 const EVEN_AHEAD_MAX: u64 = 1_000_000_000;
@@ -257,14 +253,8 @@ impl Queue {
         }
         let time = share.time.load(Ordering::Relaxed);
         let even = self.even.load(Ordering::Relaxed);
-        time <= even.max(self.now.load(Ordering::Relaxed)) + self.ahead_max()
+        time <= even.max(self.now.load(Ordering::Relaxed)) + AHEAD_MAX
             && !share.is_listed.load(Ordering::Relaxed)
-    }
-
-    /// How far an instance may be ahead while as many compete as do now, in units of virtual time.
-    fn ahead_max(&self) -> u64 {
-        let weights = self.competing_weight.load(Ordering::Relaxed).max(1);
-        AHEAD_MAX.min(AHEAD_TOGETHER_MAX * WEIGHT_UNIT / weights)
     }
 
     /// Counts processor time that a run has had on any thread.
@@ -511,26 +501,6 @@ mod tests {
             !queue.may_run_at_once(waiting.share()),
             "its own runs come first"
         );
-    }
-
-    #[test]
-    fn who_waits_among_many_is_passed_by_for_a_short_while() {
-        for (competing, pages) in [(1, 21), (10, 21), (200, 2), (2_000, 1)] {
-            let queue = queue();
-            let waiting: Vec<_> = (0..competing).map(|_| instance(100)).collect();
-            for one in &waiting {
-                queue.push(one.share(), run_of(&queue, one));
-            }
-            let comes = instance(100);
-            let at_once = (0..100)
-                .take_while(|_| {
-                    let may_run = queue.may_run_at_once(comes.share());
-                    queue.charge(comes.share(), SLICE);
-                    may_run
-                })
-                .count();
-            assert_eq!(at_once, pages, "{competing}");
-        }
     }
 
     /// Gives long turns to greedy instances, and asks for a modest one before each. Gives how often it could run at
