@@ -342,7 +342,7 @@ async fn app_goes_on(when: When) {
         },
         replay: None,
     });
-    let answer = called.await.unwrap();
+    let answer = called.await.expect("the app is called");
     assert_eq!(answer.result, Ok(json!(0)), "it gets no number");
     let failed = host.seen.failed.lock();
     let [reason] = failed.as_slice() else {
