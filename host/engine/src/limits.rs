@@ -79,6 +79,13 @@ pub const LAG_TOLD_EVERY: Duration = Duration::from_secs(60);
 /// with as much more.
 pub const CPU_CLOCK_CARRIED_MAX: u64 = 50_000;
 
+/// How long an instance whose runs wait for a compute thread is not served, at most, while there is a processor to be had.
+pub const UNSERVED_MAX: Duration = Duration::from_millis(200);
+
+/// How long it is served then: what a few pages need. Of each instance that wants all it can get that is half of a hundredth
+/// of a processor, which is more than its share where more than two hundred do.
+pub const VISIT: Duration = Duration::from_millis(1);
+
 /// How long a run that computes is polled on where nobody else waits for the thread. Processor time is measured and its
 /// limit checked this often, and the processor offered to whatever else waits for it, which costs some microseconds.
 pub const TURN_MAX: Duration = Duration::from_millis(2);

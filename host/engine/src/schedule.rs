@@ -8,6 +8,11 @@
 //! their shares at the same time, in slices without length (the virtual time of Parekh and Gallager, 1993). The
 //! time of whoever is served stands still while others have long turns, and a modest instance would seem to have had
 //! more than they.
+//!
+//! No instance waits without end. Where very many compete, a little more than its share is worth seconds of waiting, and
+//! what a thread is charged with may be the hypervisor's doing; and where socket threads have all that they can do,
+//! compute threads have next to nothing. Who was not served for a fifth of a second is visited by a thread that is as
+//! good as those of sockets: gets a short time, and begins anew where the others are.
 
 use std::{
     cmp::Reverse,
@@ -17,14 +22,15 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
 use crate::{
-    limits::{COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX},
+    clock::coarse,
+    limits::{COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX, UNSERVED_MAX, VISIT},
     pace::Pace,
     task::Task,
 };
@@ -51,6 +57,8 @@ pub(crate) struct Scheduler(Arc<Queue>);
 pub(crate) struct Queue {
     ready: Mutex<Ready>,
     work: Condvar,
+    /// Somebody waits whom the threads that visit do not know of.
+    waits: Condvar,
     /// Runs that wait.
     waiting: AtomicUsize,
     /// The virtual time of the instance that was served last.
@@ -69,6 +77,8 @@ struct Ready {
     /// its instance's is put right when it is met.
     instances: BinaryHeap<Reverse<Entry>>,
     entries: u64,
+    /// The same, whoever was not served for the longest time first. An entry that is not its instance's last is skipped.
+    unserved: VecDeque<Unserved>,
     idle_threads: usize,
     is_closed: bool,
 }
@@ -76,6 +86,14 @@ struct Ready {
 struct Entry {
     time: u64,
     /// Breaks ties in the order of arrival.
+    number: u64,
+    share: Arc<Share>,
+}
+
+/// An instance that waits since it was served last, or since it began to wait.
+struct Unserved {
+    /// On the coarse clock, in nanoseconds.
+    since: u64,
     number: u64,
     share: Arc<Share>,
 }
@@ -109,6 +127,9 @@ pub(crate) struct Share {
     /// Runs that wait, and since when.
     runs: Mutex<VecDeque<(Arc<Task>, Instant)>>,
     is_listed: AtomicBool,
+    /// The numbers of its entries in both lists; older ones are skipped. Changed with the queue locked.
+    entry: AtomicU64,
+    unserved: AtomicU64,
     /// Runs that wait or have a turn, and the weight with which they count. Changed with the queue locked.
     competing: AtomicU64,
     competing_weight: AtomicU64,
@@ -197,22 +218,27 @@ impl Share {
 }
 
 impl Scheduler {
-    /// Starts the compute threads: as many as there are processors.
+    /// Starts the threads: as many of each kind as there are processors.
     pub(crate) fn start(runtime: &Handle) -> std::io::Result<Self> {
         let scheduler = Self(Arc::new(Queue::new()));
         let threads = thread::available_parallelism().map_or(1, usize::from);
         for number in 0..threads {
-            let queue = Arc::clone(&scheduler.0);
-            let runtime = runtime.clone();
-            thread::Builder::new()
-                .name(format!("compute-{number}"))
-                .spawn(move || {
-                    // What guests call expects the runtime's timers.
-                    let _entered = runtime.enter();
-                    queue.compute();
-                })?;
+            scheduler.spawn(format!("compute-{number}"), runtime, Queue::compute)?;
+            scheduler.spawn(format!("visit-{number}"), runtime, Queue::visit)?;
         }
         Ok(scheduler)
+    }
+
+    fn spawn(&self, name: String, runtime: &Handle, work: fn(&Queue)) -> std::io::Result<()> {
+        let queue = Arc::clone(&self.0);
+        let runtime = runtime.clone();
+        let thread = thread::Builder::new().name(name);
+        let _ = thread.spawn(move || {
+            // What guests call expects the runtime's timers.
+            let _entered = runtime.enter();
+            work(&queue);
+        })?;
+        Ok(())
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {
@@ -224,6 +250,7 @@ impl Drop for Scheduler {
     fn drop(&mut self) {
         self.0.ready.lock().is_closed = true;
         self.0.work.notify_all();
+        self.0.waits.notify_all();
     }
 }
 
@@ -232,6 +259,7 @@ impl Queue {
         Self {
             ready: Mutex::default(),
             work: Condvar::new(),
+            waits: Condvar::new(),
             waiting: AtomicUsize::new(0),
             now: AtomicU64::new(0),
             even: AtomicU64::new(0),
@@ -297,6 +325,10 @@ impl Queue {
             let now = self.now.load(Ordering::Relaxed);
             share.time.fetch_max(now, Ordering::Relaxed);
             ready.list(share);
+            if ready.unserved.is_empty() {
+                self.waits.notify_one();
+            }
+            ready.waits(share);
         }
         if ready.idle_threads > 0 {
             self.work.notify_one();
@@ -348,6 +380,51 @@ impl Queue {
         }
     }
 
+    /// Serves whom nobody serves, until the host ends.
+    fn visit(&self) {
+        while let Some(share) = self.next_unserved() {
+            self.begins_anew(&share);
+            let begun = Instant::now();
+            while let Some(task) = self.next_of(&share) {
+                task.compute();
+                self.turn_ended(&share);
+                if begun.elapsed() >= VISIT {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Forgets what an instance is ahead of the others: whatever it was charged with, it has waited for it.
+    fn begins_anew(&self, share: &Share) {
+        let now = self.now.load(Ordering::Relaxed);
+        share.time.fetch_min(now, Ordering::Relaxed);
+    }
+
+    /// The next instance that was not served for long; waits for one. `None` when the host ends.
+    fn next_unserved(&self) -> Option<Arc<Share>> {
+        let mut ready = self.ready.lock();
+        loop {
+            if ready.is_closed {
+                return None;
+            }
+            match ready.take_unserved(coarse()) {
+                Ok(share) => return Some(share),
+                Err(Some(due)) => {
+                    let _ = self.waits.wait_for(&mut ready, due);
+                }
+                Err(None) => self.waits.wait(&mut ready),
+            }
+        }
+    }
+
+    /// The next run of an instance, if one waits.
+    fn next_of(&self, share: &Arc<Share>) -> Option<Arc<Task>> {
+        let task = self.ready.lock().take_of(share)?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(task)
+    }
+
     /// Whether runs wait for a compute thread.
     pub(crate) fn has_waiting(&self) -> bool {
         self.waiting() > 0
@@ -362,6 +439,7 @@ impl Queue {
 impl Ready {
     fn list(&mut self, share: &Arc<Share>) {
         self.entries += 1;
+        share.entry.store(self.entries, Ordering::Relaxed);
         self.instances.push(Reverse(Entry {
             time: share.time.load(Ordering::Relaxed),
             number: self.entries,
@@ -369,25 +447,71 @@ impl Ready {
         }));
     }
 
+    /// Notes that an instance waits from now on.
+    fn waits(&mut self, share: &Arc<Share>) {
+        self.entries += 1;
+        share.unserved.store(self.entries, Ordering::Relaxed);
+        self.unserved.push_back(Unserved {
+            since: coarse(),
+            number: self.entries,
+            share: Arc::clone(share),
+        });
+    }
+
     /// The first run of the instance that has had the least, and the instance's time.
     fn take(&mut self) -> Option<(Arc<Task>, u64)> {
         loop {
-            let Reverse(Entry { time, share, .. }) = self.instances.pop()?;
+            let Reverse(entry) = self.instances.pop()?;
+            let Entry { time, share, .. } = entry;
+            if share.entry.load(Ordering::Relaxed) != entry.number {
+                continue;
+            }
             if share.time.load(Ordering::Relaxed) > time {
                 self.list(&share);
                 continue;
             }
-            let mut runs = share.runs.lock();
-            let task = runs.pop_front().map(|(task, _)| task);
-            if runs.is_empty() {
-                share.is_listed.store(false, Ordering::Relaxed);
-            } else {
-                drop(runs);
-                self.list(&share);
-            }
-            if let Some(task) = task {
+            if let Some(task) = self.take_of(&share) {
                 return Some((task, time));
             }
+        }
+    }
+
+    /// The first run of an instance, which is served by this.
+    fn take_of(&mut self, share: &Arc<Share>) -> Option<Arc<Task>> {
+        let mut runs = share.runs.lock();
+        let (task, _) = runs.pop_front()?;
+        let is_last = runs.is_empty();
+        drop(runs);
+        if is_last {
+            share.is_listed.store(false, Ordering::Relaxed);
+            share.entry.store(0, Ordering::Relaxed);
+            share.unserved.store(0, Ordering::Relaxed);
+        } else {
+            self.list(share);
+            self.waits(share);
+        }
+        Some(task)
+    }
+
+    /// The instance that was not served for the longest time.
+    ///
+    /// # Errors
+    /// After how long there may be one that was not for long enough, where any waits.
+    fn take_unserved(&mut self, now: u64) -> Result<Arc<Share>, Option<Duration>> {
+        loop {
+            let Some(first) = self.unserved.front() else {
+                return Err(None);
+            };
+            if first.share.unserved.load(Ordering::Relaxed) == first.number {
+                let waited = Duration::from_nanos(now.saturating_sub(first.since));
+                if waited < UNSERVED_MAX {
+                    return Err(Some(UNSERVED_MAX - waited));
+                }
+                let share = Arc::clone(&first.share);
+                self.unserved.pop_front();
+                return Ok(share);
+            }
+            self.unserved.pop_front();
         }
     }
 }
@@ -414,8 +538,8 @@ mod tests {
     fn run_of(queue: &Arc<Queue>, admission: &Arc<Admission>) -> Arc<Task> {
         let bounds = Bounds {
             class: Class::Request,
-            deadline: std::time::Duration::MAX,
-            cpu: std::time::Duration::MAX,
+            deadline: Duration::MAX,
+            cpu: Duration::MAX,
         };
         Task::new(
             Arc::default(),
@@ -501,6 +625,42 @@ mod tests {
             !queue.may_run_at_once(waiting.share()),
             "its own runs come first"
         );
+    }
+
+    /// Whose turn it is to be visited, so long from now.
+    fn unserved(queue: &Queue, later: Duration) -> Result<Arc<Share>, Option<Duration>> {
+        let later = u64::try_from(later.as_nanos()).unwrap();
+        queue.ready.lock().take_unserved(coarse() + later)
+    }
+
+    #[test]
+    fn who_was_charged_with_much_waits_for_a_while_and_begins_anew() {
+        let queue = queue();
+        let [unlucky, other] = [instance(100), instance(100)];
+        let (share, others) = (unlucky.share(), other.share());
+        queue.push(others, run_of(&queue, &other));
+        queue.charge(share, 1_000_000_000);
+        for _ in 0..3 {
+            queue.push(share, run_of(&queue, &unlucky));
+        }
+        let had = serve(&queue, &[Arc::clone(&unlucky), Arc::clone(&other)], 100);
+        assert_eq!(had, [0, 100]);
+        assert!(matches!(unserved(&queue, UNSERVED_MAX / 2), Err(Some(due)) if due < UNSERVED_MAX));
+        let visited = unserved(&queue, UNSERVED_MAX).unwrap();
+        assert!(Arc::ptr_eq(&visited, share), "the other was served later");
+        queue.begins_anew(share);
+        assert!(queue.next_of(share).unwrap().is_of(&unlucky));
+        queue.turn_ended(share);
+        assert!(matches!(unserved(&queue, UNSERVED_MAX / 2), Err(Some(_))));
+        let had = serve(&queue, &[Arc::clone(&unlucky), other], 100);
+        assert!(had[0].abs_diff(had[1]) <= 3, "{had:?}");
+        // Nobody is in line twice by that: three runs are left, and none is there that has had its turn.
+        let left = (0..3).map(|_| queue.next().unwrap());
+        let of_unlucky = left.filter(|task| task.is_of(&unlucky)).count();
+        assert_eq!((of_unlucky, queue.waiting()), (2, 0));
+        assert!(queue.ready.lock().take().is_none());
+        assert!(queue.may_run_at_once(share));
+        assert!(matches!(unserved(&queue, UNSERVED_MAX), Err(None)));
     }
 
     /// Gives long turns to greedy instances, and asks for a modest one before each. Gives how often it could run at
