@@ -19,7 +19,9 @@ const COMPONENT: &str = include_str!("../../tests/e2e/components/two_memories.wa
 struct Silence;
 
 impl LogSink for Silence {
-    fn record(&self, _record: &LogRecord<'_>) {}
+    fn record(&self, _record: &LogRecord<'_>) -> bool {
+        true
+    }
 }
 
 pub fn limits(criterion: &mut Criterion) {

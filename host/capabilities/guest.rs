@@ -180,10 +180,11 @@ fn parts(
 struct Kept(Mutex<Vec<(String, String, String)>>);
 
 impl LogSink for Kept {
-    fn record(&self, record: &LogRecord<'_>) {
+    fn record(&self, record: &LogRecord<'_>) -> bool {
         let level = format!("{:?}", record.level);
         let kept = (level, record.context.to_owned(), record.message.to_owned());
         self.0.lock().expect("not poisoned").push(kept);
+        true
     }
 }
 

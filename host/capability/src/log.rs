@@ -40,8 +40,8 @@ pub struct LogRecord<'a> {
 
 /// Where log text goes. Called on the request path: must not block.
 pub trait LogSink: Send + Sync + 'static {
-    /// Takes one record.
-    fn record(&self, record: &LogRecord<'_>);
+    /// Takes one record, and says whether it is kept.
+    fn record(&self, record: &LogRecord<'_>) -> bool;
 }
 
 /// The log of one invocation.
@@ -118,7 +118,9 @@ impl GuestLog {
         let size = (context.len() + message.len()) as u64;
         let before = self.bytes.fetch_add(size, Ordering::Relaxed);
         if before + size <= self.bytes_max {
-            self.emit(level, context, message);
+            if !self.emit(level, context, message) {
+                self.bytes.fetch_sub(size, Ordering::Relaxed);
+            }
             return;
         }
         self.bytes.fetch_sub(size, Ordering::Relaxed);
@@ -127,13 +129,14 @@ impl GuestLog {
         }
         let room = usize::try_from(self.bytes_max.saturating_sub(before)).unwrap_or(usize::MAX);
         let kept = floor_char_boundary(message, room.saturating_sub(context.len()));
-        self.bytes.fetch_add(kept as u64, Ordering::Relaxed);
         let text = format!(
             "{}… [cut: the limit log-bytes of {} bytes was reached]",
             &message[..kept],
             self.bytes_max
         );
-        self.emit(level, context, &text);
+        if self.emit(level, context, &text) {
+            self.bytes.fetch_add(kept as u64, Ordering::Relaxed);
+        }
     }
 
     /// Bytes kept so far.
@@ -148,13 +151,13 @@ impl GuestLog {
         self.cut.store(false, Ordering::Relaxed);
     }
 
-    fn emit(&self, level: LogLevel, context: &str, message: &str) {
+    fn emit(&self, level: LogLevel, context: &str, message: &str) -> bool {
         self.sink.record(&LogRecord {
             identity: &self.identity,
             level,
             context,
             message,
-        });
+        })
     }
 }
 

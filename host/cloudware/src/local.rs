@@ -38,7 +38,9 @@ pub(crate) struct Host {
 struct Silence;
 
 impl LogSink for Silence {
-    fn record(&self, _record: &LogRecord<'_>) {}
+    fn record(&self, _record: &LogRecord<'_>) -> bool {
+        true
+    }
 }
 
 impl Host {

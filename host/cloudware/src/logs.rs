@@ -35,7 +35,7 @@ pub(crate) fn init(config: &Config) -> Result<()> {
 pub(crate) struct GuestLogs;
 
 impl LogSink for GuestLogs {
-    fn record(&self, record: &LogRecord<'_>) {
+    fn record(&self, record: &LogRecord<'_>) -> bool {
         let identity = record.identity;
         let (context, message) = (visible(record.context), visible(record.message));
         macro_rules! emit {
@@ -57,6 +57,7 @@ impl LogSink for GuestLogs {
             LogLevel::Warn => emit!(warn),
             LogLevel::Error | LogLevel::Critical => emit!(error),
         }
+        true
     }
 }
 

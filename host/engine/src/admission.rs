@@ -38,6 +38,9 @@ pub struct Admission {
     /// Those that are not refused for the lag of the host.
     spared: Rate,
     egress: Rate,
+    log: Rate,
+    /// When the log said last that text was left out.
+    lost_log: Rate,
     fuel: Mutex<FuelWindows>,
     /// Whether most of the fuel of a window is burned.
     is_fuel_near: AtomicBool,
@@ -95,6 +98,8 @@ impl Admission {
             requests: Rate::default(),
             spared: Rate::default(),
             egress: Rate::default(),
+            log: Rate::default(),
+            lost_log: Rate::default(),
             fuel: Mutex::default(),
             is_fuel_near: AtomicBool::new(false),
             storage: AtomicU64::new(0),
@@ -122,6 +127,7 @@ impl Admission {
             let rate = match dimension {
                 Dimension::RequestRate => &self.requests,
                 Dimension::EgressRate => &self.egress,
+                Dimension::LogRate => &self.log,
                 _ => continue,
             };
             if old != new {
@@ -131,7 +137,7 @@ impl Admission {
         self.share.set_weight(limits.get(Dimension::CpuWeight));
     }
 
-    fn limit(&self, dimension: Dimension) -> u64 {
+    pub(crate) fn limit(&self, dimension: Dimension) -> u64 {
         self.limits[dimension as usize].load(Ordering::Relaxed)
     }
 
@@ -260,6 +266,17 @@ impl Admission {
         })
     }
 
+    /// Takes so much of what the instance may log, where there is as much left.
+    pub(crate) fn log(&self, bytes: u64) -> bool {
+        let rate = self.limit(Dimension::LogRate);
+        self.log.take_many(coarse(), bytes, rate).is_ok()
+    }
+
+    /// Whether it is time to say that log text was left out: once a second.
+    pub(crate) fn tells_of_lost_log(&self) -> bool {
+        self.lost_log.take(coarse(), 1).is_ok()
+    }
+
     /// Notes the size of the private database.
     pub(crate) fn note_storage(&self, bytes: u64) {
         self.storage.store(bytes, Ordering::Relaxed);
@@ -275,11 +292,13 @@ impl Admission {
             ]
         });
         let rate = self.limit(Dimension::RequestRate);
+        let log_rate = self.limit(Dimension::LogRate);
         let others = [
             (Dimension::Concurrency, self.running()),
             (Dimension::RequestRate, self.requests.used(coarse(), rate)),
             (Dimension::QueueTime, self.share.waited_ms()),
             (Dimension::Storage, self.storage.load(Ordering::Relaxed)),
+            (Dimension::LogRate, self.log.used(coarse(), log_rate)),
         ];
         let used = fuel.into_iter().flatten().chain(others);
         let near = used.filter_map(|(dimension, used)| {

@@ -25,6 +25,7 @@ mod internal;
 mod journal;
 mod lag;
 pub mod limits;
+mod log_rate;
 mod near;
 mod outbound;
 mod pace;

@@ -45,6 +45,10 @@ pub const KEPT_OFF_MIN: u32 = 64;
 /// The same after several that stayed too long.
 pub const KEPT_OFF_MAX: u32 = 4_096;
 
+/// What a record of an instance's log counts beside its text towards the log rate: the host writes when, who and how
+/// important before each, and an empty one is not for nothing.
+pub const LOG_RECORD_BYTES: u64 = 256;
+
 /// Bytes of an answer that are given before it waits for a turn behind everything else that is ready: pages and
 /// most of what apps answer are given at once, and nobody waits for more than this of each long answer.
 pub const ANSWER_BURST_BYTES: u64 = 32 << 10;

@@ -19,16 +19,24 @@ impl Rate {
     /// # Errors
     /// Nanoseconds after which one unit can be had.
     pub fn take(&self, now: u64, per_second: u64) -> Result<(), u64> {
-        let interval = SECOND / per_second.max(1);
+        self.take_many(now, 1, per_second)
+    }
+
+    /// Takes `amount` units together, if the burst allows it.
+    ///
+    /// # Errors
+    /// Nanoseconds after which they can be had; where they are more than the burst, they never can.
+    pub(crate) fn take_many(&self, now: u64, amount: u64, per_second: u64) -> Result<(), u64> {
+        let interval = SECOND.saturating_mul(amount) / per_second.max(1);
         let latest = now + SECOND;
         let update = |due: u64| {
-            let next = due.max(now) + interval;
+            let next = due.max(now).saturating_add(interval);
             (next <= latest).then_some(next)
         };
         self.due
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update)
             .map(|_| ())
-            .map_err(|due| (due + interval).saturating_sub(latest))
+            .map_err(|due| due.saturating_add(interval).saturating_sub(latest))
     }
 
     /// How much of the burst is taken at the moment.

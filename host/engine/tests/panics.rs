@@ -147,7 +147,9 @@ impl Observer for Seen {
 struct Silence;
 
 impl LogSink for Silence {
-    fn record(&self, _: &LogRecord<'_>) {}
+    fn record(&self, _: &LogRecord<'_>) -> bool {
+        true
+    }
 }
 
 /// An engine with the app and its hook.

@@ -58,7 +58,7 @@ fn cure(dimension: Dimension) -> &'static str {
         Dimension::HostCalls => "Call the host less often: ask for many things at once.",
         Dimension::RequestBytes => "Send a smaller body, or send it in parts.",
         Dimension::ResponseBytes => "Answer in pages.",
-        Dimension::LogBytes => "Log less.",
+        Dimension::LogBytes | Dimension::LogRate => "Log less.",
         Dimension::SqlStatements => {
             "Use one statement for many rows in place of a statement in a loop."
         }

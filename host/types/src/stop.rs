@@ -173,7 +173,8 @@ impl Stop {
                 | Dimension::FuelPerDay
                 | Dimension::CpuWeight
                 | Dimension::QueueTime
-                | Dimension::EgressRate => 429,
+                | Dimension::EgressRate
+                | Dimension::LogRate => 429,
                 Dimension::Storage => 507,
                 Dimension::Fuel
                 | Dimension::CpuTime

@@ -227,6 +227,7 @@ async fn every_limit_is_enforced_and_explained() {
     covered.push(request_rate(&platform).await);
     covered.push(storage(&platform).await);
     covered.push(egress_rate(&platform).await);
+    covered.push(log_rate(&platform).await);
     covered.push(queue_time(&platform).await);
     covered.push(cpu_weight(&platform).await);
     // These bound what several components do together; the tests of hooks reach them.
@@ -464,6 +465,35 @@ async fn egress_rate(platform: &Platform) -> Dimension {
     assert_eq!(answer.expect(200).json(), long.as_str());
     assert!(begun.elapsed() < Duration::from_secs(80));
     Dimension::EgressRate
+}
+
+/// A flood over many requests is left out and told of, and the requests go well.
+async fn log_rate(platform: &Platform) -> Dimension {
+    platform
+        .limit("acme", json!({ "log-rate": "1KiB/s" }))
+        .await;
+    let site = platform.site("acme", "/adversary");
+    let logged = async || platform.usage("acme", "adversary").await["log-bytes"].as_u64();
+    let before = (platform.log().len(), logged().await);
+    let begun = Instant::now();
+    for _ in 0..10 {
+        let answer = site.get("/logs?bytes=2000").await.expect(200);
+        assert_eq!(answer.text(), "logged 2000");
+        let mut near = answer.headers.get_all("cloudware-near-limit").iter();
+        assert!(near.any(|near| near.as_bytes().starts_with(b"log-rate; ")));
+    }
+    let log = platform.log().split_off(before.0);
+    assert!(
+        log.contains("[log text left out: the limit log-rate of 1 KiB/s was reached]"),
+        "{log}"
+    );
+    // Lines of some 75 bytes, which count as some 330.
+    let kept = logged().await.unwrap_or_default() - before.1.unwrap_or_default();
+    let seconds = begun.elapsed().as_secs() + 2;
+    assert!((75..=400 * seconds).contains(&kept), "{kept} bytes");
+    assert_others_are_well(platform).await;
+    platform.limit("acme", json!({ "log-rate": null })).await;
+    Dimension::LogRate
 }
 
 /// Where an instance's own runs wait for a processor for too long, new ones are refused.

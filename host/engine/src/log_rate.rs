@@ -1,0 +1,108 @@
+//! What an instance may log over time, whoever of its apps writes it: beyond that its text is left out, and the log says so.
+
+use std::sync::Arc;
+
+use cloudware_capability::{LogLevel, LogRecord, LogSink};
+use cloudware_types::{Dimension, Unit, format_quantity};
+
+use crate::{Admission, limits::LOG_RECORD_BYTES};
+
+/// The log of an instance, as far as its rate goes.
+pub(crate) struct RatedLog {
+    admission: Arc<Admission>,
+    sink: Arc<dyn LogSink>,
+}
+
+impl RatedLog {
+    pub(crate) fn new(admission: &Arc<Admission>, sink: Arc<dyn LogSink>) -> Self {
+        Self {
+            admission: Arc::clone(admission),
+            sink,
+        }
+    }
+}
+
+impl LogSink for RatedLog {
+    fn record(&self, record: &LogRecord<'_>) -> bool {
+        let text = record.context.len() + record.message.len();
+        if self.admission.log(text as u64 + LOG_RECORD_BYTES) {
+            return self.sink.record(record);
+        }
+        if self.admission.tells_of_lost_log() {
+            let max = self.admission.limit(Dimension::LogRate);
+            let max = format_quantity(Unit::BytesPerSecond, max);
+            self.sink.record(&LogRecord {
+                identity: record.identity,
+                level: LogLevel::Warn,
+                context: "",
+                message: &format!("[log text left out: the limit log-rate of {max} was reached]"),
+            });
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cloudware_capability::Identity;
+    use cloudware_types::{InstallId, InstanceId, Limits, TenantId};
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<String>>);
+
+    impl LogSink for Kept {
+        fn record(&self, record: &LogRecord<'_>) -> bool {
+            self.0.lock().push(record.message.to_owned());
+            true
+        }
+    }
+
+    #[test]
+    fn a_flood_is_left_out_and_told_of_once_and_empty_lines_are_one_too() {
+        let mut limits = Limits::default();
+        limits
+            .set(Dimension::LogRate, 10 * LOG_RECORD_BYTES)
+            .unwrap();
+        let identity = Identity {
+            tenant: TenantId::generate(),
+            tenant_slug: "acme".parse().unwrap(),
+            instance: InstanceId::generate(),
+            instance_slug: "main".parse().unwrap(),
+            install: InstallId::generate(),
+            app: "shop".parse().unwrap(),
+            version: "1.0.0".to_owned(),
+        };
+        let record = LogRecord {
+            identity: &identity,
+            level: LogLevel::Info,
+            context: "",
+            message: "",
+        };
+        let [flooding, other] = [(); 2].map(|()| Arc::new(Admission::new(&limits)));
+        let sink = Arc::new(Kept::default());
+        // Two apps of one instance, and one of another.
+        let [one, two, neighbour] = [&flooding, &flooding, &other]
+            .map(|admission| RatedLog::new(admission, Arc::clone(&sink) as _));
+        let kept: Vec<_> = (0..1_000)
+            .map(|at| [&one, &two][at % 2].record(&record))
+            .collect();
+        let kept = kept.into_iter().filter(|&kept| kept).count();
+        // A thread that loses the processor meanwhile may have one more each tenth of a second.
+        assert!((10..20).contains(&kept), "{kept}");
+        let texts = std::mem::take(&mut *sink.0.lock());
+        let told: Vec<_> = texts.iter().filter(|text| !text.is_empty()).collect();
+        assert_eq!(texts.len() - told.len(), kept);
+        assert!((1..=2).contains(&told.len()), "{told:?}");
+        assert_eq!(
+            told[0],
+            "[log text left out: the limit log-rate of 2.5 KiB/s was reached]"
+        );
+        let near: Vec<_> = flooding.near().map(|near| near.limit).collect();
+        assert_eq!(near, [Dimension::LogRate.into()]);
+        assert!(neighbour.record(&record));
+        assert!(other.near().next().is_none());
+    }
+}
