@@ -13,9 +13,10 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let secret = parts
-            .headers
-            .get(header::AUTHORIZATION)
+        // With several it is not known which one whoever is in front has looked at.
+        let mut all = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let only = all.next().filter(|_| all.next().is_none());
+        let secret = only
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))

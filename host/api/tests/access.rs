@@ -332,6 +332,22 @@ async fn a_revoked_token_is_a_stranger() {
         let answer = server.send(request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, 401, "{scheme}");
     }
+    let valid = format!("Bearer {}", template.secrets[1]);
+    let with = |tokens: &[&str]| {
+        let request = Request::get("/api/v1/whoami");
+        let request = tokens.iter().fold(request, |request, token| {
+            request.header(header::AUTHORIZATION, *token)
+        });
+        server.send(request.body(Body::empty()).unwrap())
+    };
+    assert_eq!(with(&[&valid]).await.status, 200);
+    for tokens in [
+        [&*valid, "Bearer x"],
+        ["Bearer x", &valid],
+        [&valid, &valid],
+    ] {
+        assert_eq!(with(&tokens).await.status, 401, "one of two is not taken");
+    }
 }
 
 /// What a caller is shown must not name what belongs to others.

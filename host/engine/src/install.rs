@@ -21,8 +21,8 @@ use crate::{
     code::Code,
     hook::{Failure, Peers, find_access},
     limits::{OVERLOAD_RETRY_SECONDS, WARM_IDLE_MAX},
-    near::Near,
     log_rate::RatedLog,
+    near::Near,
     recording::Recorder,
     sandbox::Setup,
     schedule::Queue,
@@ -148,10 +148,7 @@ impl BoundInstall {
     pub(crate) fn admit(&self, started: Instant) -> Result<Admitted, Box<Stop>> {
         let permit = self.admission.admit().map_err(|refusal| {
             let stop = match refusal.is_of_host {
-                true => {
-                    self.count_stop();
-                    stop(&self.identity, refusal.cause, started)
-                }
+                true => self.turn_away(refusal.cause, started),
                 false => self.refuse(refusal.cause, started),
             };
             stop.resetting(refusal.resets_in)
@@ -163,12 +160,7 @@ impl BoundInstall {
                 sandbox: Some(warm.sandbox),
             });
         }
-        let place = self.place().ok_or_else(|| {
-            let cause = StopCause::Overloaded {
-                retry_after_seconds: OVERLOAD_RETRY_SECONDS,
-            };
-            self.refuse(cause, started)
-        })?;
+        let place = self.place_for_request(started)?;
         Ok(Admitted {
             permit: Some(permit),
             place,
@@ -197,12 +189,17 @@ impl BoundInstall {
         Ok((sandbox, place))
     }
 
-    /// A place in the pool for a request that another app sends, which runs for a request that was admitted.
+    /// A place in the pool for a request, also for one that another app sends, which runs for a request that was admitted.
     ///
     /// # Errors
-    /// [`Failure::Overloaded`] where the pool is full.
-    pub(crate) fn place_within(&self) -> Result<SandboxPlace, Failure> {
-        self.place().ok_or(Failure::Overloaded)
+    /// The stop where the pool is full; it is counted.
+    pub(crate) fn place_for_request(&self, started: Instant) -> Result<SandboxPlace, Box<Stop>> {
+        self.place().ok_or_else(|| {
+            let cause = StopCause::Overloaded {
+                retry_after_seconds: OVERLOAD_RETRY_SECONDS,
+            };
+            self.turn_away(cause, started)
+        })
     }
 
     /// See [`Admission::sandbox_place`].
@@ -216,6 +213,12 @@ impl BoundInstall {
         meters[Meter::Requests] = 1;
         meters[Meter::Stops] = 1;
         self.usage.add(&meters);
+        stop(&self.identity, cause, started)
+    }
+
+    /// A stop for a request that the host has no room for: it is counted, and nobody pays for the request.
+    fn turn_away(&self, cause: StopCause, started: Instant) -> Box<Stop> {
+        self.count_stop();
         stop(&self.identity, cause, started)
     }
 

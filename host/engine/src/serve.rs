@@ -25,7 +25,6 @@ use crate::{
     body::BoundedBody,
     hook::{CallContext, Composition},
     install::Admitted,
-    limits::OVERLOAD_RETRY_SECONDS,
     near::{self, Near},
     run::{Asked, Run, RunParts, no_response},
     sandbox::Setup,
@@ -183,12 +182,7 @@ impl BoundInstall {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let started = Instant::now();
-        let place = self.place_within().map_err(|_| {
-            let cause = StopCause::Overloaded {
-                retry_after_seconds: OVERLOAD_RETRY_SECONDS,
-            };
-            self.refuse(cause, started)
-        })?;
+        let place = self.place_for_request(started)?;
         let setup = Setup::request(self, Some(Arc::clone(&context)));
         let sandbox = Sandbox::new(self, setup).map_err(|error| {
             let message = error.to_string();

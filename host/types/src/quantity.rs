@@ -63,6 +63,10 @@ pub fn parse_quantity(limit: impl Into<Limit>, text: &str) -> Result<u64, Limits
             .map(|(_, factor)| *factor)
             .ok_or_else(wrong)?;
         let number = digits.parse::<f64>().map_err(|_| wrong())?;
+        // There is no half of the smallest unit.
+        if factor == 1.0 && number.fract() != 0.0 {
+            return Err(wrong());
+        }
         // Quantities are far below 2^53, so the conversion is exact to the unit.
         (number * factor).round() as u64
     };
@@ -145,6 +149,8 @@ mod tests {
             (Dimension::Memory, "1GiB"),
             (Dimension::Deadline, "0"),
             (Dimension::Fuel, "1.5"),
+            (Dimension::Deadline, "0.5ms"),
+            (Dimension::Deadline, "1.5ms"),
             (Dimension::Fuel, ""),
         ] {
             assert!(

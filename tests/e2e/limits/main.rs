@@ -124,8 +124,14 @@ async fn a_full_host_says_when_to_come_again() {
     platform.tenants(&["acme"], &["adversary"]).await;
     let site = platform.site("acme", "/adversary");
     let held = cloudware_tests::InFlight::begin(&site).await;
+    let metered = async || {
+        let usage = platform.usage("acme", "adversary").await;
+        ["requests", "stops"].map(|meter| usage[meter].as_u64().unwrap_or(0))
+    };
+    let [requests, stops] = metered().await;
     let refused = site.get("/counter").await;
     let _ = refused.problem(503, "overloaded");
+    assert_eq!(metered().await, [requests, stops + 1], "nobody pays for it");
     assert!(refused.header("retry-after").parse::<u64>().is_ok());
     let _ = platform.api().get("/health").await.expect(200);
     held.finish().await;
