@@ -40,6 +40,11 @@ pub struct LogRecord<'a> {
 
 /// Where log text goes. Called on the request path: must not block.
 pub trait LogSink: Send + Sync + 'static {
+    /// Whether it takes records of this level.
+    fn wants(&self, _level: LogLevel) -> bool {
+        true
+    }
+
     /// Takes one record, and says whether it is kept.
     fn record(&self, record: &LogRecord<'_>) -> bool;
 }

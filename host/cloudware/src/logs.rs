@@ -35,6 +35,21 @@ pub(crate) fn init(config: &Config) -> Result<()> {
 pub(crate) struct GuestLogs;
 
 impl LogSink for GuestLogs {
+    fn wants(&self, level: LogLevel) -> bool {
+        macro_rules! is_enabled {
+            ($level:ident) => {
+                tracing::enabled!(target: "cloudware::guest", tracing::Level::$level)
+            };
+        }
+        match level {
+            LogLevel::Trace => is_enabled!(TRACE),
+            LogLevel::Debug => is_enabled!(DEBUG),
+            LogLevel::Info => is_enabled!(INFO),
+            LogLevel::Warn => is_enabled!(WARN),
+            LogLevel::Error | LogLevel::Critical => is_enabled!(ERROR),
+        }
+    }
+
     fn record(&self, record: &LogRecord<'_>) -> bool {
         let identity = record.identity;
         let (context, message) = (visible(record.context), visible(record.message));

@@ -293,12 +293,17 @@ impl Admission {
         });
         let rate = self.limit(Dimension::RequestRate);
         let log_rate = self.limit(Dimension::LogRate);
+        let logged = match self.lost_log.is_used(coarse()) {
+            // Text was left out a moment ago, because it was more than there was room for.
+            true => log_rate,
+            false => self.log.used(coarse(), log_rate),
+        };
         let others = [
             (Dimension::Concurrency, self.running()),
             (Dimension::RequestRate, self.requests.used(coarse(), rate)),
             (Dimension::QueueTime, self.share.waited_ms()),
             (Dimension::Storage, self.storage.load(Ordering::Relaxed)),
-            (Dimension::LogRate, self.log.used(coarse(), log_rate)),
+            (Dimension::LogRate, logged),
         ];
         let used = fuel.into_iter().flatten().chain(others);
         let near = used.filter_map(|(dimension, used)| {

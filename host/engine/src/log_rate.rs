@@ -23,7 +23,14 @@ impl RatedLog {
 }
 
 impl LogSink for RatedLog {
+    fn wants(&self, level: LogLevel) -> bool {
+        self.sink.wants(level)
+    }
+
     fn record(&self, record: &LogRecord<'_>) -> bool {
+        if !self.sink.wants(record.level) {
+            return false;
+        }
         let text = record.context.len() + record.message.len();
         if self.admission.log(text as u64 + LOG_RECORD_BYTES) {
             return self.sink.record(record);
@@ -54,6 +61,10 @@ mod tests {
     struct Kept(Mutex<Vec<String>>);
 
     impl LogSink for Kept {
+        fn wants(&self, level: LogLevel) -> bool {
+            level > LogLevel::Debug
+        }
+
         fn record(&self, record: &LogRecord<'_>) -> bool {
             self.0.lock().push(record.message.to_owned());
             true
@@ -86,6 +97,13 @@ mod tests {
         // Two apps of one instance, and one of another.
         let [one, two, neighbour] = [&flooding, &flooding, &other]
             .map(|admission| RatedLog::new(admission, Arc::clone(&sink) as _));
+        // What nobody wants to know costs nothing.
+        let debug = LogRecord {
+            level: LogLevel::Debug,
+            ..record
+        };
+        assert!((0..1_000).all(|_| !one.record(&debug)));
+        assert!(flooding.near().next().is_none());
         let kept: Vec<_> = (0..1_000)
             .map(|at| [&one, &two][at % 2].record(&record))
             .collect();

@@ -22,21 +22,31 @@ impl Rate {
         self.take_many(now, 1, per_second)
     }
 
-    /// Takes `amount` units together, if the burst allows it.
+    /// Takes `amount` units together, if the burst allows it, or if all of the burst is there.
     ///
     /// # Errors
-    /// Nanoseconds after which they can be had; where they are more than the burst, they never can.
+    /// Nanoseconds after which they can be had.
     pub(crate) fn take_many(&self, now: u64, amount: u64, per_second: u64) -> Result<(), u64> {
         let interval = SECOND.saturating_mul(amount) / per_second.max(1);
         let latest = now + SECOND;
         let update = |due: u64| {
             let next = due.max(now).saturating_add(interval);
-            (next <= latest).then_some(next)
+            (next <= latest || due <= now).then_some(next)
         };
         self.due
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update)
             .map(|_| ())
-            .map_err(|due| due.saturating_add(interval).saturating_sub(latest))
+            .map_err(|due| {
+                let at_most = due.saturating_sub(now);
+                due.saturating_add(interval)
+                    .saturating_sub(latest)
+                    .min(at_most)
+            })
+    }
+
+    /// Whether some of what was taken has not come yet at an even pace.
+    pub(crate) fn is_used(&self, now: u64) -> bool {
+        self.due.load(Ordering::Relaxed) > now
     }
 
     /// How much of the burst is taken at the moment.
@@ -91,6 +101,18 @@ mod tests {
         assert_eq!(rate.take(SECOND / 10 - 1, 10), Err(1));
         assert!(rate.take(SECOND / 10, 10).is_ok());
         assert_eq!(taken(10 * SECOND), 10);
+    }
+
+    #[test]
+    fn what_is_more_than_the_burst_is_taken_where_nothing_else_was() {
+        let rate = Rate::default();
+        assert!(rate.take_many(0, 4, 10).is_ok());
+        assert_eq!(rate.take_many(0, 7, 10), Err(SECOND / 10));
+        assert_eq!(rate.take_many(0, 30, 10), Err(SECOND * 4 / 10));
+        assert!(rate.take_many(SECOND * 4 / 10, 30, 10).is_ok());
+        assert!(rate.take(2 * SECOND, 10).is_err(), "it is owed");
+        assert!(rate.is_used(3 * SECOND) && !rate.is_used(4 * SECOND));
+        assert!(rate.take(4 * SECOND, 10).is_ok());
     }
 
     #[test]

@@ -12,11 +12,12 @@
 //! No instance waits without end. Where very many compete, a little more than its share is worth seconds of waiting, and
 //! what a thread is charged with may be the hypervisor's doing; and where socket threads have all that they can do,
 //! compute threads have next to nothing. Who was not served for a fifth of a second is visited by a thread that is as
-//! good as those of sockets: gets a short time, and begins anew where the others are.
+//! good as those of sockets: gets a short time, and begins anew where the others are. The longer that time was, and the
+//! more is forgotten by it, the later comes the next visit, so that nobody is better off by it than by a little.
 
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, VecDeque},
+    collections::{BTreeMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
@@ -30,7 +31,9 @@ use tokio::runtime::Handle;
 
 use crate::{
     clock::coarse,
-    limits::{COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX, UNSERVED_MAX, VISIT},
+    limits::{
+        COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX, UNSERVED_MAX, VISIT, VISITS_PART,
+    },
     pace::Pace,
     task::Task,
 };
@@ -46,6 +49,9 @@ const AHEAD_MAX: u64 = 2_000_000;
 /// longest turns, of instances with little weight.
 const EVEN_AHEAD_MAX: u64 = 1_000_000_000;
 
+/// What the coarse clock may be behind: a tick of a slow kernel.
+const COARSE_TICK: Duration = Duration::from_millis(10);
+
 /// How much of what an instance used while nobody waited is held against it once somebody does. No more than it may be
 /// ahead: a modest one that was alone would wait behind the first long turns of whoever comes.
 const REMEMBERED_MAX: u64 = AHEAD_MAX;
@@ -57,7 +63,7 @@ pub(crate) struct Scheduler(Arc<Queue>);
 pub(crate) struct Queue {
     ready: Mutex<Ready>,
     work: Condvar,
-    /// Somebody waits whom the threads that visit do not know of.
+    /// Somebody waits, and no thread that visits looks when it is his turn.
     waits: Condvar,
     /// Runs that wait.
     waiting: AtomicUsize,
@@ -73,49 +79,22 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct Ready {
-    /// Instances with waiting runs, the one that has had the least first. An entry whose time is older than
-    /// its instance's is put right when it is met.
-    instances: BinaryHeap<Reverse<Entry>>,
+    /// Instances with waiting runs, the one that has had the least first, and equals in the order of arrival. An entry
+    /// whose time is older than its instance's is put right when it is met.
+    turns: BTreeMap<(u64, u64), Arc<Share>>,
+    /// The same instances, by when each is to be visited, in nanoseconds of the coarse clock.
+    visits: BTreeMap<(u64, u64), Arc<Share>>,
     entries: u64,
-    /// The same, whoever was not served for the longest time first. An entry that is not its instance's last is skipped.
-    unserved: VecDeque<Unserved>,
     idle_threads: usize,
     is_closed: bool,
 }
 
-struct Entry {
+/// Where an instance with waiting runs is found.
+#[derive(Clone, Copy)]
+struct Listed {
     time: u64,
-    /// Breaks ties in the order of arrival.
+    visit_at: u64,
     number: u64,
-    share: Arc<Share>,
-}
-
-/// An instance that waits since it was served last, or since it began to wait.
-struct Unserved {
-    /// On the coarse clock, in nanoseconds.
-    since: u64,
-    number: u64,
-    share: Arc<Share>,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.time, self.number).cmp(&(other.time, other.number))
-    }
 }
 
 /// One instance's place in the queue.
@@ -127,9 +106,10 @@ pub(crate) struct Share {
     /// Runs that wait, and since when.
     runs: Mutex<VecDeque<(Arc<Task>, Instant)>>,
     is_listed: AtomicBool,
-    /// The numbers of its entries in both lists; older ones are skipped. Changed with the queue locked.
-    entry: AtomicU64,
-    unserved: AtomicU64,
+    /// Its place in the lists, while it is in them. Changed with the queue locked.
+    listed: Mutex<Option<Listed>>,
+    /// When it may be visited again, in nanoseconds of the coarse clock.
+    visit_after: AtomicU64,
     /// Runs that wait or have a turn, and the weight with which they count. Changed with the queue locked.
     competing: AtomicU64,
     competing_weight: AtomicU64,
@@ -324,11 +304,10 @@ impl Queue {
         if !share.is_listed.swap(true, Ordering::Relaxed) {
             let now = self.now.load(Ordering::Relaxed);
             share.time.fetch_max(now, Ordering::Relaxed);
-            ready.list(share);
-            if ready.unserved.is_empty() {
+            if ready.visits.is_empty() {
                 self.waits.notify_one();
             }
-            ready.waits(share);
+            ready.list(share, coarse());
         }
         if ready.idle_threads > 0 {
             self.work.notify_one();
@@ -342,7 +321,7 @@ impl Queue {
             if ready.is_closed {
                 return None;
             }
-            match ready.take() {
+            match ready.take(coarse()) {
                 Some((task, time)) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     self.now.fetch_max(time, Ordering::Relaxed);
@@ -373,54 +352,90 @@ impl Queue {
         // Threads that serve sockets go first; without the right to be nice it is as good as equal.
         let _ = rustix::process::nice(COMPUTE_NICENESS);
         while let Some(task) = self.next() {
-            task.compute();
-            self.turn_ended(task.share());
+            self.turn(&task);
             // On kernels that let a thread finish its slice, this is when a woken socket thread gets on.
             thread::yield_now();
         }
     }
 
+    /// A turn of a run. A bug in what ends it costs the run and not the thread.
+    fn turn(&self, task: &Arc<Task>) {
+        let _ = catch_unwind(AssertUnwindSafe(|| task.compute()));
+        self.turn_ended(task.share());
+    }
+
     /// Serves whom nobody serves, until the host ends.
     fn visit(&self) {
-        while let Some(share) = self.next_unserved() {
-            self.begins_anew(&share);
+        while let Some((share, forgotten, mut task)) = self.next_visit() {
             let begun = Instant::now();
-            while let Some(task) = self.next_of(&share) {
-                task.compute();
-                self.turn_ended(&share);
+            loop {
+                self.turn(&task);
                 if begun.elapsed() >= VISIT {
                     break;
                 }
+                match self.next_of(&share) {
+                    Some(next) => task = next,
+                    None => break,
+                }
             }
+            self.visited(&share, forgotten, coarse());
         }
     }
 
-    /// Forgets what an instance is ahead of the others: whatever it was charged with, it has waited for it.
-    fn begins_anew(&self, share: &Share) {
-        let now = self.now.load(Ordering::Relaxed);
-        share.time.fetch_min(now, Ordering::Relaxed);
-    }
-
-    /// The next instance that was not served for long; waits for one. `None` when the host ends.
-    fn next_unserved(&self) -> Option<Arc<Share>> {
+    /// The next instance that is to be visited, what is forgotten by that, and its first run; waits for one. `None` when
+    /// the host ends.
+    fn next_visit(&self) -> Option<(Arc<Share>, u64, Arc<Task>)> {
         let mut ready = self.ready.lock();
         loop {
             if ready.is_closed {
                 return None;
             }
-            match ready.take_unserved(coarse()) {
-                Ok(share) => return Some(share),
+            match ready.unserved(coarse()) {
+                Ok(share) => {
+                    let forgotten = self.begins_anew(&share);
+                    let Some(task) = ready.take_of(&share, coarse()) else {
+                        continue;
+                    };
+                    if !ready.visits.is_empty() {
+                        self.waits.notify_one();
+                    }
+                    drop(ready);
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    return Some((share, forgotten, task));
+                }
                 Err(Some(due)) => {
-                    let _ = self.waits.wait_for(&mut ready, due);
+                    let _ = self.waits.wait_for(&mut ready, due + COARSE_TICK);
                 }
                 Err(None) => self.waits.wait(&mut ready),
             }
         }
     }
 
+    /// Forgets what an instance is ahead of the others: whatever it was charged with, it has waited for it.
+    fn begins_anew(&self, share: &Share) -> u64 {
+        let now = self.now.load(Ordering::Relaxed);
+        let before = share.time.fetch_min(now, Ordering::Relaxed);
+        before.saturating_sub(now)
+    }
+
+    /// Notes that an instance was visited: not again before what it has had by that, and what was forgotten, is a small part
+    /// of the time since.
+    fn visited(&self, share: &Arc<Share>, forgotten: u64, at: u64) {
+        let now = self.now.load(Ordering::Relaxed);
+        let had = share.time.load(Ordering::Relaxed).saturating_sub(now);
+        let rest = had.saturating_add(forgotten).saturating_mul(VISITS_PART);
+        let mut ready = self.ready.lock();
+        share
+            .visit_after
+            .store(at.saturating_add(rest), Ordering::Relaxed);
+        if ready.unlist(share) {
+            ready.list(share, at);
+        }
+    }
+
     /// The next run of an instance, if one waits.
     fn next_of(&self, share: &Arc<Share>) -> Option<Arc<Task>> {
-        let task = self.ready.lock().take_of(share)?;
+        let task = self.ready.lock().take_of(share, coarse())?;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         Some(task)
     }
@@ -437,81 +452,78 @@ impl Queue {
 }
 
 impl Ready {
-    fn list(&mut self, share: &Arc<Share>) {
+    /// Puts an instance into the lists that is in none, and was served at the moment `now`, or begins to wait.
+    fn list(&mut self, share: &Arc<Share>, now: u64) {
         self.entries += 1;
-        share.entry.store(self.entries, Ordering::Relaxed);
-        self.instances.push(Reverse(Entry {
+        let unserved = now.saturating_add(UNSERVED_MAX.as_nanos() as u64);
+        let listed = Listed {
             time: share.time.load(Ordering::Relaxed),
+            visit_at: unserved.max(share.visit_after.load(Ordering::Relaxed)),
             number: self.entries,
-            share: Arc::clone(share),
-        }));
+        };
+        *share.listed.lock() = Some(listed);
+        let Listed {
+            time,
+            visit_at,
+            number,
+        } = listed;
+        self.turns.insert((time, number), Arc::clone(share));
+        self.visits.insert((visit_at, number), Arc::clone(share));
     }
 
-    /// Notes that an instance waits from now on.
-    fn waits(&mut self, share: &Arc<Share>) {
-        self.entries += 1;
-        share.unserved.store(self.entries, Ordering::Relaxed);
-        self.unserved.push_back(Unserved {
-            since: coarse(),
-            number: self.entries,
-            share: Arc::clone(share),
-        });
+    /// Takes an instance out of the lists; false where it is in none.
+    fn unlist(&mut self, share: &Share) -> bool {
+        let Some(listed) = share.listed.lock().take() else {
+            return false;
+        };
+        self.turns.remove(&(listed.time, listed.number));
+        self.visits.remove(&(listed.visit_at, listed.number));
+        true
     }
 
     /// The first run of the instance that has had the least, and the instance's time.
-    fn take(&mut self) -> Option<(Arc<Task>, u64)> {
+    fn take(&mut self, now: u64) -> Option<(Arc<Task>, u64)> {
         loop {
-            let Reverse(entry) = self.instances.pop()?;
-            let Entry { time, share, .. } = entry;
-            if share.entry.load(Ordering::Relaxed) != entry.number {
+            let ((time, number), share) = self.turns.pop_first()?;
+            let current = share.time.load(Ordering::Relaxed);
+            if current > time {
+                // It was not served by this.
+                if let Some(listed) = share.listed.lock().as_mut() {
+                    listed.time = current;
+                }
+                self.turns.insert((current, number), share);
                 continue;
             }
-            if share.time.load(Ordering::Relaxed) > time {
-                self.list(&share);
-                continue;
-            }
-            if let Some(task) = self.take_of(&share) {
+            if let Some(task) = self.take_of(&share, now) {
                 return Some((task, time));
             }
         }
     }
 
     /// The first run of an instance, which is served by this.
-    fn take_of(&mut self, share: &Arc<Share>) -> Option<Arc<Task>> {
+    fn take_of(&mut self, share: &Arc<Share>, now: u64) -> Option<Arc<Task>> {
+        self.unlist(share);
         let mut runs = share.runs.lock();
-        let (task, _) = runs.pop_front()?;
-        let is_last = runs.is_empty();
+        let task = runs.pop_front().map(|(task, _)| task);
+        let is_empty = runs.is_empty();
         drop(runs);
-        if is_last {
+        if is_empty {
             share.is_listed.store(false, Ordering::Relaxed);
-            share.entry.store(0, Ordering::Relaxed);
-            share.unserved.store(0, Ordering::Relaxed);
         } else {
-            self.list(share);
-            self.waits(share);
+            self.list(share, now);
         }
-        Some(task)
+        task
     }
 
-    /// The instance that was not served for the longest time.
+    /// The instance that is to be visited.
     ///
     /// # Errors
-    /// After how long there may be one that was not for long enough, where any waits.
-    fn take_unserved(&mut self, now: u64) -> Result<Arc<Share>, Option<Duration>> {
-        loop {
-            let Some(first) = self.unserved.front() else {
-                return Err(None);
-            };
-            if first.share.unserved.load(Ordering::Relaxed) == first.number {
-                let waited = Duration::from_nanos(now.saturating_sub(first.since));
-                if waited < UNSERVED_MAX {
-                    return Err(Some(UNSERVED_MAX - waited));
-                }
-                let share = Arc::clone(&first.share);
-                self.unserved.pop_front();
-                return Ok(share);
-            }
-            self.unserved.pop_front();
+    /// After how long the next one is, where any waits.
+    fn unserved(&self, now: u64) -> Result<Arc<Share>, Option<Duration>> {
+        match self.visits.first_key_value() {
+            Some(((at, _), share)) if *at <= now => Ok(Arc::clone(share)),
+            Some(((at, _), _)) => Err(Some(Duration::from_nanos(at - now))),
+            None => Err(None),
         }
     }
 }
@@ -627,40 +639,106 @@ mod tests {
         );
     }
 
-    /// Whose turn it is to be visited, so long from now.
-    fn unserved(queue: &Queue, later: Duration) -> Result<Arc<Share>, Option<Duration>> {
-        let later = u64::try_from(later.as_nanos()).unwrap();
-        queue.ready.lock().take_unserved(coarse() + later)
-    }
-
     #[test]
     fn who_was_charged_with_much_waits_for_a_while_and_begins_anew() {
         let queue = queue();
         let [unlucky, other] = [instance(100), instance(100)];
         let (share, others) = (unlucky.share(), other.share());
         queue.push(others, run_of(&queue, &other));
-        queue.charge(share, 1_000_000_000);
+        queue.charge(share, 6_000_000);
         for _ in 0..3 {
             queue.push(share, run_of(&queue, &unlucky));
         }
-        let had = serve(&queue, &[Arc::clone(&unlucky), Arc::clone(&other)], 100);
-        assert_eq!(had, [0, 100]);
-        assert!(matches!(unserved(&queue, UNSERVED_MAX / 2), Err(Some(due)) if due < UNSERVED_MAX));
-        let visited = unserved(&queue, UNSERVED_MAX).unwrap();
-        assert!(Arc::ptr_eq(&visited, share), "the other was served later");
-        queue.begins_anew(share);
+        let unserved = |at| queue.ready.lock().unserved(at);
+        let is_unlucky = |found: Result<Arc<Share>, _>| Arc::ptr_eq(&found.unwrap(), share);
+        let both = [Arc::clone(&unlucky), Arc::clone(&other)];
+        assert_eq!(serve(&queue, &both, 50), [0, 50]);
+        let listed = share.listed.lock().unwrap();
+        let due = listed.visit_at;
+        assert!(matches!(unserved(due - 1), Err(Some(wait)) if wait == Duration::from_nanos(1)));
+        assert!(is_unlucky(unserved(due)), "the other was served later");
+        let forgotten = queue.begins_anew(share);
+        assert!((900_000..=6_000_000).contains(&forgotten), "{forgotten}");
         assert!(queue.next_of(share).unwrap().is_of(&unlucky));
+        queue.charge_turn(share, SLICE);
         queue.turn_ended(share);
-        assert!(matches!(unserved(&queue, UNSERVED_MAX / 2), Err(Some(_))));
-        let had = serve(&queue, &[Arc::clone(&unlucky), other], 100);
+        queue.visited(share, forgotten, due);
+        // A part of the time until it is visited again is what it has had.
+        let rest = (forgotten + SLICE) * VISITS_PART;
+        assert_eq!(share.listed.lock().unwrap().visit_at, due + rest);
+        let had = serve(&queue, &both, 100);
         assert!(had[0].abs_diff(had[1]) <= 3, "{had:?}");
-        // Nobody is in line twice by that: three runs are left, and none is there that has had its turn.
+        assert_eq!(share.listed.lock().unwrap().visit_at, due + rest);
+        // Nobody is in line twice by that: three runs are left.
         let left = (0..3).map(|_| queue.next().unwrap());
         let of_unlucky = left.filter(|task| task.is_of(&unlucky)).count();
         assert_eq!((of_unlucky, queue.waiting()), (2, 0));
-        assert!(queue.ready.lock().take().is_none());
-        assert!(queue.may_run_at_once(share));
-        assert!(matches!(unserved(&queue, UNSERVED_MAX), Err(None)));
+        assert!(queue.ready.lock().take(due).is_none());
+        assert!(matches!(unserved(u64::MAX), Err(None)));
+    }
+
+    #[test]
+    fn visits_are_a_small_part_of_a_processor_by_weight() {
+        for (weight, turn, apart) in [
+            (100, 100_000, Duration::from_millis(200)),
+            (100, 33_000_000, Duration::from_millis(6_600)),
+            (10, 1_000_000, Duration::from_secs(2)),
+            (10_000, 1_000_000, Duration::from_millis(200)),
+        ] {
+            let (queue, one) = (queue(), instance(weight));
+            let share = one.share();
+            for _ in 0..2 {
+                queue.push(share, run_of(&queue, &one));
+            }
+            let at = share.listed.lock().unwrap().visit_at;
+            let forgotten = queue.begins_anew(share);
+            let task = queue.next_of(share).unwrap();
+            // Somebody waits, so that it counts whole.
+            queue.charge_turn(share, turn);
+            queue.push(share, task);
+            queue.visited(share, forgotten, at);
+            let next = share.listed.lock().unwrap().visit_at;
+            assert_eq!(Duration::from_nanos(next - at), apart, "{weight}, {turn}");
+        }
+    }
+
+    #[test]
+    fn several_visit_where_one_is_held_up() {
+        let queue = queue();
+        let (end, held_up) = std::sync::mpsc::channel::<()>();
+        let (visits, visited) = std::sync::mpsc::channel();
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || queue.visit())
+            })
+            .collect();
+        let (slow, quick) = (instance(100), instance(100));
+        let begun = visits.clone();
+        run_of(&queue, &slow).enqueue_with(Box::pin(async move {
+            begun.send("slow").unwrap();
+            // Whoever polls this does not get on.
+            let _ = held_up.recv();
+            Ok(())
+        }));
+        for _ in 0..2 {
+            let visits = visits.clone();
+            run_of(&queue, &quick).enqueue_with(Box::pin(async move {
+                visits.send("quick").unwrap();
+                Ok(())
+            }));
+        }
+        let wait = |_| visited.recv_timeout(Duration::from_secs(60)).unwrap();
+        let mut all = [0, 1, 2].map(wait);
+        all.sort_unstable();
+        assert_eq!(all, ["quick", "quick", "slow"]);
+        drop(end);
+        queue.ready.lock().is_closed = true;
+        queue.waits.notify_all();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(queue.waiting(), 0);
     }
 
     /// Gives long turns to greedy instances, and asks for a modest one before each. Gives how often it could run at

@@ -286,6 +286,13 @@ impl Task {
         }
     }
 
+    /// Lets a call wait for a compute thread at once.
+    #[cfg(test)]
+    pub(crate) fn enqueue_with(self: &Arc<Self>, call: Call) {
+        self.begin(call);
+        self.enqueue(&mut self.state.lock());
+    }
+
     fn enqueue(self: &Arc<Self>, state: &mut State) {
         state.place = Place::Queued;
         self.queue.push(self.admission.share(), Arc::clone(self));

@@ -63,12 +63,13 @@ pub fn parse_quantity(limit: impl Into<Limit>, text: &str) -> Result<u64, Limits
             .map(|(_, factor)| *factor)
             .ok_or_else(wrong)?;
         let number = digits.parse::<f64>().map_err(|_| wrong())?;
-        // There is no half of the smallest unit.
-        if factor == 1.0 && number.fract() != 0.0 {
+        let value = number * factor;
+        // What is said with a fraction is rounded, as long as that is about what was said.
+        if (value - value.round()).abs() > value / 1_000.0 {
             return Err(wrong());
         }
         // Quantities are far below 2^53, so the conversion is exact to the unit.
-        (number * factor).round() as u64
+        value.round() as u64
     };
     let (min, max) = limit.bounds();
     if (min..=max).contains(&value) {
@@ -136,6 +137,7 @@ mod tests {
         assert_eq!(read(Dimension::RequestRate, "100/s"), 100);
         assert_eq!(read(Dimension::Deadline, "2s"), 2_000);
         assert_eq!(read(Dimension::Fuel, "50M"), 50_000_000);
+        assert_eq!(read(Dimension::Storage, "1.3GiB"), 1_395_864_371);
         assert_eq!(read(Dimension::Fuel, "1_000"), 1_000);
     }
 
@@ -151,6 +153,8 @@ mod tests {
             (Dimension::Fuel, "1.5"),
             (Dimension::Deadline, "0.5ms"),
             (Dimension::Deadline, "1.5ms"),
+            (Dimension::Deadline, "0.0005s"),
+            (Dimension::Fuel, "0.0001k"),
             (Dimension::Fuel, ""),
         ] {
             assert!(
