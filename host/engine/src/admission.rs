@@ -23,6 +23,9 @@ use crate::{
     window::{Exhausted, FuelMax, FuelWindows},
 };
 
+/// For how long the log's rate counts as used up after text was left out, in nanoseconds.
+const LOST_LOG_NEAR: u64 = 1_000_000_000;
+
 /// Counts what an instance runs, how often it is asked, and what it burns; shared by all of its
 /// installs and kept when they change.
 #[derive(Debug)]
@@ -39,8 +42,10 @@ pub struct Admission {
     spared: Rate,
     egress: Rate,
     log: Rate,
-    /// When the log said last that text was left out.
+    /// How often the log says that text was left out.
     lost_log: Rate,
+    /// When that happened last, on the coarse clock.
+    lost_log_at: AtomicU64,
     fuel: Mutex<FuelWindows>,
     /// Whether most of the fuel of a window is burned.
     is_fuel_near: AtomicBool,
@@ -100,6 +105,7 @@ impl Admission {
             egress: Rate::default(),
             log: Rate::default(),
             lost_log: Rate::default(),
+            lost_log_at: AtomicU64::new(0),
             fuel: Mutex::default(),
             is_fuel_near: AtomicBool::new(false),
             storage: AtomicU64::new(0),
@@ -268,8 +274,13 @@ impl Admission {
 
     /// Takes so much of what the instance may log, where there is as much left.
     pub(crate) fn log(&self, bytes: u64) -> bool {
+        let now = coarse();
         let rate = self.limit(Dimension::LogRate);
-        self.log.take_many(coarse(), bytes, rate).is_ok()
+        let has_room = self.log.take_many(now, bytes, rate).is_ok();
+        if !has_room {
+            self.lost_log_at.store(now, Ordering::Relaxed);
+        }
+        has_room
     }
 
     /// Whether it is time to say that log text was left out: once a second.
@@ -293,14 +304,15 @@ impl Admission {
         });
         let rate = self.limit(Dimension::RequestRate);
         let log_rate = self.limit(Dimension::LogRate);
-        let logged = match self.lost_log.is_used(coarse()) {
+        let now = coarse();
+        let logged = match self.lost_log_at.load(Ordering::Relaxed) {
             // Text was left out a moment ago, because it was more than there was room for.
-            true => log_rate,
-            false => self.log.used(coarse(), log_rate),
+            lost_at if lost_at > 0 && now.saturating_sub(lost_at) < LOST_LOG_NEAR => log_rate,
+            _ => self.log.used(now, log_rate),
         };
         let others = [
             (Dimension::Concurrency, self.running()),
-            (Dimension::RequestRate, self.requests.used(coarse(), rate)),
+            (Dimension::RequestRate, self.requests.used(now, rate)),
             (Dimension::QueueTime, self.share.waited_ms()),
             (Dimension::Storage, self.storage.load(Ordering::Relaxed)),
             (Dimension::LogRate, logged),

@@ -41,9 +41,14 @@ impl CpuClock {
 pub(crate) fn thread_moment() -> ThreadMoment {
     let at = nanoseconds(clock_gettime(ClockId::MonotonicRaw));
     let mut clock = THREAD.get();
-    let moment = clock.moment(at, || nanoseconds(clock_gettime(ClockId::ThreadCPUTime)));
+    let moment = clock.moment(at, thread_cpu);
     THREAD.set(clock);
     moment
+}
+
+/// Processor time of this thread, in nanoseconds.
+pub(crate) fn thread_cpu() -> u64 {
+    nanoseconds(clock_gettime(ClockId::ThreadCPUTime))
 }
 
 /// A time as limits of time count it.

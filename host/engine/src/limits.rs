@@ -83,15 +83,15 @@ pub const LAG_TOLD_EVERY: Duration = Duration::from_secs(60);
 /// with as much more.
 pub const CPU_CLOCK_CARRIED_MAX: u64 = 50_000;
 
-/// After how long an instance is visited whose runs wait for a compute thread and that was not served. It may take longer
-/// where very many are to be visited.
+/// After how long an instance is visited whose runs wait for a compute thread and that was not served. It takes longer where very
+/// many are to be visited, and for an instance whose last visit was long or forgot much ([`VISITS_PART`]).
 pub const UNSERVED_MAX: Duration = Duration::from_millis(200);
 
-/// How long it is served then: what a few pages need, and what its guest takes until it lets others run.
+/// How long it is served then, whatever its weight: what a few pages need, and what its guest takes until it lets others run.
 pub const VISIT: Duration = Duration::from_millis(1);
 
-/// Which part of a processor an instance of the usual weight may get by visits, and by what they forget: half of a hundredth.
-/// It is more than its share only where more than two hundred compete for a processor.
+/// Which part of a processor an instance of the usual weight gets by visits at most, and by what they forget: half of a hundredth.
+/// It is more than its share only where more than two hundred compete for a processor. Those with less weight get less.
 pub const VISITS_PART: u64 = 200;
 
 /// How long a run that computes is polled on where nobody else waits for the thread. Processor time is measured and its

@@ -44,11 +44,6 @@ impl Rate {
             })
     }
 
-    /// Whether some of what was taken has not come yet at an even pace.
-    pub(crate) fn is_used(&self, now: u64) -> bool {
-        self.due.load(Ordering::Relaxed) > now
-    }
-
     /// How much of the burst is taken at the moment.
     pub(crate) fn used(&self, now: u64, per_second: u64) -> u64 {
         let ahead = self.due.load(Ordering::Relaxed).saturating_sub(now);
@@ -111,7 +106,6 @@ mod tests {
         assert_eq!(rate.take_many(0, 30, 10), Err(SECOND * 4 / 10));
         assert!(rate.take_many(SECOND * 4 / 10, 30, 10).is_ok());
         assert!(rate.take(2 * SECOND, 10).is_err(), "it is owed");
-        assert!(rate.is_used(3 * SECOND) && !rate.is_used(4 * SECOND));
         assert!(rate.take(4 * SECOND, 10).is_ok());
     }
 

@@ -30,7 +30,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
 use crate::{
-    clock::coarse,
+    clock::{coarse, thread_cpu},
     limits::{
         COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX, UNSERVED_MAX, VISIT, VISITS_PART,
     },
@@ -49,6 +49,9 @@ const AHEAD_MAX: u64 = 2_000_000;
 /// longest turns, of instances with little weight.
 const EVEN_AHEAD_MAX: u64 = 1_000_000_000;
 
+/// A moment that does not come.
+const NEVER: u64 = u64::MAX;
+
 /// What the coarse clock may be behind: a tick of a slow kernel.
 const COARSE_TICK: Duration = Duration::from_millis(10);
 
@@ -63,7 +66,7 @@ pub(crate) struct Scheduler(Arc<Queue>);
 pub(crate) struct Queue {
     ready: Mutex<Ready>,
     work: Condvar,
-    /// Somebody waits, and no thread that visits looks when it is his turn.
+    /// Somebody waits, and no thread that visits looks when he is to be visited.
     waits: Condvar,
     /// Runs that wait.
     waiting: AtomicUsize,
@@ -86,6 +89,10 @@ struct Ready {
     visits: BTreeMap<(u64, u64), Arc<Share>>,
     entries: u64,
     idle_threads: usize,
+    /// Threads that visit and have nothing to do.
+    idle_visitors: usize,
+    /// When the first of these looks again by itself, on the coarse clock; none does where it is 0.
+    looks_at: u64,
     is_closed: bool,
 }
 
@@ -108,7 +115,7 @@ pub(crate) struct Share {
     is_listed: AtomicBool,
     /// Its place in the lists, while it is in them. Changed with the queue locked.
     listed: Mutex<Option<Listed>>,
-    /// When it may be visited again, in nanoseconds of the coarse clock.
+    /// When it may be visited again, in nanoseconds of the coarse clock; never stands for being visited.
     visit_after: AtomicU64,
     /// Runs that wait or have a turn, and the weight with which they count. Changed with the queue locked.
     competing: AtomicU64,
@@ -304,10 +311,10 @@ impl Queue {
         if !share.is_listed.swap(true, Ordering::Relaxed) {
             let now = self.now.load(Ordering::Relaxed);
             share.time.fetch_max(now, Ordering::Relaxed);
-            if ready.visits.is_empty() {
+            ready.list(share, coarse());
+            if ready.misses_visits() {
                 self.waits.notify_one();
             }
-            ready.list(share, coarse());
         }
         if ready.idle_threads > 0 {
             self.work.notify_one();
@@ -367,7 +374,7 @@ impl Queue {
     /// Serves whom nobody serves, until the host ends.
     fn visit(&self) {
         while let Some((share, forgotten, mut task)) = self.next_visit() {
-            let begun = Instant::now();
+            let (begun, cpu) = (Instant::now(), thread_cpu());
             loop {
                 self.turn(&task);
                 if begun.elapsed() >= VISIT {
@@ -378,7 +385,8 @@ impl Queue {
                     None => break,
                 }
             }
-            self.visited(&share, forgotten, coarse());
+            let had = thread_cpu().saturating_sub(cpu);
+            self.visited(&share, share.weighed(had).max(forgotten), coarse());
         }
     }
 
@@ -390,24 +398,36 @@ impl Queue {
             if ready.is_closed {
                 return None;
             }
-            match ready.unserved(coarse()) {
+            let now = coarse();
+            let due = match ready.unserved(now) {
                 Ok(share) => {
                     let forgotten = self.begins_anew(&share);
-                    let Some(task) = ready.take_of(&share, coarse()) else {
+                    // Nobody else visits it meanwhile.
+                    share.visit_after.store(NEVER, Ordering::Relaxed);
+                    let Some(task) = ready.take_of(&share, now) else {
                         continue;
                     };
-                    if !ready.visits.is_empty() {
+                    if ready.misses_visits() {
                         self.waits.notify_one();
                     }
                     drop(ready);
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     return Some((share, forgotten, task));
                 }
-                Err(Some(due)) => {
-                    let _ = self.waits.wait_for(&mut ready, due + COARSE_TICK);
+                Err(due) => due,
+            };
+            ready.idle_visitors += 1;
+            match due {
+                Some(at) => {
+                    ready.looks_at = at;
+                    let until = Duration::from_nanos(at - now) + COARSE_TICK;
+                    let _ = self.waits.wait_for(&mut ready, until);
                 }
-                Err(None) => self.waits.wait(&mut ready),
+                None => self.waits.wait(&mut ready),
             }
+            ready.idle_visitors -= 1;
+            // If it is another one that looks then, it is told once more for nothing.
+            ready.looks_at = 0;
         }
     }
 
@@ -418,16 +438,12 @@ impl Queue {
         before.saturating_sub(now)
     }
 
-    /// Notes that an instance was visited: not again before what it has had by that, and what was forgotten, is a small part
-    /// of the time since.
-    fn visited(&self, share: &Arc<Share>, forgotten: u64, at: u64) {
-        let now = self.now.load(Ordering::Relaxed);
-        let had = share.time.load(Ordering::Relaxed).saturating_sub(now);
-        let rest = had.saturating_add(forgotten).saturating_mul(VISITS_PART);
+    /// Notes that an instance was visited at last: not again before what it has had by that, or was forgotten, is a small part
+    /// of the time since. What it has had may be forgotten by the next visit, and counts then.
+    fn visited(&self, share: &Arc<Share>, had: u64, at: u64) {
+        let next = at.saturating_add(had.saturating_mul(VISITS_PART));
         let mut ready = self.ready.lock();
-        share
-            .visit_after
-            .store(at.saturating_add(rest), Ordering::Relaxed);
+        share.visit_after.store(next, Ordering::Relaxed);
         if ready.unlist(share) {
             ready.list(share, at);
         }
@@ -518,13 +534,22 @@ impl Ready {
     /// The instance that is to be visited.
     ///
     /// # Errors
-    /// After how long the next one is, where any waits.
-    fn unserved(&self, now: u64) -> Result<Arc<Share>, Option<Duration>> {
+    /// When the next one is, where any is.
+    fn unserved(&self, now: u64) -> Result<Arc<Share>, Option<u64>> {
         match self.visits.first_key_value() {
             Some(((at, _), share)) if *at <= now => Ok(Arc::clone(share)),
-            Some(((at, _), _)) => Err(Some(Duration::from_nanos(at - now))),
-            None => Err(None),
+            Some(((NEVER, _), _)) | None => Err(None),
+            Some(((at, _), _)) => Err(Some(*at)),
         }
+    }
+
+    /// Whether a thread that visits is idle, and will not look in time.
+    fn misses_visits(&self) -> bool {
+        let first = self.visits.first_key_value();
+        self.idle_visitors > 0
+            && first.is_some_and(|((at, _), _)| {
+                *at != NEVER && (self.looks_at == 0 || *at < self.looks_at)
+            })
     }
 }
 
@@ -645,7 +670,7 @@ mod tests {
         let [unlucky, other] = [instance(100), instance(100)];
         let (share, others) = (unlucky.share(), other.share());
         queue.push(others, run_of(&queue, &other));
-        queue.charge(share, 6_000_000);
+        queue.charge(share, 60_000_000);
         for _ in 0..3 {
             queue.push(share, run_of(&queue, &unlucky));
         }
@@ -655,16 +680,19 @@ mod tests {
         assert_eq!(serve(&queue, &both, 50), [0, 50]);
         let listed = share.listed.lock().unwrap();
         let due = listed.visit_at;
-        assert!(matches!(unserved(due - 1), Err(Some(wait)) if wait == Duration::from_nanos(1)));
+        assert_eq!(unserved(due - 1).map(drop), Err(Some(due)));
         assert!(is_unlucky(unserved(due)), "the other was served later");
         let forgotten = queue.begins_anew(share);
-        assert!((900_000..=6_000_000).contains(&forgotten), "{forgotten}");
+        assert!(
+            (50_000_000..=60_000_000).contains(&forgotten),
+            "{forgotten}"
+        );
         assert!(queue.next_of(share).unwrap().is_of(&unlucky));
         queue.charge_turn(share, SLICE);
         queue.turn_ended(share);
         queue.visited(share, forgotten, due);
-        // A part of the time until it is visited again is what it has had.
-        let rest = (forgotten + SLICE) * VISITS_PART;
+        // A part of the time until it is visited again is what it was forgotten.
+        let rest = forgotten * VISITS_PART;
         assert_eq!(share.listed.lock().unwrap().visit_at, due + rest);
         let had = serve(&queue, &both, 100);
         assert!(had[0].abs_diff(had[1]) <= 3, "{had:?}");
@@ -674,12 +702,12 @@ mod tests {
         let of_unlucky = left.filter(|task| task.is_of(&unlucky)).count();
         assert_eq!((of_unlucky, queue.waiting()), (2, 0));
         assert!(queue.ready.lock().take(due).is_none());
-        assert!(matches!(unserved(u64::MAX), Err(None)));
+        assert_eq!(unserved(NEVER).map(drop), Err(None));
     }
 
     #[test]
     fn visits_are_a_small_part_of_a_processor_by_weight() {
-        for (weight, turn, apart) in [
+        for (weight, had, apart) in [
             (100, 100_000, Duration::from_millis(200)),
             (100, 33_000_000, Duration::from_millis(6_600)),
             (10, 1_000_000, Duration::from_secs(2)),
@@ -687,32 +715,73 @@ mod tests {
         ] {
             let (queue, one) = (queue(), instance(weight));
             let share = one.share();
-            for _ in 0..2 {
-                queue.push(share, run_of(&queue, &one));
+            queue.push(share, run_of(&queue, &one));
+            let mut at = share.listed.lock().unwrap().visit_at;
+            // The second time it is forgotten what it had the first time, which it has paid for.
+            for forgotten in [0, share.weighed(had)] {
+                queue.visited(share, share.weighed(had).max(forgotten), at);
+                let next = share.listed.lock().unwrap().visit_at;
+                assert_eq!(Duration::from_nanos(next - at), apart, "{weight}, {had}");
+                at = next;
             }
-            let at = share.listed.lock().unwrap().visit_at;
-            let forgotten = queue.begins_anew(share);
-            let task = queue.next_of(share).unwrap();
-            // Somebody waits, so that it counts whole.
-            queue.charge_turn(share, turn);
-            queue.push(share, task);
-            queue.visited(share, forgotten, at);
-            let next = share.listed.lock().unwrap().visit_at;
-            assert_eq!(Duration::from_nanos(next - at), apart, "{weight}, {turn}");
         }
+    }
+
+    /// Threads that visit, once they have nothing to do.
+    fn visitors(queue: &Arc<Queue>, count: usize) -> Vec<thread::JoinHandle<()>> {
+        let threads = (0..count).map(|_| {
+            let queue = Arc::clone(queue);
+            thread::spawn(move || queue.visit())
+        });
+        let threads = threads.collect();
+        while queue.ready.lock().idle_visitors < count {
+            thread::yield_now();
+        }
+        threads
+    }
+
+    fn end(queue: &Queue, threads: Vec<thread::JoinHandle<()>>) {
+        queue.ready.lock().is_closed = true;
+        queue.waits.notify_all();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    }
+
+    /// What whoever is visited says first.
+    fn heard(visited: &std::sync::mpsc::Receiver<&'static str>) -> &'static str {
+        visited.recv_timeout(Duration::from_secs(60)).unwrap()
+    }
+
+    #[test]
+    fn who_comes_while_others_are_to_be_visited_much_later_is_visited_in_time() {
+        let queue = queue();
+        let threads = visitors(&queue, 1);
+        let [greedy, modest] = [instance(100), instance(100)];
+        let share = greedy.share();
+        let far = coarse() + 3_600_000_000_000;
+        share.visit_after.store(far, Ordering::Relaxed);
+        queue.push(share, run_of(&queue, &greedy));
+        // It knows when that is, and sleeps again.
+        while queue.ready.lock().looks_at != far {
+            thread::yield_now();
+        }
+        let (visits, visited) = std::sync::mpsc::channel();
+        run_of(&queue, &modest).enqueue_with(Box::pin(async move {
+            visits.send("modest").unwrap();
+            Ok(())
+        }));
+        assert_eq!(heard(&visited), "modest");
+        end(&queue, threads);
+        assert_eq!(queue.waiting(), 1);
     }
 
     #[test]
     fn several_visit_where_one_is_held_up() {
         let queue = queue();
-        let (end, held_up) = std::sync::mpsc::channel::<()>();
+        let (ends, held_up) = std::sync::mpsc::channel::<()>();
         let (visits, visited) = std::sync::mpsc::channel();
-        let threads: Vec<_> = (0..2)
-            .map(|_| {
-                let queue = Arc::clone(&queue);
-                thread::spawn(move || queue.visit())
-            })
-            .collect();
+        let threads = visitors(&queue, 2);
         let (slow, quick) = (instance(100), instance(100));
         let begun = visits.clone();
         run_of(&queue, &slow).enqueue_with(Box::pin(async move {
@@ -728,16 +797,11 @@ mod tests {
                 Ok(())
             }));
         }
-        let wait = |_| visited.recv_timeout(Duration::from_secs(60)).unwrap();
-        let mut all = [0, 1, 2].map(wait);
+        let mut all = [(); 3].map(|()| heard(&visited));
         all.sort_unstable();
         assert_eq!(all, ["quick", "quick", "slow"]);
-        drop(end);
-        queue.ready.lock().is_closed = true;
-        queue.waits.notify_all();
-        for thread in threads {
-            thread.join().unwrap();
-        }
+        drop(ends);
+        end(&queue, threads);
         assert_eq!(queue.waiting(), 0);
     }
 
