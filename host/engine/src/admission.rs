@@ -321,8 +321,9 @@ impl Admission {
         let near = used.filter_map(|(dimension, used)| {
             let max = self.limit(dimension);
             let limit = dimension.into();
-            // Where one may run at a time, the one that asks is no news.
-            let is_alone = dimension == Dimension::Concurrency && used == 1;
+            // Where one may run at a time, or come in a second, the one that asks is no news.
+            let is_alone =
+                used == 1 && matches!(dimension, Dimension::Concurrency | Dimension::RequestRate);
             (is_near(used, max) && !is_alone).then_some(Near { limit, used, max })
         });
         near.chain(self.near_egress())

@@ -40,7 +40,8 @@ impl LogSink for RatedLog {
             let max = format_quantity(Unit::BytesPerSecond, max);
             self.sink.record(&LogRecord {
                 identity: record.identity,
-                level: LogLevel::Warn,
+                // Where only what is graver is wanted, this is told as well.
+                level: record.level.max(LogLevel::Warn),
                 context: "",
                 message: &format!("[log text left out: the limit log-rate of {max} was reached]"),
             });

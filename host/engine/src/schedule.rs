@@ -405,6 +405,7 @@ impl Queue {
                     // Nobody else visits it meanwhile.
                     share.visit_after.store(NEVER, Ordering::Relaxed);
                     let Some(task) = ready.take_of(&share, now) else {
+                        share.visit_after.store(0, Ordering::Relaxed);
                         continue;
                     };
                     if ready.misses_visits() {
