@@ -141,6 +141,7 @@ async fn the_demo_runs_and_starts_again_as_it_was() {
         arguments: vec!["--demo".to_owned()],
         variables: vec![("CARGO_TARGET_DIR".to_owned(), target)],
         ready_within: Duration::from_secs(400),
+        ..Options::default()
     };
     let mut platform = Platform::start_with(binary, options).await;
     let ready = platform.ready().clone();

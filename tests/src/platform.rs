@@ -33,6 +33,8 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// Environment variables.
     pub variables: Vec<(String, String)>,
+    /// Whether its log goes to a pipe that nobody reads.
+    pub is_log_unread: bool,
     /// How long it may take until it is ready.
     pub ready_within: Duration,
 }
@@ -42,6 +44,7 @@ impl Default for Options {
         Self {
             arguments: Vec::new(),
             variables: Vec::new(),
+            is_log_unread: false,
             ready_within: READY_WITHIN,
         }
     }
@@ -278,11 +281,17 @@ fn log(folder: &Path) -> String {
 }
 
 async fn spawn(binary: Binary, options: &Options, folder: &Path) -> (Child, Value, Duration) {
-    let stderr = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("stderr"))
-        .expect("our own folder can be written");
+    let stderr = || {
+        fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(folder.join("stderr"))
+            .expect("our own folder can be written")
+    };
+    let stderr = match options.is_log_unread {
+        true => Stdio::piped(),
+        false => stderr().into(),
+    };
     let started = Instant::now();
     let mut process = binary
         .command()

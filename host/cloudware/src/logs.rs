@@ -1,33 +1,105 @@
-//! Log lines of the host and of guests: structured, on standard error.
+//! Log lines of the host and of guests: structured, on standard error. Where that is no file but a pipe or a terminal, whoever
+//! reads it may stop reading, and nothing waits for that: lines are handed to threads that write, those of guests to one of
+//! their own, so that a flood of theirs takes no place from the host's.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    fs::File,
+    io::{self, IsTerminal as _, Write},
+    os::fd::AsFd as _,
+};
 
 use anyhow::{Context, Result};
 use cloudware_capability::{LogLevel, LogRecord, LogSink};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::Metadata;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{
+    EnvFilter, fmt, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::config::{Config, LogFormat};
 
+/// Lines that may wait for a reader; newer ones are left out. A burst of what a busy instance may log in a second fits.
+const WAITING_LINES_MAX: usize = 4_096;
+
+/// What guest text is marked with for filters.
+const GUEST: &str = "cloudware::guest";
+
+/// Keeps the threads that write; when it is dropped, they have a moment to write what waits.
+#[must_use]
+pub(crate) struct Writing(#[expect(dead_code, reason = "it is dropped")] Vec<WorkerGuard>);
+
 /// Starts logging as configured.
-pub(crate) fn init(config: &Config) -> Result<()> {
+pub(crate) fn init(config: &Config) -> Result<Writing> {
     let filter = EnvFilter::try_new(&config.log)
         .with_context(|| format!("log: `{}` is not a level or filter", config.log))?;
+    let (output, writing) = Output::open().context("standard error can't be written")?;
     let registry = tracing_subscriber::registry().with(filter);
     match config.log_format {
         LogFormat::Text => {
-            use std::io::IsTerminal;
             let layer = fmt::layer()
-                .with_writer(std::io::stderr)
-                .with_ansi(std::io::stderr().is_terminal())
+                .with_writer(output)
+                .with_ansi(io::stderr().is_terminal())
                 .with_target(false);
             registry.with(layer).try_init()?;
         }
         LogFormat::Json => {
-            let layer = fmt::layer().json().with_writer(std::io::stderr);
+            let layer = fmt::layer().json().with_writer(output);
             registry.with(layer).try_init()?;
         }
     }
-    Ok(())
+    Ok(writing)
+}
+
+/// Where lines go.
+enum Output {
+    /// A file takes them at once.
+    File,
+    /// To somebody who may not take them.
+    Reader {
+        host: NonBlocking,
+        guests: NonBlocking,
+    },
+}
+
+impl Output {
+    fn open() -> io::Result<(Self, Writing)> {
+        let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        if stderr.metadata()?.is_file() {
+            return Ok((Self::File, Writing(Vec::new())));
+        }
+        let queue = |name, file| {
+            NonBlockingBuilder::default()
+                .lossy(true)
+                .buffered_lines_limit(WAITING_LINES_MAX)
+                .thread_name(name)
+                .finish(file)
+        };
+        let (guests, of_guests) = queue("log-guests", stderr.try_clone()?);
+        let (host, of_host) = queue("log-host", stderr);
+        Ok((
+            Self::Reader { host, guests },
+            Writing(vec![of_guests, of_host]),
+        ))
+    }
+}
+
+impl<'a> MakeWriter<'a> for Output {
+    type Writer = Box<dyn Write + 'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        match self {
+            Self::File => Box::new(io::stderr()),
+            Self::Reader { host, .. } => Box::new(host.clone()),
+        }
+    }
+
+    fn make_writer_for(&'a self, of: &Metadata<'_>) -> Self::Writer {
+        match self {
+            Self::Reader { guests, .. } if of.target() == GUEST => Box::new(guests.clone()),
+            _ => self.make_writer(),
+        }
+    }
 }
 
 /// Guest log text among the host's, labelled with who wrote it. What a terminal obeys is escaped, so
@@ -38,7 +110,7 @@ impl LogSink for GuestLogs {
     fn wants(&self, level: LogLevel) -> bool {
         macro_rules! is_enabled {
             ($level:ident) => {
-                tracing::enabled!(target: "cloudware::guest", tracing::Level::$level)
+                tracing::enabled!(target: GUEST, tracing::Level::$level)
             };
         }
         match level {
@@ -56,7 +128,7 @@ impl LogSink for GuestLogs {
         macro_rules! emit {
             ($level:ident) => {
                 tracing::$level!(
-                    target: "cloudware::guest",
+                    target: GUEST,
                     tenant = %identity.tenant_slug,
                     instance = %identity.instance_slug,
                     app = %identity.app,

@@ -195,7 +195,7 @@ async fn up(args: UpArgs, global: Global) -> Result<()> {
         listen: args.listen,
         data: global.data,
     })?;
-    logs::init(&config)?;
+    let _writing = logs::init(&config)?;
     let content = if args.demo {
         up::Content::Demo
     } else {

@@ -10,6 +10,7 @@ mod compile;
 mod connections;
 mod guests;
 mod host_work;
+mod log;
 mod names;
 mod responses;
 mod text;

@@ -1,0 +1,25 @@
+//! A flood of the log where nobody reads it.
+
+use cloudware_tests::{Options, Platform, Source};
+
+/// What the host's standard error is may be a pipe whose reader stands still.
+#[tokio::test]
+async fn nobody_waits_for_whoever_reads_the_log() {
+    let options = Options {
+        is_log_unread: true,
+        ..Options::default()
+    };
+    let mut platform = Platform::start_with(cloudware_tests::binary!(), options).await;
+    platform.publish(Source::ADVERSARY).await;
+    platform.tenants(&["acme", "birch"], &["adversary"]).await;
+    let [acme, birch] = ["acme", "birch"].map(|tenant| platform.site(tenant, "/adversary"));
+    // Each is more than a pipe holds.
+    for _ in 0..20 {
+        let answer = acme.get("/logs?bytes=32000").await.expect(200);
+        assert_eq!(answer.text(), "logged 32000");
+    }
+    let _ = birch.get("/logs?bytes=100").await.expect(200);
+    let _ = birch.get("/counter").await.expect(200);
+    let _ = platform.api().get("/tenants").await.expect(200);
+    assert!(platform.terminate().await.success(), "it ends all the same");
+}
