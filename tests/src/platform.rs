@@ -281,16 +281,14 @@ fn log(folder: &Path) -> String {
 }
 
 async fn spawn(binary: Binary, options: &Options, folder: &Path) -> (Child, Value, Duration) {
-    let stderr = || {
-        fs::OpenOptions::new()
+    let stderr = match options.is_log_unread {
+        true => Stdio::piped(),
+        false => fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(folder.join("stderr"))
             .expect("our own folder can be written")
-    };
-    let stderr = match options.is_log_unread {
-        true => Stdio::piped(),
-        false => stderr().into(),
+            .into(),
     };
     let started = Instant::now();
     let mut process = binary

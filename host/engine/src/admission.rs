@@ -16,15 +16,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     clock::coarse,
     lag::Lag,
-    limits::{BEHIND_MORE, LAG_BEAT, SPARED_PATIENCE, SPARED_REQUESTS_PER_SECOND},
+    limits::{BEHIND_MORE, LAG_BEAT, LOST_LOG_NEAR, SPARED_PATIENCE, SPARED_REQUESTS_PER_SECOND},
     near::{Near, is_near},
     rate::Rate,
     schedule::Share,
     window::{Exhausted, FuelMax, FuelWindows},
 };
-
-/// For how long the log's rate counts as used up after text was left out, in nanoseconds.
-const LOST_LOG_NEAR: u64 = 1_000_000_000;
 
 /// Counts what an instance runs, how often it is asked, and what it burns; shared by all of its
 /// installs and kept when they change.
@@ -304,10 +301,10 @@ impl Admission {
         });
         let rate = self.limit(Dimension::RequestRate);
         let log_rate = self.limit(Dimension::LogRate);
-        let now = coarse();
+        let (now, lost_max) = (coarse(), LOST_LOG_NEAR.as_nanos() as u64);
         let logged = match self.lost_log_at.load(Ordering::Relaxed) {
             // Text was left out a moment ago, because it was more than there was room for.
-            lost_at if lost_at > 0 && now.saturating_sub(lost_at) < LOST_LOG_NEAR => log_rate,
+            lost_at if lost_at > 0 && now.saturating_sub(lost_at) < lost_max => log_rate,
             _ => self.log.used(now, log_rate),
         };
         let others = [

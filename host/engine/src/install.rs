@@ -20,14 +20,14 @@ use crate::{
     clock::coarse,
     code::Code,
     hook::{Failure, Peers, find_access},
-    limits::{OVERLOAD_RETRY_SECONDS, WARM_IDLE_MAX},
+    limits::WARM_IDLE_MAX,
     log_rate::RatedLog,
     near::Near,
     recording::Recorder,
     sandbox::Setup,
     schedule::Queue,
     serve::RequestId,
-    stop::{Attach as _, stop},
+    stop::{Attach as _, overloaded, stop},
     task::Bounds,
 };
 
@@ -194,12 +194,8 @@ impl BoundInstall {
     /// # Errors
     /// The stop where the pool is full; it is counted.
     pub(crate) fn place_for_request(&self, started: Instant) -> Result<SandboxPlace, Box<Stop>> {
-        self.place().ok_or_else(|| {
-            let cause = StopCause::Overloaded {
-                retry_after_seconds: OVERLOAD_RETRY_SECONDS,
-            };
-            self.turn_away(cause, started)
-        })
+        self.place()
+            .ok_or_else(|| self.turn_away(overloaded(), started))
     }
 
     /// See [`Admission::sandbox_place`].

@@ -49,6 +49,9 @@ pub const KEPT_OFF_MAX: u32 = 4_096;
 /// important before each, and an empty one is not for nothing.
 pub const LOG_RECORD_BYTES: u64 = 256;
 
+/// For how long the log rate counts as used up after text was left out: as long as what may be logged at once takes to come back.
+pub const LOST_LOG_NEAR: Duration = Duration::from_secs(1);
+
 /// Bytes of an answer that are given before it waits for a turn behind everything else that is ready: pages and
 /// most of what apps answer are given at once, and nobody waits for more than this of each long answer.
 pub const ANSWER_BURST_BYTES: u64 = 32 << 10;

@@ -93,15 +93,20 @@ pub(crate) fn explain(error: &Error, store: &mut Store<Invocation>, started: Ins
     stop
 }
 
+/// The host has no sandbox free.
+pub(crate) fn overloaded() -> StopCause {
+    StopCause::Overloaded {
+        retry_after_seconds: OVERLOAD_RETRY_SECONDS,
+    }
+}
+
 fn from_error(error: &Error, data: &Invocation) -> StopCause {
     if handles_exhausted(error) {
         let max = data.limit(Dimension::Handles);
         return StopCause::limit(Dimension::Handles, data.class(), max + 1, max);
     }
     if error.is::<PoolConcurrencyLimitError>() {
-        return StopCause::Overloaded {
-            retry_after_seconds: OVERLOAD_RETRY_SECONDS,
-        };
+        return overloaded();
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => {
