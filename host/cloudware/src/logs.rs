@@ -7,6 +7,9 @@ use std::{
     fs::File,
     io::{self, IsTerminal as _, Write},
     os::fd::AsFd as _,
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -25,9 +28,25 @@ const WAITING_LINES_MAX: usize = 4_096;
 /// What guest text is marked with for filters.
 const GUEST: &str = "cloudware::guest";
 
+/// How long the threads that write may take at the end.
+const END_MAX: Duration = Duration::from_secs(3);
+
 /// Keeps the threads that write; when it is dropped, they have a moment to write what waits.
 #[must_use]
-pub(crate) struct Writing(#[expect(dead_code, reason = "it is dropped")] Vec<WorkerGuard>);
+pub(crate) struct Writing(Vec<WorkerGuard>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let guards = std::mem::take(&mut self.0);
+        let (ends, ended) = mpsc::channel::<()>();
+        // Where nobody reads, a guard says so on standard output; if that is closed it panics, and waits for the reader.
+        thread::spawn(move || {
+            drop(guards);
+            drop(ends);
+        });
+        let _ = ended.recv_timeout(END_MAX);
+    }
+}
 
 /// Starts logging as configured.
 pub(crate) fn init(config: &Config) -> Result<Writing> {

@@ -1,6 +1,7 @@
 //! A flood of the log where nobody reads it.
 
 use cloudware_tests::{Options, Platform, Source};
+use serde_json::json;
 
 /// What the host's standard error is may be a pipe whose reader stands still.
 #[tokio::test]
@@ -13,7 +14,10 @@ async fn nobody_waits_for_whoever_reads_the_log() {
     platform.publish(Source::ADVERSARY).await;
     platform.tenants(&["acme", "birch"], &["adversary"]).await;
     let [acme, birch] = ["acme", "birch"].map(|tenant| platform.site(tenant, "/adversary"));
-    // Each is more than a pipe holds.
+    // Each is more than a pipe holds, and all are more than may wait.
+    platform
+        .limit("acme", json!({ "log-rate": "1GiB/s" }))
+        .await;
     for _ in 0..20 {
         let answer = acme.get("/logs?bytes=32000").await.expect(200);
         assert_eq!(answer.text(), "logged 32000");
