@@ -57,6 +57,13 @@ async fn it_announces_itself_in_one_object_and_keeps_its_secrets() {
     }
 }
 
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn no_request_waits_for_large_pages_of_memory() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    assert!(!platform.may_have_large_pages());
+}
+
 fn mode(path: &Path) -> u32 {
     let metadata = fs::metadata(path).expect("it is there");
     metadata.permissions().mode() & 0o777

@@ -184,6 +184,15 @@ impl Platform {
         self.status_bytes("VmHWM:")
     }
 
+    /// Whether the kernel may give the process memory in large pages.
+    ///
+    /// # Panics
+    /// Where the system does not say.
+    #[must_use]
+    pub fn may_have_large_pages(&self) -> bool {
+        self.status("THP_enabled:") != "0"
+    }
+
     /// Lets no file of the process grow beyond so many bytes, as if the disk were full there; `None` for as
     /// many as the system allows.
     ///
@@ -202,11 +211,17 @@ impl Platform {
     }
 
     fn status_bytes(&self, name: &str) -> u64 {
+        let kibibytes = self.status(name).parse::<u64>();
+        kibibytes.expect("memory is a number") * 1024
+    }
+
+    /// The first word of a line in the system's description of the process.
+    fn status(&self, name: &str) -> String {
         let path = format!("/proc/{}/status", self.process_id());
         let status = fs::read_to_string(path).expect("the system describes its processes");
         let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kibibytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-        kibibytes.expect("the description has the memory") * 1024
+        let word = line.and_then(|rest| rest.split_whitespace().next());
+        word.expect("the description has it").to_owned()
     }
 
     /// Everything that the platform has written to standard error, over all its starts.

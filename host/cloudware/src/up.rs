@@ -82,6 +82,8 @@ pub(crate) async fn run(
     announce: impl FnOnce(&Ready),
 ) -> Result<()> {
     let mut stop = Signals::new()?;
+    #[cfg(target_os = "linux")]
+    small_pages();
     let platform = tokio::select! {
         platform = Platform::start(&config) => platform?,
         () = stop.received() => return Ok(()),
@@ -94,6 +96,16 @@ pub(crate) async fn run(
     stop.received().await;
     tracing::info!("stopping: requests in flight finish first");
     platform.stop(&config).await
+}
+
+/// Has the kernel give this process memory in pages of the usual size. The allocator asks for pages of 2 MiB, which are made
+/// ready as a whole by the thread that touches them first: the one that serves sockets, milliseconds at a time, when many
+/// requests come at once (see ARCHITECTURE.md).
+#[cfg(target_os = "linux")]
+fn small_pages() {
+    if let Err(error) = nix::sys::prctl::set_thp_disable(true) {
+        tracing::warn!(%error, "the kernel may give memory in large pages: requests wait longer where many come at once");
+    }
 }
 
 /// The signals that ask the process to stop.
