@@ -227,17 +227,20 @@ async fn a_line_without_an_end_is_of_the_run_that_wrote_it() {
             (usage["requests"] == requests).then_some(usage)
         })
         .await;
-        usage["log-bytes"].as_u64()
+        (
+            usage["log-bytes"].as_u64(),
+            usage["log-bytes-lost"].as_u64(),
+        )
     };
     for round in 1..=3 {
         let printed = site.get("/unended-line?bytes=100").await.expect(200);
         assert_eq!(printed.text(), "printed 100");
-        assert_eq!(log_bytes(round).await, Some(round * 200));
+        assert_eq!(log_bytes(round).await, (Some(round * 200), Some(0)));
     }
     platform.limit("acme", json!({ "log-bytes": 150 })).await;
     let before = platform.log().len();
     let _ = site.get("/unended-line?bytes=100").await.expect(200);
-    assert_eq!(log_bytes(4).await, Some(600 + 150));
+    assert_eq!(log_bytes(4).await, (Some(600 + 150), Some(50)));
     let log = platform.log().split_off(before);
     assert!(log.contains("[cut: the limit log-bytes of 150 bytes was reached]"));
 }

@@ -51,6 +51,20 @@ pub(crate) struct EffectiveLimitView {
     usage: Option<LimitUsageView>,
     /// Every level that sets it, weak to strong; the last one is in force.
     settings: Vec<SettingView>,
+    /// What is set for something within and holds there instead: for instances and installs of a tenant, for installs of an
+    /// instance.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overrides: Vec<OverrideView>,
+}
+
+/// A value that is set for something within.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OverrideView {
+    /// The instance or install, such as `acme/main/stock`.
+    target: String,
+    /// The value that holds there.
+    #[serde(flatten)]
+    setting: SettingView,
 }
 
 /// How much of a limit is used at present.
@@ -255,6 +269,14 @@ impl EffectiveLimitView {
             usage: used.map(|used| LimitUsageView::new(limit, used, value)),
             settings: settings
                 .map(|setting| SettingView::new(limit, setting))
+                .collect(),
+            overrides: effective
+                .overrides
+                .into_iter()
+                .map(|within| OverrideView {
+                    target: within.target,
+                    setting: SettingView::new(limit, within.setting),
+                })
                 .collect(),
         }
     }

@@ -7,6 +7,7 @@ mod support;
 
 use axum::body::Body;
 use bytes::Bytes;
+use cloudware_types::Dimension;
 use futures_util::stream;
 use http::{Method, Request, header};
 use serde_json::{Value, json};
@@ -226,7 +227,7 @@ async fn quotas_say_class_scope_and_what_is_used() {
     let main = server.world.id_of("acme", "main").await;
     let load = cloudware_control::InstanceLoad {
         storage_bytes: 0,
-        running: 205,
+        used: vec![(Dimension::Concurrency, 205)],
     };
     server.world.plane.set_load(main, load);
     let path = "/tenants/acme/instances/main/quota";

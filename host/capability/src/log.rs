@@ -55,6 +55,7 @@ pub struct GuestLog {
     sink: Arc<dyn LogSink>,
     bytes_max: u64,
     bytes: AtomicU64,
+    lost: AtomicU64,
     cut: AtomicBool,
     /// What of standard output and error has no line break yet.
     output: Mutex<Lines>,
@@ -88,6 +89,7 @@ impl GuestLog {
             sink,
             bytes_max,
             bytes: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             cut: AtomicBool::new(false),
             output: Mutex::default(),
             errors: Mutex::default(),
@@ -118,18 +120,23 @@ impl GuestLog {
         lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes one record, or as much of it as still fits.
+    /// Writes one record, or as much of it as still fits. One of a level that nobody wants is not even lost.
     pub fn write(&self, level: LogLevel, context: &str, message: &str) {
+        if !self.sink.wants(level) {
+            return;
+        }
         let size = (context.len() + message.len()) as u64;
         let before = self.bytes.fetch_add(size, Ordering::Relaxed);
         if before + size <= self.bytes_max {
             if !self.emit(level, context, message) {
                 self.bytes.fetch_sub(size, Ordering::Relaxed);
+                self.lost.fetch_add(size, Ordering::Relaxed);
             }
             return;
         }
         self.bytes.fetch_sub(size, Ordering::Relaxed);
         if self.cut.swap(true, Ordering::Relaxed) {
+            self.lost.fetch_add(size, Ordering::Relaxed);
             return;
         }
         let room = usize::try_from(self.bytes_max.saturating_sub(before)).unwrap_or(usize::MAX);
@@ -139,9 +146,12 @@ impl GuestLog {
             &message[..kept],
             self.bytes_max
         );
-        if self.emit(level, context, &text) {
-            self.bytes.fetch_add(kept as u64, Ordering::Relaxed);
-        }
+        let kept = match self.emit(level, context, &text) {
+            true => kept as u64,
+            false => 0,
+        };
+        self.bytes.fetch_add(kept, Ordering::Relaxed);
+        self.lost.fetch_add(size - kept, Ordering::Relaxed);
     }
 
     /// Bytes kept so far.
@@ -150,9 +160,16 @@ impl GuestLog {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes left out so far of what somebody wanted: beyond the bound, or not taken by the sink.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     /// Gives the whole bound back, before the sandbox serves another request.
     pub(crate) fn reset(&self) {
         self.bytes.store(0, Ordering::Relaxed);
+        self.lost.store(0, Ordering::Relaxed);
         self.cut.store(false, Ordering::Relaxed);
     }
 

@@ -358,7 +358,7 @@ impl DataPlane for Plane {
         let used = self.storage_used(instance, size).await;
         InstanceLoad {
             storage_bytes: used.unwrap_or(size),
-            running: self.engine.running(instance),
+            used: self.engine.used(instance),
         }
     }
 

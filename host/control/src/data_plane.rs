@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cloudware_packages::Problems;
 use cloudware_types::{
-    DeliveryId, DeliveryRecord, DesiredInstance, Digest, HostLoad, InstanceId, Migration,
+    DeliveryId, DeliveryRecord, DesiredInstance, Digest, Dimension, HostLoad, InstanceId, Migration,
 };
 
 use crate::{
@@ -29,12 +29,13 @@ pub struct ReleaseToPrepare {
 }
 
 /// What an instance takes at a moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InstanceLoad {
     /// Bytes of its private database on disk; 0 before it has one.
     pub storage_bytes: u64,
-    /// Runs that have begun and not ended.
-    pub running: u64,
+    /// What it uses of its other limits as a whole, in their units, as far as the data plane knows: runs that have begun and
+    /// not ended, waiting, and of rates how much of a second's worth.
+    pub used: Vec<(Dimension, u64)>,
 }
 
 /// Why a release cannot be prepared.

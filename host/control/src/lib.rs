@@ -58,7 +58,9 @@ pub use plan::{Plan, PlanNew};
 pub use point::Point;
 pub use product::Product;
 pub use provider::{Provider, ProviderNew};
-pub use quota::{EffectiveLimit, QuotaChange, QuotaLevel, QuotaSetting, QuotaTarget};
+pub use quota::{
+    EffectiveLimit, QuotaChange, QuotaLevel, QuotaOverride, QuotaSetting, QuotaTarget,
+};
 pub use recording::{Recording, RecordingLog, RecordingNew, RecordingQuery};
 pub use release::{Pushed, Release, ReleaseState};
 pub use stop::{StopEntry, StopLog, StopQuery};

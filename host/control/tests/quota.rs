@@ -244,7 +244,7 @@ async fn a_present_value_is_known_of_single_instances() {
     let id = world.id_of("acme", "main").await;
     let load = InstanceLoad {
         storage_bytes: 12_345,
-        running: 7,
+        used: vec![(Concurrency, 7), (Dimension::LogRate, 99)],
     };
     world.plane.set_load(id, load);
     let install = install::get(&world.control, &operator, ("acme", "main"), "stock")
@@ -272,9 +272,10 @@ async fn a_present_value_is_known_of_single_instances() {
             .unwrap();
         assert_eq!(used[&Storage.into()], 12_345);
         assert_eq!(used[&Concurrency.into()], 7);
+        assert_eq!(used[&Dimension::LogRate.into()], 99);
         assert_eq!(used[&Dimension::FuelPerMinute.into()], 1_000);
         assert_eq!(used[&Dimension::FuelPerDay.into()], 1_000);
-        assert_eq!(used.len(), 4);
+        assert_eq!(used.len(), 5);
     }
     world.plan("pro").await;
     for place in [target(TENANT), QuotaTarget::Plan("pro".to_owned())] {
@@ -353,4 +354,33 @@ async fn concurrent_changes_end_with_what_is_recorded() {
         .find(|limit| limit.limit == Fuel.into())
         .unwrap();
     assert_eq!(served(&world, Fuel).await.0, recorded.in_force().value);
+}
+
+#[tokio::test]
+async fn what_is_set_within_is_named_beside_what_holds_for_the_whole() {
+    let (world, operator) = world().await;
+    world.tenant("birch").await;
+    set(&world, &operator, INSTALL, &[(Fuel, Some(7_000))])
+        .await
+        .unwrap();
+    set(&world, &operator, INSTANCE, &[(Fuel, Some(9_000))])
+        .await
+        .unwrap();
+    let within = async |place| {
+        let limits = quota::get(&world.control, &operator, &target(place))
+            .await
+            .unwrap();
+        let limits = limits.into_iter().flat_map(|limit| {
+            let name = limit.limit.name();
+            let overrides = limit.overrides.into_iter();
+            overrides.map(move |within| (name, within.target, within.setting.value))
+        });
+        limits.collect::<Vec<_>>()
+    };
+    let stock = ("fuel", "acme/main/stock".to_owned(), 7_000);
+    let main = ("fuel", "acme/main".to_owned(), 9_000);
+    assert_eq!(within(TENANT).await, [main, stock.clone()]);
+    assert_eq!(within(INSTANCE).await, [stock]);
+    assert_eq!(within(INSTALL).await, []);
+    assert_eq!(within(("birch", None, None)).await, []);
 }

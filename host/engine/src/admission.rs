@@ -290,6 +290,26 @@ impl Admission {
         self.storage.store(bytes, Ordering::Relaxed);
     }
 
+    /// What is used at the moment of those limits of the whole instance that are known without asking anybody: of rates,
+    /// how much of what may come at once.
+    pub(crate) fn used(&self) -> [(Dimension, u64); 5] {
+        let now = coarse();
+        let of_rate = |rate: &Rate, dimension| (dimension, rate.used(now, self.limit(dimension)));
+        let mut logged = of_rate(&self.log, Dimension::LogRate);
+        let lost_at = self.lost_log_at.load(Ordering::Relaxed);
+        if lost_at > 0 && now.saturating_sub(lost_at) < LOST_LOG_NEAR.as_nanos() as u64 {
+            // Text was left out a moment ago, because it was more than there was room for.
+            logged.1 = self.limit(Dimension::LogRate);
+        }
+        [
+            (Dimension::Concurrency, self.running()),
+            of_rate(&self.requests, Dimension::RequestRate),
+            (Dimension::QueueTime, self.share.waited_ms()),
+            of_rate(&self.egress, Dimension::EgressRate),
+            logged,
+        ]
+    }
+
     /// The limits of the whole instance that are nearly used up.
     pub(crate) fn near(&self) -> impl Iterator<Item = Near> + '_ {
         let fuel = self.is_fuel_near.load(Ordering::Relaxed).then(|| {
@@ -299,31 +319,20 @@ impl Admission {
                 (Dimension::FuelPerDay, day),
             ]
         });
-        let rate = self.limit(Dimension::RequestRate);
-        let log_rate = self.limit(Dimension::LogRate);
-        let (now, lost_max) = (coarse(), LOST_LOG_NEAR.as_nanos() as u64);
-        let logged = match self.lost_log_at.load(Ordering::Relaxed) {
-            // Text was left out a moment ago, because it was more than there was room for.
-            lost_at if lost_at > 0 && now.saturating_sub(lost_at) < lost_max => log_rate,
-            _ => self.log.used(now, log_rate),
-        };
-        let others = [
-            (Dimension::Concurrency, self.running()),
-            (Dimension::RequestRate, self.requests.used(now, rate)),
-            (Dimension::QueueTime, self.share.waited_ms()),
-            (Dimension::Storage, self.storage.load(Ordering::Relaxed)),
-            (Dimension::LogRate, logged),
-        ];
-        let used = fuel.into_iter().flatten().chain(others);
-        let near = used.filter_map(|(dimension, used)| {
+        let storage = (Dimension::Storage, self.storage.load(Ordering::Relaxed));
+        let used = fuel
+            .into_iter()
+            .flatten()
+            .chain(self.used())
+            .chain([storage]);
+        used.filter_map(|(dimension, used)| {
             let max = self.limit(dimension);
             let limit = dimension.into();
             // Where one may run at a time, or come in a second, the one that asks is no news.
             let is_alone =
                 used == 1 && matches!(dimension, Dimension::Concurrency | Dimension::RequestRate);
             (is_near(used, max) && !is_alone).then_some(Near { limit, used, max })
-        });
-        near.chain(self.near_egress())
+        })
     }
 
     /// Runs at the moment whose answers have not been sent.

@@ -406,11 +406,13 @@ impl Engine {
         }
     }
 
-    /// Runs of an instance at the moment whose answers have not been sent; 0 for one that is not served.
+    /// What an instance uses at the moment of its limits as a whole, those of its storage and its fuel apart: runs whose
+    /// answers have not been sent, milliseconds that its runs wait for a processor, and of its rates how much of a second's
+    /// worth. Nothing for one that is not served.
     #[must_use]
-    pub fn running(&self, instance: InstanceId) -> u64 {
+    pub fn used(&self, instance: InstanceId) -> Vec<(Dimension, u64)> {
         let admission = self.instances.get(&instance);
-        admission.map_or(0, |admission| admission.running())
+        admission.map_or(Vec::new(), |admission| admission.used().to_vec())
     }
 
     /// What the engine has to do at this moment, which knows nothing of the other tasks of its process.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use cloudware_capability::{LogLevel, LogRecord, LogSink};
 use cloudware_types::{Dimension, Unit, format_quantity};
 
-use crate::{Admission, limits::LOG_RECORD_BYTES};
+use crate::{
+    Admission,
+    limits::{LOG_CONTROL_BYTES, LOG_RECORD_BYTES},
+};
 
 /// The log of an instance, as far as its rate goes.
 pub(crate) struct RatedLog {
@@ -31,8 +34,8 @@ impl LogSink for RatedLog {
         if !self.sink.wants(record.level) {
             return false;
         }
-        let text = record.context.len() + record.message.len();
-        if self.admission.log(text as u64 + LOG_RECORD_BYTES) {
+        let text = written(record.context) + written(record.message);
+        if self.admission.log(text + LOG_RECORD_BYTES) {
             return self.sink.record(record);
         }
         if self.admission.tells_of_lost_log() {
@@ -48,6 +51,12 @@ impl LogSink for RatedLog {
         }
         false
     }
+}
+
+/// Bytes of a text as the log has it, where control characters are written out.
+fn written(text: &str) -> u64 {
+    let controls = text.bytes().filter(u8::is_ascii_control).count() as u64;
+    text.len() as u64 + controls * LOG_CONTROL_BYTES
 }
 
 #[cfg(test)]
@@ -123,5 +132,10 @@ mod tests {
         assert_eq!(near, [Dimension::LogRate.into()]);
         assert!(neighbour.record(&record));
         assert!(other.near().next().is_none());
+    }
+    #[test]
+    fn what_is_written_out_counts_as_it_is_written() {
+        assert_eq!(written("größe"), 7);
+        assert_eq!(written("\u{1b}[0m\n"), 5 + 2 * LOG_CONTROL_BYTES);
     }
 }

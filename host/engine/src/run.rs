@@ -180,6 +180,7 @@ impl Run {
         meters[Meter::RequestBytes] = invocation.progress().request_bytes();
         meters[Meter::OutboundCalls] = invocation.progress().outbound_calls();
         meters[Meter::LogBytes] = invocation.log().finish();
+        meters[Meter::LogBytesLost] = invocation.log().lost();
         self.install.usage.add(&meters);
         let class = invocation.class();
         let limits = &self.install.limits;

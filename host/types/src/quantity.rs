@@ -4,50 +4,31 @@ use std::num::IntErrorKind;
 
 use crate::{Limit, LimitsError, Unit};
 
-/// Reads a quantity as people write it: `64MiB`, `1.5GB`, `500ms`, `10s`, `2M`, `1000`.
+/// Reads a quantity as people write it: `64MiB`, `1.5GB`, `500ms`, `10s`, `2M`, `1000`; and as [`format_quantity`] writes it:
+/// `2,000,000,000 fuel`, `64 KiB/s`.
 ///
 /// # Errors
 /// [`LimitsError::NotAQuantity`] for another text, [`LimitsError::OutOfBounds`] for a value outside
 /// the limit's bounds.
 pub fn parse_quantity(limit: impl Into<Limit>, text: &str) -> Result<u64, LimitsError> {
     let limit = limit.into();
-    let (suffixes, expected): (&[(&str, f64)], _) = match limit.unit() {
-        Unit::Bytes | Unit::BytesPerSecond => (
-            &[
-                ("KiB", 1024.0),
-                ("MiB", 1_048_576.0),
-                ("GiB", 1_073_741_824.0),
-                ("kB", 1e3),
-                ("MB", 1e6),
-                ("GB", 1e9),
-                ("B", 1.0),
-            ],
-            "write bytes, or a number with KiB, MiB, GiB, kB, MB or GB, such as 64MiB",
-        ),
-        Unit::Milliseconds => (
-            &[("ms", 1.0), ("s", 1e3), ("min", 6e4), ("m", 6e4)],
-            "write milliseconds, or a number with ms, s or min, such as 500ms",
-        ),
-        Unit::Fuel | Unit::Count | Unit::PerSecond => (
-            &[("/s", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9)],
-            "write a whole number, optionally with k, M or G, such as 50M",
-        ),
-    };
+    let Notation {
+        word,
+        suffixes,
+        expected,
+    } = notation(limit.unit());
     let wrong = || LimitsError::NotAQuantity {
         limit,
         text: text.chars().take(64).collect(),
         expected,
     };
     let trimmed = text.trim();
-    let trimmed = match limit.unit() {
-        Unit::BytesPerSecond => trimmed.strip_suffix("/s").unwrap_or(trimmed),
-        _ => trimmed,
-    };
+    let trimmed = trimmed.strip_suffix(word).unwrap_or(trimmed).trim_end();
     let digits_end = trimmed
-        .find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_'))
+        .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',' | '_')))
         .unwrap_or(trimmed.len());
     let (digits, suffix) = trimmed.split_at(digits_end);
-    let digits = digits.replace('_', "");
+    let digits = ungrouped(digits).ok_or_else(wrong)?;
     let suffix = suffix.trim();
     let value = if suffix.is_empty() {
         match digits.parse::<u64>() {
@@ -68,7 +49,7 @@ pub fn parse_quantity(limit: impl Into<Limit>, text: &str) -> Result<u64, Limits
         if (value - value.round()).abs() > value / 1_000.0 {
             return Err(wrong());
         }
-        // Quantities are far below 2^53, so the conversion is exact to the unit.
+        // Quantities are far below 2^53, so the conversion is exact to the unit; what is beyond stays beyond every bound.
         value.round() as u64
     };
     let (min, max) = limit.bounds();
@@ -77,6 +58,93 @@ pub fn parse_quantity(limit: impl Into<Limit>, text: &str) -> Result<u64, Limits
     } else {
         Err(LimitsError::OutOfBounds { limit, value })
     }
+}
+
+/// How people write quantities of a unit.
+struct Notation {
+    /// What may stand at the end and says nothing new.
+    word: &'static str,
+    /// Words behind the number, and how much each is worth.
+    suffixes: &'static [(&'static str, f64)],
+    /// What people are told who write something else.
+    expected: &'static str,
+}
+
+const BYTES: &[(&str, f64)] = &[
+    ("KiB", 1024.0),
+    ("MiB", 1_048_576.0),
+    ("GiB", 1_073_741_824.0),
+    ("TiB", 1_099_511_627_776.0),
+    ("kB", 1e3),
+    ("MB", 1e6),
+    ("GB", 1e9),
+    ("TB", 1e12),
+    ("B", 1.0),
+    ("bytes", 1.0),
+];
+
+const TIMES: &[(&str, f64)] = &[
+    ("ms", 1.0),
+    ("s", 1e3),
+    ("min", 6e4),
+    ("m", 6e4),
+    ("h", 3.6e6),
+];
+
+const COUNTS: &[(&str, f64)] = &[("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)];
+
+fn notation(unit: Unit) -> Notation {
+    let (word, suffixes, expected) = match unit {
+        Unit::Bytes => (
+            "",
+            BYTES,
+            "write bytes, or a number with KiB, MiB, GiB, TiB, kB, MB, GB or TB, such as 64MiB",
+        ),
+        Unit::BytesPerSecond => (
+            "/s",
+            BYTES,
+            "write bytes a second, or a number with KiB, MiB, GiB, kB, MB or GB, such as 64KiB or 64KiB/s",
+        ),
+        Unit::Milliseconds => (
+            "",
+            TIMES,
+            "write milliseconds, or a number with ms, s, min or h, such as 500ms",
+        ),
+        Unit::Fuel => (
+            "fuel",
+            COUNTS,
+            "write a whole number, optionally with k, M, G or T, such as 50M",
+        ),
+        Unit::Count => (
+            "",
+            COUNTS,
+            "write a whole number, optionally with k or M, such as 50k",
+        ),
+        Unit::PerSecond => (
+            "/s",
+            COUNTS,
+            "write a whole number, optionally with k or M, such as 100 or 100/s",
+        ),
+    };
+    Notation {
+        word,
+        suffixes,
+        expected,
+    }
+}
+
+/// A number without what groups its digits. Commas stand before every three digits, so that none is taken for a point.
+fn ungrouped(digits: &str) -> Option<String> {
+    if digits.contains(',') {
+        let whole = digits.split('.').next().unwrap_or_default();
+        let mut groups = whole.split(',');
+        let first = groups.next().unwrap_or_default();
+        let is_grouped = (1..=3).contains(&first.len()) && groups.all(|group| group.len() == 3);
+        if !is_grouped || digits.len() > whole.len() && digits[whole.len()..].contains(',') {
+            return None;
+        }
+    }
+    Some(digits.replace(['_', ','], ""))
 }
 
 /// Writes a value of a unit for people: `64 MiB`, `2,000,000,000 fuel`, `10 s`.
@@ -125,11 +193,14 @@ fn thousands(value: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Dimension;
+    use crate::{Class, Dimension};
+
+    fn read(limit: impl Into<Limit>, text: &str) -> u64 {
+        parse_quantity(limit, text).unwrap()
+    }
 
     #[test]
     fn quantities_as_people_write_them() {
-        let read = |d, text| parse_quantity(d, text).unwrap();
         assert_eq!(read(Dimension::Memory, "64MiB"), 64 << 20);
         assert_eq!(read(Dimension::Memory, "1.5 MB"), 1_500_000);
         assert_eq!(read(Dimension::Memory, "65536"), 65_536);
@@ -139,6 +210,20 @@ mod tests {
         assert_eq!(read(Dimension::Fuel, "50M"), 50_000_000);
         assert_eq!(read(Dimension::Storage, "1.3GiB"), 1_395_864_371);
         assert_eq!(read(Dimension::Fuel, "1_000"), 1_000);
+        assert_eq!(read(Dimension::Storage, "1TiB"), 1 << 40);
+        assert_eq!(read(Dimension::FuelPerDay, "20T"), 20_000_000_000_000);
+        assert_eq!(read(Dimension::Deadline.of(Class::Job), "1h"), 3_600_000);
+        assert_eq!(read(Dimension::Fuel, "1,000.5k fuel"), 1_000_500);
+    }
+
+    #[test]
+    fn what_is_shown_can_be_typed() {
+        for &limit in Limit::all() {
+            for value in [limit.default_value(), limit.bounds().0, limit.bounds().1] {
+                let shown = format_quantity(limit.unit(), value);
+                assert_eq!(parse_quantity(limit, &shown), Ok(value), "{limit} {shown}");
+            }
+        }
     }
 
     #[test]
@@ -147,6 +232,13 @@ mod tests {
             (Dimension::Memory, "lots"),
             (Dimension::Memory, "-1"),
             (Dimension::Memory, "1TiB"),
+            (Dimension::Fuel, "1,5M"),
+            (Dimension::Fuel, "1,0000"),
+            (Dimension::Fuel, ",000"),
+            (Dimension::Fuel, "1.000,000M"),
+            (Dimension::Fuel, "fuel"),
+            (Dimension::Concurrency, "10 fuel"),
+            (Dimension::Deadline, "1/s"),
             (Dimension::Memory, "1MiB/s"),
             (Dimension::Memory, "1GiB"),
             (Dimension::Deadline, "0"),

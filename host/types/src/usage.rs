@@ -54,6 +54,7 @@ meters! {
     RequestBytes "request-bytes" sum: "Bytes of request bodies read by the guest.";
     ResponseBytes "response-bytes" sum: "Bytes of response bodies sent.";
     LogBytes "log-bytes" sum: "Bytes of log text kept.";
+    LogBytesLost "log-bytes-lost" sum: "Bytes of log text left out, beyond `log-bytes` of a run or `log-rate` of the instance.";
     HostCalls "host-calls" sum: "Calls of capability functions.";
     SqlStatements "sql-statements" sum: "SQL statements run.";
     SqlRowsRead "sql-rows-read" sum: "Rows returned by SQL.";

@@ -473,7 +473,10 @@ async fn log_rate(platform: &Platform) -> Dimension {
         .limit("acme", json!({ "log-rate": "1KiB/s" }))
         .await;
     let site = platform.site("acme", "/adversary");
-    let logged = async || platform.usage("acme", "adversary").await["log-bytes"].as_u64();
+    let logged = async || {
+        let usage = platform.usage("acme", "adversary").await;
+        ["log-bytes", "log-bytes-lost"].map(|meter| usage[meter].as_u64().unwrap_or_default())
+    };
     let before = (platform.log().len(), logged().await);
     let begun = Instant::now();
     for _ in 0..10 {
@@ -488,9 +491,22 @@ async fn log_rate(platform: &Platform) -> Dimension {
         "{log}"
     );
     // Lines of some 75 bytes, which count as some 330.
-    let kept = logged().await.unwrap_or_default() - before.1.unwrap_or_default();
+    let after = logged().await;
+    let [kept, lost] = [0, 1].map(|meter| after[meter] - before.1[meter]);
     let seconds = begun.elapsed().as_secs() + 2;
     assert!((75..=400 * seconds).contains(&kept), "{kept} bytes");
+    // It logs as much in two ways.
+    let all = kept + lost;
+    assert!((40_000..45_000).contains(&all), "{kept}, {lost}");
+    eventually("the quota says that it is used up", async || {
+        let _ = site.get("/logs?bytes=2000").await.expect(200);
+        let path = "/tenants/acme/instances/main/quota?usage=true";
+        let quota = platform.api().get(path).await.expect(200).json();
+        let limits = quota["limits"].as_array().cloned().unwrap_or_default();
+        let rate = limits.into_iter().find(|limit| limit["name"] == "log-rate");
+        (rate?["state"] == "hard").then_some(())
+    })
+    .await;
     assert_others_are_well(platform).await;
     platform.limit("acme", json!({ "log-rate": null })).await;
     Dimension::LogRate

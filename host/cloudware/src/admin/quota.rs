@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Subcommand;
 use cloudware_types::Limit;
 use serde_json::{Map, Value};
@@ -101,8 +101,14 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             limits,
             reason,
         } => {
-            let limits = limits.into_iter();
-            let changes = limits.map(|(name, value)| (name, as_json(value))).collect();
+            let mut changes = BTreeMap::new();
+            for (name, value) in limits {
+                ensure!(
+                    !changes.contains_key(&name),
+                    "{name} is given twice: say which value it shall have"
+                );
+                changes.insert(name, as_json(value));
+            }
             change(client, &target, changes, reason).await
         }
         Command::Unset {
@@ -179,14 +185,20 @@ fn explain(client: &Client, limits: &[Value]) -> Result<()> {
                 if last { "in force" } else { "overruled" },
             ));
         }
+        for within in limit["overrides"].as_array().into_iter().flatten() {
+            out.push_str(&explained(within, "holds there"));
+        }
     }
     print::write(&out)
 }
 
 fn explained(setting: &Value, standing: &str) -> String {
+    let whose = match setting["target"].as_str() {
+        Some(target) => target.to_owned(),
+        None => level(setting),
+    };
     let mut line = format!(
-        "  {:12} {:>24}  by {}",
-        level(setting),
+        "  {whose:12} {:>24}  by {}",
         text(&setting["text"]),
         text(&setting["set_by"]),
     );

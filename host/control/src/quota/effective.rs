@@ -57,6 +57,19 @@ pub struct QuotaSetting {
     pub reason: Option<String>,
 }
 
+impl QuotaSetting {
+    pub(super) fn new(level: QuotaLevel, row: QuotaRow) -> Self {
+        Self {
+            level,
+            plan: None,
+            value: row.value,
+            set_by: row.set_by,
+            set_at: Some(row.set_at),
+            reason: row.reason,
+        }
+    }
+}
+
 /// The value in force of one limit.
 #[derive(Clone, Debug)]
 pub struct EffectiveLimit {
@@ -64,6 +77,17 @@ pub struct EffectiveLimit {
     pub limit: Limit,
     /// Every level that sets it, weak to strong; never empty. The last one is in force.
     pub settings: Vec<QuotaSetting>,
+    /// What is set for something within the target and holds there instead, by name.
+    pub overrides: Vec<QuotaOverride>,
+}
+
+/// A value that is set for something within a target.
+#[derive(Clone, Debug)]
+pub struct QuotaOverride {
+    /// The instance (`acme/main`) or install (`acme/main/stock`).
+    pub target: String,
+    /// The value.
+    pub setting: QuotaSetting,
 }
 
 impl EffectiveLimit {
@@ -84,14 +108,8 @@ impl Levels {
     /// Adds the stored values of a level.
     pub(crate) fn push(&mut self, level: QuotaLevel, rows: Vec<QuotaRow>) {
         for row in rows {
-            self.0.entry(row.limit).or_default().push(QuotaSetting {
-                level,
-                plan: None,
-                value: row.value,
-                set_by: row.set_by,
-                set_at: Some(row.set_at),
-                reason: row.reason,
-            });
+            let settings = self.0.entry(row.limit).or_default();
+            settings.push(QuotaSetting::new(level, row));
         }
     }
 
@@ -139,7 +157,11 @@ impl Levels {
             }];
             settings.extend(self.0.get(&limit).into_iter().flatten().cloned());
             settings.sort_by_key(|setting| setting.level);
-            EffectiveLimit { limit, settings }
+            EffectiveLimit {
+                limit,
+                settings,
+                overrides: Vec::new(),
+            }
         };
         Limit::all().iter().map(|&limit| of(limit)).collect()
     }

@@ -14,8 +14,8 @@ use crate::{
 const DAY: i64 = 24 * 60;
 
 /// What the instance of a target uses at present of those limits of a whole instance that have a
-/// present value, in the unit of the limit: the size of its database, what runs, and the fuel of this
-/// minute and this day (UTC). What was consumed a moment ago is counted.
+/// present value, in the unit of the limit: the size of its database, what runs and how long runs wait, its rates, and the fuel
+/// of this minute and this day (UTC). What was consumed a moment ago is counted.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a plan or a tenant, which may have many instances; [`Error::NotFound`].
@@ -38,7 +38,6 @@ pub async fn used(
     let now = Timestamp::now().minutes();
     let used = [
         (Dimension::Storage, load.storage_bytes),
-        (Dimension::Concurrency, load.running),
         (
             Dimension::FuelPerMinute,
             fuel(control, instance, now).await?,
@@ -50,6 +49,7 @@ pub async fn used(
     ];
     Ok(used
         .into_iter()
+        .chain(load.used)
         .map(|(dimension, used)| (dimension.into(), used))
         .collect())
 }

@@ -1,10 +1,10 @@
 //! Rows of quotas: one value for one limit of one tenant, instance or install.
 
-use cloudware_types::Limit;
+use cloudware_types::{InstanceId, Limit, TenantId};
 use sqlx::Row as _;
 
 use super::{Connection, Result, Row, all, integer, natural, parsed, time};
-use crate::Timestamp;
+use crate::{QuotaLevel, Timestamp};
 
 /// One stored value.
 #[derive(Clone, Debug)]
@@ -54,6 +54,62 @@ pub(crate) async fn of_subject(db: &mut Connection, subject: &str) -> Result<Vec
         .fetch_all(db)
         .await?;
     all(&rows, quota)
+}
+
+/// A value with the name of the instance or install for which it is set.
+pub(crate) type NamedRow = (String, QuotaLevel, QuotaRow);
+
+macro_rules! of_installs {
+    ($where:literal) => {
+        concat!(
+            "SELECT q.*, 'install' AS level, t.slug || '/' || i.slug || '/' || a.slug AS target
+             FROM quotas q
+             JOIN installs l ON l.id = q.subject_id
+             JOIN instances i ON i.id = l.instance_id
+             JOIN tenants t ON t.id = i.tenant_id
+             JOIN apps a ON a.id = l.app_id
+             WHERE ",
+            $where
+        )
+    };
+}
+
+/// The values of the installs of an instance, by name.
+pub(crate) async fn within_instance(
+    db: &mut Connection,
+    instance: InstanceId,
+) -> Result<Vec<NamedRow>> {
+    let rows = sqlx::query(concat!(of_installs!("i.id = $1"), " ORDER BY target"))
+        .bind(instance.to_string())
+        .fetch_all(db)
+        .await?;
+    all(&rows, named)
+}
+
+/// The values of the instances of a tenant and of their installs, by name.
+pub(crate) async fn within_tenant(db: &mut Connection, tenant: TenantId) -> Result<Vec<NamedRow>> {
+    let rows = sqlx::query(concat!(
+        "SELECT q.*, 'instance' AS level, t.slug || '/' || i.slug AS target
+         FROM quotas q
+         JOIN instances i ON i.id = q.subject_id
+         JOIN tenants t ON t.id = i.tenant_id
+         WHERE i.tenant_id = $1
+         UNION ALL ",
+        of_installs!("i.tenant_id = $1"),
+        " ORDER BY target"
+    ))
+    .bind(tenant.to_string())
+    .fetch_all(db)
+    .await?;
+    all(&rows, named)
+}
+
+fn named(row: &Row) -> Result<NamedRow> {
+    let level = match row.try_get("level")? {
+        "install" => QuotaLevel::Install,
+        _ => QuotaLevel::Instance,
+    };
+    Ok((row.try_get("target")?, level, quota(row)?))
 }
 
 /// All values of all subjects.

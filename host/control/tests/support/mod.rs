@@ -217,7 +217,7 @@ impl DataPlane for Plane {
         self.lock()
             .loads
             .get(&instance)
-            .copied()
+            .cloned()
             .unwrap_or_default()
     }
 

@@ -331,6 +331,7 @@ impl Run {
         meters[Meter::MemoryByteMilliseconds] = byte_milliseconds(peak, wall);
         meters[Meter::OutboundCalls] = progress.outbound_calls();
         meters[Meter::LogBytes] = invocation.log().finish();
+        meters[Meter::LogBytesLost] = invocation.log().lost();
         self.usage.add(&meters);
         let (limits, class) = (invocation.limits(), invocation.class());
         let storage = invocation.is_full().then(|| {
