@@ -230,6 +230,24 @@ impl Platform {
         log(self.folder.path())
     }
 
+    /// Reads the log that nobody has read, until a line has this text.
+    ///
+    /// # Panics
+    /// Where it was not started so, or does not write such a line in time.
+    pub async fn read_log_until(&mut self, text: &str) {
+        let log = self.process.stderr.as_mut().expect("it is piped");
+        let mut lines = BufReader::new(log).split(b'\n');
+        let found = timeout(STOPPED_WITHIN, async {
+            while let Ok(Some(line)) = lines.next_segment().await {
+                if String::from_utf8_lossy(&line).contains(text) {
+                    return true;
+                }
+            }
+            false
+        });
+        assert!(matches!(found.await, Ok(true)), "no line has `{text}`");
+    }
+
     /// Sends SIGTERM and does not wait.
     ///
     /// # Panics

@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result};
 use cloudware_capability::{LogLevel, LogRecord, LogSink};
 use tracing::Metadata;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, fmt, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -31,13 +31,38 @@ const GUEST: &str = "cloudware::guest";
 /// How long the threads that write may take at the end.
 const END_MAX: Duration = Duration::from_secs(3);
 
+/// How often it is looked whether lines were left out.
+const LOST_EVERY: Duration = Duration::from_secs(1);
+
 /// Keeps the threads that write; when it is dropped, they have a moment to write what waits.
 #[must_use]
-pub(crate) struct Writing(Vec<WorkerGuard>);
+pub(crate) struct Writing {
+    guards: Vec<WorkerGuard>,
+    lost: Vec<ErrorCounter>,
+}
+
+impl Writing {
+    /// Tells, for as long as it is polled, how many lines were left out since the start because nobody read them in time.
+    /// Whoever reads again finds the last of these messages.
+    pub(crate) async fn tell_of_losses(&self) {
+        let mut told = 0;
+        loop {
+            tokio::time::sleep(LOST_EVERY).await;
+            let lines: usize = self.lost.iter().map(ErrorCounter::dropped_lines).sum();
+            if lines > told {
+                told = lines;
+                tracing::warn!(
+                    lines,
+                    "log lines were left out since the start: nobody reads standard error as fast as it is written"
+                );
+            }
+        }
+    }
+}
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        let guards = std::mem::take(&mut self.0);
+        let guards = std::mem::take(&mut self.guards);
         let (ends, ended) = mpsc::channel::<()>();
         // Where nobody reads, a guard says so on standard output; if that is closed it panics, and waits for the reader.
         thread::spawn(move || {
@@ -85,7 +110,11 @@ impl Output {
     fn open() -> io::Result<(Self, Writing)> {
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         if stderr.metadata()?.is_file() {
-            return Ok((Self::File, Writing(Vec::new())));
+            let writing = Writing {
+                guards: Vec::new(),
+                lost: Vec::new(),
+            };
+            return Ok((Self::File, writing));
         }
         let queue = |name, file| {
             NonBlockingBuilder::default()
@@ -96,10 +125,11 @@ impl Output {
         };
         let (guests, of_guests) = queue("log-guests", stderr.try_clone()?);
         let (host, of_host) = queue("log-host", stderr);
-        Ok((
-            Self::Reader { host, guests },
-            Writing(vec![of_guests, of_host]),
-        ))
+        let writing = Writing {
+            guards: vec![of_guests, of_host],
+            lost: vec![guests.error_counter(), host.error_counter()],
+        };
+        Ok((Self::Reader { host, guests }, writing))
     }
 }
 

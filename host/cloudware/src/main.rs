@@ -195,13 +195,16 @@ async fn up(args: UpArgs, global: Global) -> Result<()> {
         listen: args.listen,
         data: global.data,
     })?;
-    let _writing = logs::init(&config)?;
+    let writing = logs::init(&config)?;
     let content = if args.demo {
         up::Content::Demo
     } else {
         up::Content::Kept
     };
-    up::run(config, content, |ready| announce(ready, global.output)).await
+    tokio::select! {
+        ended = up::run(config, content, |ready| announce(ready, global.output)) => ended,
+        () = writing.tell_of_losses() => Ok(()),
+    }
 }
 
 fn announce(ready: &Ready, output: Output) {

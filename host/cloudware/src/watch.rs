@@ -16,7 +16,7 @@ use cloudware_control::{
     event::{DeliveryOutcome, DeliveryReport},
 };
 use cloudware_engine::{HookChanged, HookFailed, Observer, ShadowCompared};
-use cloudware_types::{InstallId, Limit, RecordedOne, Stop, StopRecord, Trace};
+use cloudware_types::{InstallId, InstanceId, Limit, RecordedOne, Scope, Stop, StopRecord, Trace};
 use parking_lot::Mutex;
 
 use self::{deliveries::DeliveryWatch, hooks::HookWatch, recordings::RecordingWatch};
@@ -28,7 +28,7 @@ const KINDS_PER_INSTALL_MAX: usize = 16;
 /// Kinds of stops of all installs between two flushes: a few megabytes at most.
 const KINDS_MAX: usize = 1_024;
 
-/// Installs and limits of which it is known that they were warned of in this hour.
+/// Limits of which it is known that they were warned of in this hour.
 const WARNED_MAX: usize = 100_000;
 
 /// Warnings between two flushes.
@@ -60,9 +60,17 @@ struct Stops {
 
 #[derive(Default)]
 struct Warnings {
-    /// The hour in which a limit of an install was last warned of.
-    warned: HashMap<(InstallId, Limit), u64>,
+    /// When a limit was last warned of: one of a whole instance, or of an install in it.
+    warned: HashMap<(InstanceId, Option<InstallId>, Limit), Warned>,
     new: Vec<NearLimit>,
+}
+
+/// A warning that was given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Warned {
+    hour: u64,
+    /// The limit's value: another one is warned of anew.
+    max: u64,
 }
 
 impl Watch {
@@ -165,16 +173,17 @@ impl Observer for Watch {
         let now = now_ms();
         let hour = now / HOUR_MS;
         let mut warnings = self.warnings.lock();
-        let key = (identity.install, limit);
-        if warnings.warned.get(&key) == Some(&hour) || warnings.new.len() >= WARNINGS_MAX {
+        let install = (limit.scope() == Scope::Invocation).then_some(identity.install);
+        let (key, warned) = ((identity.instance, install, limit), Warned { hour, max });
+        if warnings.warned.get(&key) == Some(&warned) || warnings.new.len() >= WARNINGS_MAX {
             return;
         }
         if warnings.warned.len() >= WARNED_MAX {
-            warnings.warned.retain(|_, warned| *warned == hour);
+            warnings.warned.retain(|_, warned| warned.hour == hour);
         }
         // Where even that leaves no room, the feed itself tells a warning once an hour.
         if warnings.warned.len() < WARNED_MAX {
-            warnings.warned.insert(key, hour);
+            warnings.warned.insert(key, warned);
         }
         warnings.new.push(NearLimit {
             at: moment(now),
@@ -206,7 +215,7 @@ pub(crate) fn moment(at_ms: u64) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use cloudware_types::{Class, Dimension, InstanceId, StopCause, TenantId};
+    use cloudware_types::{Class, Dimension, StopCause, TenantId};
 
     use super::*;
 
@@ -280,14 +289,30 @@ mod tests {
     #[test]
     fn a_limit_is_warned_of_once_an_hour() {
         let watch = Watch::default();
-        let identity = identity();
-        let limit = Limit::from(Dimension::Storage);
-        for used in 0..100 {
-            watch.near_limit(&identity, limit, used, 100);
-            watch.near_limit(&identity, Limit::from(Dimension::FuelPerDay), used, 100);
+        let stock = identity();
+        // Another app of the same instance.
+        let hello = Identity {
+            tenant: stock.tenant,
+            instance: stock.instance,
+            ..identity()
+        };
+        let near = |identity, dimension: Dimension, max| {
+            watch.near_limit(identity, Limit::from(dimension), max, max);
+        };
+        for max in [100, 200] {
+            for app in [&stock, &hello, &stock, &hello] {
+                near(app, Dimension::Storage, max);
+                near(app, Dimension::Fuel, 1_000);
+            }
         }
-        let hours_passed = watch.take_warnings().len();
-        // Two where the hour does not change while this runs.
-        assert!((2..=4).contains(&hours_passed), "{hours_passed}");
+        // The storage with either of its limits; the fuel of each app, which stayed the same.
+        let warned = watch.take_warnings();
+        let of = |dimension: Dimension| {
+            let limit = Limit::from(dimension);
+            warned.iter().filter(|near| near.limit == limit).count()
+        };
+        // Twice as many where the hour changes while this runs.
+        assert!((2..=4).contains(&of(Dimension::Storage)), "{warned:?}");
+        assert!((2..=4).contains(&of(Dimension::Fuel)), "{warned:?}");
     }
 }

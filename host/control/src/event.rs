@@ -7,7 +7,7 @@ pub use delivery::{DeliveryOutcome, DeliveryReport};
 
 use std::{fmt, str::FromStr};
 
-use cloudware_types::{InstallId, InstanceId, Limit, ProviderId, Slug, TenantId};
+use cloudware_types::{InstallId, InstanceId, Limit, ProviderId, Scope, Slug, TenantId};
 use serde_json::{Value, json};
 
 use crate::{
@@ -131,6 +131,11 @@ pub struct NearLimit {
 impl NearLimit {
     fn event(&self) -> EventNew {
         let hour = self.at.millis().div_euclid(HOUR_MS);
+        let whose = match self.limit.scope() {
+            Scope::Instance => self.instance.to_string(),
+            Scope::Invocation => self.install.to_string(),
+        };
+        let (limit, max) = (self.limit, self.max);
         EventNew {
             at: self.at,
             kind: NEAR_LIMIT.to_owned(),
@@ -145,10 +150,7 @@ impl NearLimit {
                 "max": self.max,
                 "unit": self.limit.unit(),
             }),
-            once: Some(format!(
-                "{NEAR_LIMIT}/{}/{}/{hour}",
-                self.install, self.limit
-            )),
+            once: Some(format!("{NEAR_LIMIT}/{whose}/{limit}/{max}/{hour}")),
         }
     }
 }
@@ -202,7 +204,8 @@ impl EventLog {
         Ok(db.commit().await?)
     }
 
-    /// Appends warnings, all or none; of an install and a limit at most one in an hour of the clock.
+    /// Appends warnings, all or none; in an hour of the clock at most one of a limit of an install or of a whole instance, as long
+    /// as the limit stays the same.
     ///
     /// # Errors
     /// [`StoreError`] if the control database cannot be written; nothing was added then.

@@ -8,7 +8,9 @@ use cloudware_control::{
     Call, EventQuery, NearLimit, PageRequest, StopEntry, StopQuery, Timestamp, event,
     limits::STOPS_PER_INSTANCE_MAX, stop, tenant,
 };
-use cloudware_types::{Class, Dimension, InstanceId, Limit, Stop, StopCause, StopRecord};
+use cloudware_types::{
+    Class, Dimension, InstallId, InstanceId, Limit, Stop, StopCause, StopRecord,
+};
 use support::{HELLO, World};
 
 /// A world where acme has an app, and one kind of stop of it.
@@ -109,7 +111,7 @@ async fn the_oldest_stops_of_an_instance_go() {
     let (world, record) = world().await;
     let other = StopRecord {
         instance: world.instance("acme", "second").await,
-        install: cloudware_types::InstallId::generate(),
+        install: InstallId::generate(),
         ..record.clone()
     };
     world.plane.stop(other.clone());
@@ -167,6 +169,15 @@ async fn events_come_in_order_and_stay() {
         fuel,
         near(Dimension::FuelPerDay, 6),
         near(Dimension::Storage, 5),
+        // By another app, and after a change of the limit.
+        NearLimit {
+            install: InstallId::generate(),
+            ..near(Dimension::Storage, 5)
+        },
+        NearLimit {
+            max: 11,
+            ..near(Dimension::Storage, 5)
+        },
     ];
     world.events.near_limit(&later).await.unwrap();
     let acme = world.call(&world.secret(None, Some("acme")).await).await;
@@ -186,7 +197,7 @@ async fn events_come_in_order_and_stay() {
             .map(|event| event.kind)
             .collect::<Vec<_>>()
     };
-    assert_eq!(types(&acme, Some(event::NEAR_LIMIT)).await.len(), 3);
+    assert_eq!(types(&acme, Some(event::NEAR_LIMIT)).await.len(), 4);
     let own = types(&acme, None).await;
     assert!(own.contains(&"install.enable".to_owned()), "{own:?}");
     assert!(!own.contains(&"provider.create".to_owned()), "{own:?}");

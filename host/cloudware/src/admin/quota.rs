@@ -177,28 +177,34 @@ fn explain(client: &Client, limits: &[Value]) -> Result<()> {
             print::bold(&text(&limit["name"])),
             text(&limit["text"])
         ));
-        let settings = limit["settings"].as_array().map_or(&[][..], Vec::as_slice);
+        let all = |name| limit[name].as_array().map_or(&[][..], Vec::as_slice);
+        let (settings, overrides) = (all("settings"), all("overrides"));
+        let names = settings.iter().chain(overrides).map(whose);
+        let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
+        let mut tell = |setting, standing| out.push_str(&explained(setting, width, standing));
         for (index, setting) in settings.iter().enumerate() {
             let last = index + 1 == settings.len();
-            out.push_str(&explained(
-                setting,
-                if last { "in force" } else { "overruled" },
-            ));
+            tell(setting, if last { "in force" } else { "overruled" });
         }
-        for within in limit["overrides"].as_array().into_iter().flatten() {
-            out.push_str(&explained(within, "holds there"));
+        for within in overrides {
+            tell(within, "holds there");
         }
     }
     print::write(&out)
 }
 
-fn explained(setting: &Value, standing: &str) -> String {
-    let whose = match setting["target"].as_str() {
+/// For what a value is set: a level, or something within.
+fn whose(setting: &Value) -> String {
+    match setting["target"].as_str() {
         Some(target) => target.to_owned(),
         None => level(setting),
-    };
+    }
+}
+
+fn explained(setting: &Value, width: usize, standing: &str) -> String {
     let mut line = format!(
-        "  {whose:12} {:>24}  by {}",
+        "  {:width$} {:>24}  by {}",
+        whose(setting),
         text(&setting["text"]),
         text(&setting["set_by"]),
     );
