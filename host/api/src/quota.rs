@@ -7,7 +7,10 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use cloudware_control::{EffectiveLimit, Error, QuotaChange, QuotaSetting, QuotaTarget, quota};
+use cloudware_control::{
+    EffectiveLimit, Error, QuotaChange, QuotaOverride, QuotaOverrides, QuotaSetting, QuotaTarget,
+    quota,
+};
 use cloudware_types::{Limit, Standing, Unit, format_quantity, parse_quantity, percent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +30,9 @@ use crate::{
 pub(crate) struct QuotaView {
     /// One for each limit.
     limits: Vec<EffectiveLimitView>,
+    /// Present, and true, where more is set within than `overrides` list.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    overrides_are_cut: bool,
 }
 
 /// The value in force of one limit.
@@ -51,13 +57,13 @@ pub(crate) struct EffectiveLimitView {
     usage: Option<LimitUsageView>,
     /// Every level that sets it, weak to strong; the last one is in force.
     settings: Vec<SettingView>,
-    /// What is set for something within and holds there instead: for instances and installs of a tenant, for installs of an
-    /// instance.
+    /// What operators have set for something within, where that was asked for or the limit was changed: for instances and
+    /// installs of a tenant, for installs of an instance.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     overrides: Vec<OverrideView>,
 }
 
-/// A value that is set for something within.
+/// A value that is set for something within, and holds there instead.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OverrideView {
     /// The instance or install, such as `acme/main/stock`.
@@ -76,7 +82,7 @@ pub(crate) struct LimitUsageView {
     used_text: String,
     /// The same in whole percent of the value in force.
     percent: u64,
-    /// `ok`, `soft` (from 80 % on: nothing is refused yet) or `hard` (more is refused).
+    /// `ok`, `soft` (from 80 % on) or `hard` (all is used: what is more is refused, slowed down or left out).
     #[schema(value_type = String)]
     state: Standing,
 }
@@ -90,6 +96,10 @@ pub(crate) struct QuotaQuery {
     #[serde(default)]
     #[param(required = false)]
     usage: bool,
+    /// Whether to say what is set for something within a tenant or an instance.
+    #[serde(default)]
+    #[param(required = false)]
+    overrides: bool,
 }
 
 /// One value that one level sets.
@@ -270,14 +280,7 @@ impl EffectiveLimitView {
             settings: settings
                 .map(|setting| SettingView::new(limit, setting))
                 .collect(),
-            overrides: effective
-                .overrides
-                .into_iter()
-                .map(|within| OverrideView {
-                    target: within.target,
-                    setting: SettingView::new(limit, within.setting),
-                })
-                .collect(),
+            overrides: Vec::new(),
         }
     }
 }
@@ -317,7 +320,12 @@ async fn get(
         true => quota::used(&api.control, &call, &target).await?,
         false => BTreeMap::new(),
     };
-    Ok(Json(view(limits, &used)))
+    let mut view = view(limits, &used);
+    if query.overrides {
+        let within = quota::overrides(&api.control, &call, &target, None).await?;
+        view.add(within);
+    }
+    Ok(Json(view))
 }
 
 async fn set(
@@ -330,9 +338,36 @@ async fn set(
         // The caller's right is looked at before the values are.
         quota::may_change(&api.control, &call, &target).await?;
         let change = QuotaPatch::read(body)?.change()?;
-        quota::change(&api.control, &call, &target, change).await
+        let changed: Vec<Limit> = change.values.keys().copied().collect();
+        let limits = quota::change(&api.control, &call, &target, change).await?;
+        let mut view = view(limits, &BTreeMap::new());
+        for limit in changed {
+            view.add(quota::overrides(&api.control, &call, &target, Some(limit)).await?);
+        }
+        Ok(view)
     };
-    Ok(Json(view(to_the_end(change).await?, &BTreeMap::new())))
+    Ok(Json(to_the_end(change).await?))
+}
+
+impl QuotaView {
+    fn add(&mut self, within: QuotaOverrides) {
+        self.overrides_are_cut |= within.is_cut;
+        for QuotaOverride {
+            limit,
+            target,
+            setting,
+        } in within.first
+        {
+            let setting = SettingView::new(limit, setting);
+            let view = self
+                .limits
+                .iter_mut()
+                .find(|view| view.name == limit.name());
+            if let Some(view) = view {
+                view.overrides.push(OverrideView { target, setting });
+            }
+        }
+    }
 }
 
 fn view(limits: Vec<EffectiveLimit>, used: &BTreeMap<Limit, u64>) -> QuotaView {
@@ -342,6 +377,7 @@ fn view(limits: Vec<EffectiveLimit>, used: &BTreeMap<Limit, u64>) -> QuotaView {
     };
     QuotaView {
         limits: limits.into_iter().map(view).collect(),
+        overrides_are_cut: false,
     }
 }
 
@@ -356,7 +392,10 @@ pub(crate) async fn quota_get_plan(
     caller: Caller,
     Path(plan): Path<String>,
 ) -> Result<Json<QuotaView>, ApiError> {
-    let only_limits = QuotaQuery { usage: false };
+    let only_limits = QuotaQuery {
+        usage: false,
+        overrides: false,
+    };
     get(api, caller, QuotaTarget::Plan(plan), only_limits).await
 }
 

@@ -140,14 +140,14 @@ impl GuestLog {
             return;
         }
         let room = usize::try_from(self.bytes_max.saturating_sub(before)).unwrap_or(usize::MAX);
-        let kept = floor_char_boundary(message, room.saturating_sub(context.len()));
+        let context = &context[..floor_char_boundary(context, room)];
+        let message = &message[..floor_char_boundary(message, room - context.len())];
         let text = format!(
-            "{}… [cut: the limit log-bytes of {} bytes was reached]",
-            &message[..kept],
+            "{message}… [cut: the limit log-bytes of {} bytes was reached]",
             self.bytes_max
         );
         let kept = match self.emit(level, context, &text) {
-            true => kept as u64,
+            true => (context.len() + message.len()) as u64,
             false => 0,
         };
         self.bytes.fetch_add(kept, Ordering::Relaxed);
@@ -189,4 +189,59 @@ fn floor_char_boundary(text: &str, at: usize) -> usize {
         at -= 1;
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use cloudware_types::{InstallId, InstanceId, TenantId};
+
+    use super::*;
+
+    /// Keeps what is no detail and not refused.
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<String>>);
+
+    impl LogSink for Kept {
+        fn wants(&self, level: LogLevel) -> bool {
+            level > LogLevel::Debug
+        }
+
+        fn record(&self, record: &LogRecord<'_>) -> bool {
+            let text = format!("{}|{}", record.context, record.message);
+            self.0.lock().unwrap().push(text);
+            record.message != "refused"
+        }
+    }
+
+    #[test]
+    fn what_is_kept_and_what_is_lost_are_all_that_was_wanted() {
+        let identity = Arc::new(Identity {
+            tenant: TenantId::generate(),
+            tenant_slug: "acme".parse().unwrap(),
+            instance: InstanceId::generate(),
+            instance_slug: "main".parse().unwrap(),
+            install: InstallId::generate(),
+            app: "stock".parse().unwrap(),
+            version: "1.0.0".to_owned(),
+        });
+        let sink = Arc::new(Kept::default());
+        let log = GuestLog::new(identity, Arc::clone(&sink) as _, 20);
+        let write = |level, context, message| {
+            log.write(level, context, message);
+            (log.bytes(), log.lost())
+        };
+        assert_eq!(write(LogLevel::Debug, "", "nobody wants it"), (0, 0));
+        assert_eq!(write(LogLevel::Info, "", "refused"), (0, 7));
+        assert_eq!(write(LogLevel::Info, "ab", "cdefgh"), (8, 7));
+        // Twelve bytes of twenty are left, and the sixth letter has two.
+        assert_eq!(write(LogLevel::Info, "1234567", "abcdéfgh"), (19, 12));
+        assert_eq!(write(LogLevel::Info, "", "more"), (19, 16));
+        let kept = sink.0.lock().unwrap().clone();
+        let cut = "1234567|abcd… [cut: the limit log-bytes of 20 bytes was reached]";
+        assert_eq!(kept, ["|refused", "ab|cdefgh", cut]);
+        log.reset();
+        assert_eq!(write(LogLevel::Info, "", "anew"), (4, 0));
+        log.write(LogLevel::Info, "a context that alone is too long", "");
+        assert_eq!(log.bytes(), 20);
+    }
 }

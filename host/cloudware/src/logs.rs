@@ -9,7 +9,7 @@ use std::{
     os::fd::AsFd as _,
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
@@ -34,6 +34,9 @@ const END_MAX: Duration = Duration::from_secs(3);
 /// How often it is looked whether lines were left out.
 const LOST_EVERY: Duration = Duration::from_secs(1);
 
+/// How often it is told that more and more are, at most.
+const LOST_TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// Keeps the threads that write; when it is dropped, they have a moment to write what waits.
 #[must_use]
 pub(crate) struct Writing {
@@ -42,19 +45,23 @@ pub(crate) struct Writing {
 }
 
 impl Writing {
-    /// Tells, for as long as it is polled, how many lines were left out since the start because nobody read them in time.
-    /// Whoever reads again finds the last of these messages.
+    /// Tells, for as long as it is polled, how many lines were left out since the start because nobody read them in time: at
+    /// once, each minute while it goes on, and when it is over, so that whoever reads again finds the sum.
     pub(crate) async fn tell_of_losses(&self) {
-        let mut told = 0;
+        let lost = || self.lost.iter().map(ErrorCounter::dropped_lines).sum();
+        let (mut before, mut told, mut told_at) = (0, 0, None::<Instant>);
         loop {
             tokio::time::sleep(LOST_EVERY).await;
-            let lines: usize = self.lost.iter().map(ErrorCounter::dropped_lines).sum();
-            if lines > told {
-                told = lines;
+            let lines: usize = lost();
+            let is_over = lines == std::mem::replace(&mut before, lines);
+            let is_time = told_at.is_none_or(|at| at.elapsed() >= LOST_TOLD_EVERY);
+            if lines > told && (is_over || is_time) {
                 tracing::warn!(
                     lines,
                     "log lines were left out since the start: nobody reads standard error as fast as it is written"
                 );
+                // Where this line finds no room either, it is none that is missed.
+                (before, told, told_at) = (lost(), lost(), Some(Instant::now()));
             }
         }
     }

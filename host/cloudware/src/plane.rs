@@ -358,7 +358,7 @@ impl DataPlane for Plane {
         let used = self.storage_used(instance, size).await;
         InstanceLoad {
             storage_bytes: used.unwrap_or(size),
-            used: self.engine.used(instance),
+            used: self.engine.used(instance).into(),
         }
     }
 

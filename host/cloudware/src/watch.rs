@@ -60,17 +60,9 @@ struct Stops {
 
 #[derive(Default)]
 struct Warnings {
-    /// When a limit was last warned of: one of a whole instance, or of an install in it.
-    warned: HashMap<(InstanceId, Option<InstallId>, Limit), Warned>,
+    /// The hour in which a value of a limit was last warned of: of a whole instance, or of an install in it.
+    warned: HashMap<(InstanceId, Option<InstallId>, Limit, u64), u64>,
     new: Vec<NearLimit>,
-}
-
-/// A warning that was given.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Warned {
-    hour: u64,
-    /// The limit's value: another one is warned of anew.
-    max: u64,
 }
 
 impl Watch {
@@ -170,32 +162,39 @@ impl Observer for Watch {
     }
 
     fn near_limit(&self, identity: &Identity, limit: Limit, used: u64, max: u64) {
-        let now = now_ms();
-        let hour = now / HOUR_MS;
         let mut warnings = self.warnings.lock();
-        let install = (limit.scope() == Scope::Invocation).then_some(identity.install);
-        let (key, warned) = ((identity.instance, install, limit), Warned { hour, max });
-        if warnings.warned.get(&key) == Some(&warned) || warnings.new.len() >= WARNINGS_MAX {
-            return;
+        if warnings.is_new(identity, limit, max, now_ms() / HOUR_MS) {
+            warnings.new.push(NearLimit {
+                at: moment(now_ms()),
+                tenant: identity.tenant,
+                instance: identity.instance,
+                instance_name: format!("{}/{}", identity.tenant_slug, identity.instance_slug),
+                install: identity.install,
+                app: identity.app.clone(),
+                limit,
+                used,
+                max,
+            });
         }
-        if warnings.warned.len() >= WARNED_MAX {
-            warnings.warned.retain(|_, warned| warned.hour == hour);
+    }
+}
+
+impl Warnings {
+    /// Whether this was not warned of in this hour. From now on it was.
+    fn is_new(&mut self, identity: &Identity, limit: Limit, max: u64, hour: u64) -> bool {
+        let install = (limit.scope() == Scope::Invocation).then_some(identity.install);
+        let key = (identity.instance, install, limit, max);
+        if self.warned.get(&key) == Some(&hour) || self.new.len() >= WARNINGS_MAX {
+            return false;
+        }
+        if self.warned.len() >= WARNED_MAX {
+            self.warned.retain(|_, warned| *warned == hour);
         }
         // Where even that leaves no room, the feed itself tells a warning once an hour.
-        if warnings.warned.len() < WARNED_MAX {
-            warnings.warned.insert(key, warned);
+        if self.warned.len() < WARNED_MAX {
+            self.warned.insert(key, hour);
         }
-        warnings.new.push(NearLimit {
-            at: moment(now),
-            tenant: identity.tenant,
-            instance: identity.instance,
-            instance_name: format!("{}/{}", identity.tenant_slug, identity.instance_slug),
-            install: identity.install,
-            app: identity.app.clone(),
-            limit,
-            used,
-            max,
-        });
+        true
     }
 }
 
@@ -288,7 +287,6 @@ mod tests {
 
     #[test]
     fn a_limit_is_warned_of_once_an_hour() {
-        let watch = Watch::default();
         let stock = identity();
         // Another app of the same instance.
         let hello = Identity {
@@ -296,23 +294,21 @@ mod tests {
             instance: stock.instance,
             ..identity()
         };
-        let near = |identity, dimension: Dimension, max| {
-            watch.near_limit(identity, Limit::from(dimension), max, max);
-        };
-        for max in [100, 200] {
-            for app in [&stock, &hello, &stock, &hello] {
-                near(app, Dimension::Storage, max);
-                near(app, Dimension::Fuel, 1_000);
-            }
-        }
-        // The storage with either of its limits; the fuel of each app, which stayed the same.
-        let warned = watch.take_warnings();
-        let of = |dimension: Dimension| {
+        let mut warnings = Warnings::default();
+        let mut news = |dimension: Dimension, max, hour| {
             let limit = Limit::from(dimension);
-            warned.iter().filter(|near| near.limit == limit).count()
+            [&stock, &hello].map(|app| warnings.is_new(app, limit, max, hour))
         };
-        // Twice as many where the hour changes while this runs.
-        assert!((2..=4).contains(&of(Dimension::Storage)), "{warned:?}");
-        assert!((2..=4).contains(&of(Dimension::Fuel)), "{warned:?}");
+        assert_eq!(news(Dimension::Storage, 100, 7), [true, false]);
+        assert_eq!(news(Dimension::Fuel, 100, 7), [true, true], "of each run");
+        for (max, hour, expected) in [
+            (200, 7, true),
+            (100, 7, false),
+            (200, 7, false),
+            (100, 8, true),
+        ] {
+            let again = news(Dimension::Storage, max, hour);
+            assert_eq!(again, [expected, false], "{max} in {hour}");
+        }
     }
 }

@@ -59,7 +59,8 @@ pub use point::Point;
 pub use product::Product;
 pub use provider::{Provider, ProviderNew};
 pub use quota::{
-    EffectiveLimit, QuotaChange, QuotaLevel, QuotaOverride, QuotaSetting, QuotaTarget,
+    EffectiveLimit, QuotaChange, QuotaLevel, QuotaOverride, QuotaOverrides, QuotaSetting,
+    QuotaTarget,
 };
 pub use recording::{Recording, RecordingLog, RecordingNew, RecordingQuery};
 pub use release::{Pushed, Release, ReleaseState};

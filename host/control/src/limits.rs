@@ -139,3 +139,6 @@ pub const DIFFERENCES_PER_HOOK_MAX: usize = 20;
 /// Bytes of the arguments, of what was used and of what a hook said, each, that are kept of a difference. A record
 /// with dozens of lines fits.
 pub const DIFFERENCE_BYTES_MAX: usize = 16 << 10;
+
+/// Values within a tenant or an instance that one answer about its quotas lists.
+pub const QUOTA_OVERRIDES_MAX: usize = 1_000;

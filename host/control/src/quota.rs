@@ -6,10 +6,12 @@
 //! that sets a limit wins.
 
 mod effective;
+mod overrides;
 mod used;
 
-pub use effective::{EffectiveLimit, QuotaLevel, QuotaOverride, QuotaSetting};
+pub use effective::{EffectiveLimit, QuotaLevel, QuotaSetting};
 pub(crate) use effective::{Levels, base_limits, overlay, overlay_manifest};
+pub use overrides::{QuotaOverride, QuotaOverrides, overrides};
 pub use used::used;
 
 use std::collections::BTreeMap;
@@ -163,8 +165,7 @@ pub async fn may_change(control: &Control, call: &Call, target: &QuotaTarget) ->
     call.operator("set quotas")
 }
 
-/// The limits in force for a target, each with every level that sets it; for a tenant and an instance also with what is set for
-/// something within.
+/// The limits in force for a target, each with every level that sets it.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -174,25 +175,7 @@ pub async fn get(
     target: &QuotaTarget,
 ) -> Result<Vec<EffectiveLimit>, Error> {
     let mut db = control.store.read().await?;
-    let subject = find(&mut db, call, target).await?;
-    let within = match (subject.level, subject.owner) {
-        (QuotaLevel::Tenant, Owner::Tenant(tenant)) => {
-            store::quota::within_tenant(&mut db, tenant).await?
-        }
-        (QuotaLevel::Instance, Owner::Instance(_, instance)) => {
-            store::quota::within_instance(&mut db, instance).await?
-        }
-        _ => Vec::new(),
-    };
-    let mut limits = subject.levels.effective();
-    for (target, level, row) in within {
-        let limit = limits.iter_mut().find(|limit| limit.limit == row.limit);
-        if let Some(limit) = limit {
-            let setting = QuotaSetting::new(level, row);
-            limit.overrides.push(QuotaOverride { target, setting });
-        }
-    }
-    Ok(limits)
+    Ok(find(&mut db, call, target).await?.levels.effective())
 }
 
 fn check(subject: &Subject, change: &QuotaChange) -> Result<(), Error> {

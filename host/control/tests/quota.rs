@@ -360,27 +360,28 @@ async fn concurrent_changes_end_with_what_is_recorded() {
 async fn what_is_set_within_is_named_beside_what_holds_for_the_whole() {
     let (world, operator) = world().await;
     world.tenant("birch").await;
-    set(&world, &operator, INSTALL, &[(Fuel, Some(7_000))])
-        .await
-        .unwrap();
-    set(&world, &operator, INSTANCE, &[(Fuel, Some(9_000))])
-        .await
-        .unwrap();
+    for (place, fuel) in [(INSTALL, 7_000), (INSTANCE, 9_000)] {
+        let values = [(Fuel, Some(fuel)), (Deadline, Some(50))];
+        set(&world, &operator, place, &values[..]).await.unwrap();
+    }
+    let acme = world.call(&world.secret(None, Some("acme")).await).await;
     let within = async |place| {
-        let limits = quota::get(&world.control, &operator, &target(place))
-            .await
-            .unwrap();
-        let limits = limits.into_iter().flat_map(|limit| {
-            let name = limit.limit.name();
-            let overrides = limit.overrides.into_iter();
-            overrides.map(move |within| (name, within.target, within.setting.value))
-        });
-        limits.collect::<Vec<_>>()
+        let limit = Some(Fuel.into());
+        let found = quota::overrides(&world.control, &acme, &target(place), limit).await?;
+        assert!(!found.is_cut);
+        let found = found.first.into_iter();
+        let found = found.map(|within| (within.target, within.setting.value));
+        Ok::<_, Error>(found.collect::<Vec<_>>())
     };
-    let stock = ("fuel", "acme/main/stock".to_owned(), 7_000);
-    let main = ("fuel", "acme/main".to_owned(), 9_000);
-    assert_eq!(within(TENANT).await, [main, stock.clone()]);
-    assert_eq!(within(INSTANCE).await, [stock]);
-    assert_eq!(within(INSTALL).await, []);
-    assert_eq!(within(("birch", None, None)).await, []);
+    let (main, stock) = (
+        ("acme/main".to_owned(), 9_000),
+        ("acme/main/stock".to_owned(), 7_000),
+    );
+    assert_eq!(within(TENANT).await.unwrap(), [main, stock.clone()]);
+    assert_eq!(within(INSTANCE).await.unwrap(), [stock]);
+    assert_eq!(within(INSTALL).await.unwrap(), []);
+    let birch = within(("birch", None, None)).await;
+    assert!(matches!(birch, Err(Error::NotFound { .. })), "{birch:?}");
+    let all = quota::overrides(&world.control, &acme, &target(TENANT), None).await;
+    assert_eq!(all.unwrap().first.len(), 4);
 }

@@ -261,7 +261,7 @@ impl Admission {
     /// The rate of its answers, where they come near it.
     pub(crate) fn near_egress(&self) -> Option<Near> {
         let max = self.limit(Dimension::EgressRate);
-        let used = self.egress.used(coarse(), max);
+        let used = self.used_of(&self.egress, Dimension::EgressRate);
         is_near(used, max).then_some(Near {
             limit: Dimension::EgressRate.into(),
             used,
@@ -290,24 +290,40 @@ impl Admission {
         self.storage.store(bytes, Ordering::Relaxed);
     }
 
-    /// What is used at the moment of those limits of the whole instance that are known without asking anybody: of rates,
-    /// how much of what may come at once.
+    /// The limits of the whole instance of which [`Self::used`] knows.
+    pub(crate) const USED: [Dimension; 5] = [
+        Dimension::Concurrency,
+        Dimension::RequestRate,
+        Dimension::QueueTime,
+        Dimension::EgressRate,
+        Dimension::LogRate,
+    ];
+
+    /// What is used at the moment of the limits [`Self::USED`]: of rates, how much of what may come at once.
     pub(crate) fn used(&self) -> [(Dimension, u64); 5] {
-        let now = coarse();
-        let of_rate = |rate: &Rate, dimension| (dimension, rate.used(now, self.limit(dimension)));
-        let mut logged = of_rate(&self.log, Dimension::LogRate);
+        Self::USED.map(|dimension| {
+            let used = match dimension {
+                Dimension::RequestRate => self.used_of(&self.requests, dimension),
+                Dimension::EgressRate => self.used_of(&self.egress, dimension),
+                Dimension::LogRate => self.logged(),
+                Dimension::QueueTime => self.share.waited_ms(),
+                _ => self.running(),
+            };
+            (dimension, used)
+        })
+    }
+
+    fn used_of(&self, rate: &Rate, dimension: Dimension) -> u64 {
+        rate.used(coarse(), self.limit(dimension))
+    }
+
+    fn logged(&self) -> u64 {
         let lost_at = self.lost_log_at.load(Ordering::Relaxed);
-        if lost_at > 0 && now.saturating_sub(lost_at) < LOST_LOG_NEAR.as_nanos() as u64 {
+        match coarse().saturating_sub(lost_at) < LOST_LOG_NEAR.as_nanos() as u64 {
             // Text was left out a moment ago, because it was more than there was room for.
-            logged.1 = self.limit(Dimension::LogRate);
+            true if lost_at > 0 => self.limit(Dimension::LogRate),
+            _ => self.used_of(&self.log, Dimension::LogRate),
         }
-        [
-            (Dimension::Concurrency, self.running()),
-            of_rate(&self.requests, Dimension::RequestRate),
-            (Dimension::QueueTime, self.share.waited_ms()),
-            of_rate(&self.egress, Dimension::EgressRate),
-            logged,
-        ]
     }
 
     /// The limits of the whole instance that are nearly used up.

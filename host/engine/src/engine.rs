@@ -408,11 +408,14 @@ impl Engine {
 
     /// What an instance uses at the moment of its limits as a whole, those of its storage and its fuel apart: runs whose
     /// answers have not been sent, milliseconds that its runs wait for a processor, and of its rates how much of a second's
-    /// worth. Nothing for one that is not served.
+    /// worth. Zeros for one that is not served.
     #[must_use]
-    pub fn used(&self, instance: InstanceId) -> Vec<(Dimension, u64)> {
+    pub fn used(&self, instance: InstanceId) -> [(Dimension, u64); 5] {
         let admission = self.instances.get(&instance);
-        admission.map_or(Vec::new(), |admission| admission.used().to_vec())
+        admission.map_or(
+            Admission::USED.map(|dimension| (dimension, 0)),
+            |admission| admission.used(),
+        )
     }
 
     /// What the engine has to do at this moment, which knows nothing of the other tasks of its process.

@@ -49,7 +49,8 @@ pub const KEPT_OFF_MAX: u32 = 4_096;
 /// important before each, and an empty one is not for nothing.
 pub const LOG_RECORD_BYTES: u64 = 256;
 
-/// What a control character counts more towards the log rate than others: the log has it written out, as `\\u{1b}`.
+/// What a control character counts more towards the log rate than others: most are written out in six or seven bytes, as
+/// `\u{1b}`.
 pub const LOG_CONTROL_BYTES: u64 = 6;
 
 /// For how long the log rate counts as used up after text was left out: as long as what may be logged at once takes to come back.

@@ -53,10 +53,10 @@ impl LogSink for RatedLog {
     }
 }
 
-/// Bytes of a text as the log has it, where control characters are written out.
+/// Bytes of a text about as the log has it, where control characters are written out.
 fn written(text: &str) -> u64 {
-    let controls = text.bytes().filter(u8::is_ascii_control).count() as u64;
-    text.len() as u64 + controls * LOG_CONTROL_BYTES
+    let controls = text.chars().filter(|character| character.is_control());
+    text.len() as u64 + controls.count() as u64 * LOG_CONTROL_BYTES
 }
 
 #[cfg(test)]
@@ -133,6 +133,7 @@ mod tests {
         assert!(neighbour.record(&record));
         assert!(other.near().next().is_none());
     }
+
     #[test]
     fn what_is_written_out_counts_as_it_is_written() {
         assert_eq!(written("größe"), 7);

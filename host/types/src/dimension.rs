@@ -205,7 +205,7 @@ dimensions! {
     EgressRate "egress-rate" Instance BytesPerSecond 1_024..=10_737_418_240, default 67_108_864 / 67_108_864 / 67_108_864:
         "Bytes of response bodies a second of an instance, with a burst of one second's worth; faster answers are slowed down. Half of a gigabit.";
     LogRate "log-rate" Instance BytesPerSecond 1_024..=1_073_741_824, default 1_048_576 / 1_048_576 / 1_048_576:
-        "Log text a second of an instance, with a burst of one second's worth, each record counted with 256 bytes more; what is beyond is left out, and the log says so. Thousands of lines fit.";
+        "Log text a second of an instance, with a burst of one second's worth, each record counted with 256 bytes more and control characters as they are written out; what is beyond is left out, and the log says so. Thousands of lines fit.";
 }
 
 impl Dimension {

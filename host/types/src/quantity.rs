@@ -5,7 +5,7 @@ use std::num::IntErrorKind;
 use crate::{Limit, LimitsError, Unit};
 
 /// Reads a quantity as people write it: `64MiB`, `1.5GB`, `500ms`, `10s`, `2M`, `1000`; and as [`format_quantity`] writes it:
-/// `2,000,000,000 fuel`, `64 KiB/s`.
+/// `2,000,000,000 fuel`, `64 KiB/s`. What is shown rounded is read as it is shown.
 ///
 /// # Errors
 /// [`LimitsError::NotAQuantity`] for another text, [`LimitsError::OutOfBounds`] for a value outside
@@ -49,7 +49,7 @@ pub fn parse_quantity(limit: impl Into<Limit>, text: &str) -> Result<u64, Limits
         if (value - value.round()).abs() > value / 1_000.0 {
             return Err(wrong());
         }
-        // Quantities are far below 2^53, so the conversion is exact to the unit; what is beyond stays beyond every bound.
+        // Exact to the unit below 2^53, and to a part in 2^53 above; what is beyond a u64 stays beyond every bound.
         value.round() as u64
     };
     let (min, max) = limit.bounds();
@@ -103,7 +103,7 @@ fn notation(unit: Unit) -> Notation {
         Unit::BytesPerSecond => (
             "/s",
             BYTES,
-            "write bytes a second, or a number with KiB, MiB, GiB, kB, MB or GB, such as 64KiB or 64KiB/s",
+            "write bytes a second, or a number with KiB, MiB, GiB, TiB, kB, MB, GB or TB, such as 64KiB or 64KiB/s",
         ),
         Unit::Milliseconds => (
             "",
@@ -118,12 +118,12 @@ fn notation(unit: Unit) -> Notation {
         Unit::Count => (
             "",
             COUNTS,
-            "write a whole number, optionally with k or M, such as 50k",
+            "write a whole number, optionally with k, M, G or T, such as 50k",
         ),
         Unit::PerSecond => (
             "/s",
             COUNTS,
-            "write a whole number, optionally with k or M, such as 100 or 100/s",
+            "write a whole number, optionally with k, M, G or T, such as 100 or 100/s",
         ),
     };
     Notation {
@@ -136,11 +136,14 @@ fn notation(unit: Unit) -> Notation {
 /// A number without what groups its digits. Commas stand before every three digits, so that none is taken for a point.
 fn ungrouped(digits: &str) -> Option<String> {
     if digits.contains(',') {
-        let whole = digits.split('.').next().unwrap_or_default();
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let is_digits = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
         let mut groups = whole.split(',');
         let first = groups.next().unwrap_or_default();
-        let is_grouped = (1..=3).contains(&first.len()) && groups.all(|group| group.len() == 3);
-        if !is_grouped || digits.len() > whole.len() && digits[whole.len()..].contains(',') {
+        let is_grouped = (1..=3).contains(&first.len())
+            && is_digits(first)
+            && groups.all(|group| group.len() == 3 && is_digits(group));
+        if !is_grouped || !is_digits(fraction) {
             return None;
         }
     }
@@ -233,6 +236,8 @@ mod tests {
             (Dimension::Memory, "-1"),
             (Dimension::Memory, "1TiB"),
             (Dimension::Fuel, "1,5M"),
+            (Dimension::Fuel, "1,_00"),
+            (Dimension::Fuel, "_,000"),
             (Dimension::Fuel, "1,0000"),
             (Dimension::Fuel, ",000"),
             (Dimension::Fuel, "1.000,000M"),

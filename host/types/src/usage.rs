@@ -53,7 +53,7 @@ meters! {
     StorageBytes "storage-bytes" peak: "The largest size of the private database; read once a minute while the instance is used, and after writes.";
     RequestBytes "request-bytes" sum: "Bytes of request bodies read by the guest.";
     ResponseBytes "response-bytes" sum: "Bytes of response bodies sent.";
-    LogBytes "log-bytes" sum: "Bytes of log text kept.";
+    LogBytes "log-bytes" sum: "Bytes of log text kept, those included that the host's log had no room for because nobody reads it.";
     LogBytesLost "log-bytes-lost" sum: "Bytes of log text left out, beyond `log-bytes` of a run or `log-rate` of the instance.";
     HostCalls "host-calls" sum: "Calls of capability functions.";
     SqlStatements "sql-statements" sum: "SQL statements run.";

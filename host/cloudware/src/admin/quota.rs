@@ -139,12 +139,18 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             limit,
             class,
         } => {
-            let quota = client.get(&format!("{}/quota", target.path())).await?;
+            let path = format!("{}/quota", target.path());
+            let query = [("overrides", target.is_place().then_some("true"))];
+            let quota = client.get_query(&path, &query).await?;
             let limits = match limit {
                 Some(name) => named(&quota, &[name]),
                 None => class.choose(limits(&quota)),
             };
-            explain(client, &limits)
+            explain(client, &limits)?;
+            if quota["overrides_are_cut"] == true {
+                print::note("more is set within than is listed here: ask for one instance")?;
+            }
+            Ok(())
         }
     }
 }
@@ -163,7 +169,22 @@ async fn change(
     let quota = client
         .patch(&format!("{}/quota", target.path()), &body)
         .await?;
-    print::list(client, &named(&quota, &names), COLUMNS)
+    let changed = named(&quota, &names);
+    print::list(client, &changed, COLUMNS)?;
+    for limit in &changed {
+        let overrides = limit["overrides"].as_array();
+        if let Some(within) = overrides.and_then(|overrides| overrides.first()) {
+            let (name, target) = (text(&limit["name"]), text(&within["target"]));
+            let more = match overrides.map_or(0, Vec::len) {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            print::note(&format!(
+                "{name} is set for {target}{more} as well, and that holds there: see `quota explain`"
+            ))?;
+        }
+    }
+    Ok(())
 }
 
 fn explain(client: &Client, limits: &[Value]) -> Result<()> {

@@ -117,6 +117,11 @@ impl QuotaTarget {
             Self::Place(target) => target.path(),
         }
     }
+
+    /// Whether the platform can list what is set within it.
+    pub(crate) fn is_place(&self) -> bool {
+        matches!(self, Self::Place(_))
+    }
 }
 
 impl FromStr for QuotaTarget {

@@ -79,7 +79,7 @@ impl By {
 
 const FROM: Column = Column::left("FROM", |v| time(&v["from"]));
 
-const COLUMNS: [Column; 18] = [
+const COLUMNS: [Column; 19] = [
     Column::left("TENANT", |v| text(&v["tenant"])),
     Column::left("INSTANCE", |v| text(&v["instance"])),
     Column::left("APP", |v| text(&v["app"])),
@@ -92,6 +92,7 @@ const COLUMNS: [Column; 18] = [
     Column::right("STORAGE", |v| bytes(meter(v, "storage-bytes"))),
     Column::right("IN", |v| bytes(meter(v, "request-bytes"))),
     Column::right("OUT", |v| bytes(meter(v, "response-bytes"))),
+    Column::right("LOG LOST", |v| bytes(meter(v, "log-bytes-lost"))),
     Column::right("SQL", |v| number(meter(v, "sql-statements"))),
     Column::right("SQL TIME", |v| nanoseconds(meter(v, "sql-ns"))),
     Column::right("ROWS READ", |v| number(meter(v, "sql-rows-read"))),

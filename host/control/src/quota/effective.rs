@@ -77,17 +77,6 @@ pub struct EffectiveLimit {
     pub limit: Limit,
     /// Every level that sets it, weak to strong; never empty. The last one is in force.
     pub settings: Vec<QuotaSetting>,
-    /// What is set for something within the target and holds there instead, by name.
-    pub overrides: Vec<QuotaOverride>,
-}
-
-/// A value that is set for something within a target.
-#[derive(Clone, Debug)]
-pub struct QuotaOverride {
-    /// The instance (`acme/main`) or install (`acme/main/stock`).
-    pub target: String,
-    /// The value.
-    pub setting: QuotaSetting,
 }
 
 impl EffectiveLimit {
@@ -157,11 +146,7 @@ impl Levels {
             }];
             settings.extend(self.0.get(&limit).into_iter().flatten().cloned());
             settings.sort_by_key(|setting| setting.level);
-            EffectiveLimit {
-                limit,
-                settings,
-                overrides: Vec::new(),
-            }
+            EffectiveLimit { limit, settings }
         };
         Limit::all().iter().map(|&limit| of(limit)).collect()
     }

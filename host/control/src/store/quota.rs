@@ -68,48 +68,66 @@ macro_rules! of_installs {
              JOIN instances i ON i.id = l.instance_id
              JOIN tenants t ON t.id = i.tenant_id
              JOIN apps a ON a.id = l.app_id
-             WHERE ",
+             WHERE ($2 IS NULL OR q.dimension = $2) AND ",
             $where
         )
     };
 }
 
-/// The values of the installs of an instance, by name.
+/// The first `most` values of the installs of an instance, by name; of all limits or of one.
 pub(crate) async fn within_instance(
     db: &mut Connection,
     instance: InstanceId,
+    limit: Option<Limit>,
+    most: usize,
 ) -> Result<Vec<NamedRow>> {
-    let rows = sqlx::query(concat!(of_installs!("i.id = $1"), " ORDER BY target"))
-        .bind(instance.to_string())
-        .fetch_all(db)
-        .await?;
-    all(&rows, named)
+    let query = concat!(
+        of_installs!("i.id = $1"),
+        " ORDER BY target, dimension LIMIT $3"
+    );
+    within(db, query, instance.to_string(), limit, most).await
 }
 
-/// The values of the instances of a tenant and of their installs, by name.
-pub(crate) async fn within_tenant(db: &mut Connection, tenant: TenantId) -> Result<Vec<NamedRow>> {
-    let rows = sqlx::query(concat!(
+/// The first `most` values of the instances of a tenant and of their installs, by name; of all limits or of one.
+pub(crate) async fn within_tenant(
+    db: &mut Connection,
+    tenant: TenantId,
+    limit: Option<Limit>,
+    most: usize,
+) -> Result<Vec<NamedRow>> {
+    let query = concat!(
         "SELECT q.*, 'instance' AS level, t.slug || '/' || i.slug AS target
          FROM quotas q
          JOIN instances i ON i.id = q.subject_id
          JOIN tenants t ON t.id = i.tenant_id
-         WHERE i.tenant_id = $1
+         WHERE ($2 IS NULL OR q.dimension = $2) AND i.tenant_id = $1
          UNION ALL ",
         of_installs!("i.tenant_id = $1"),
-        " ORDER BY target"
-    ))
-    .bind(tenant.to_string())
-    .fetch_all(db)
-    .await?;
-    all(&rows, named)
+        " ORDER BY target, dimension LIMIT $3"
+    );
+    within(db, query, tenant.to_string(), limit, most).await
 }
 
-fn named(row: &Row) -> Result<NamedRow> {
-    let level = match row.try_get("level")? {
-        "install" => QuotaLevel::Install,
-        _ => QuotaLevel::Instance,
-    };
-    Ok((row.try_get("target")?, level, quota(row)?))
+async fn within(
+    db: &mut Connection,
+    query: &'static str,
+    whole: String,
+    limit: Option<Limit>,
+    most: usize,
+) -> Result<Vec<NamedRow>> {
+    let rows = sqlx::query(query)
+        .bind(whole)
+        .bind(limit.map(Limit::name))
+        .bind(integer(most as u64))
+        .fetch_all(db)
+        .await?;
+    all(&rows, |row| {
+        let level = match row.try_get("level")? {
+            "instance" => QuotaLevel::Instance,
+            _ => QuotaLevel::Install,
+        };
+        Ok((row.try_get("target")?, level, quota(row)?))
+    })
 }
 
 /// All values of all subjects.
