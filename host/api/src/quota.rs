@@ -11,7 +11,9 @@ use cloudware_control::{
     EffectiveLimit, Error, QuotaChange, QuotaOverride, QuotaOverrides, QuotaSetting, QuotaTarget,
     quota,
 };
-use cloudware_types::{Limit, Standing, Unit, format_quantity, parse_quantity, percent};
+use cloudware_types::{
+    Limit, Standing, Unit, format_exact, format_quantity, parse_quantity, percent,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -244,7 +246,7 @@ impl SettingView {
             level: setting.level.as_str(),
             plan: setting.plan.map(|plan| plan.to_string()),
             value: setting.value,
-            text: format_quantity(limit.unit(), setting.value),
+            text: format_exact(limit.unit(), setting.value),
             set_by: setting.set_by,
             set_at: setting.set_at.map(|time| time.to_string()),
             reason: setting.reason,
@@ -274,7 +276,7 @@ impl EffectiveLimitView {
             scope: limit.scope(),
             class: limit.class(),
             value,
-            text: format_quantity(limit.unit(), value),
+            text: format_exact(limit.unit(), value),
             level,
             usage: used.map(|used| LimitUsageView::new(limit, used, value)),
             settings: settings
@@ -384,19 +386,16 @@ fn view(limits: Vec<EffectiveLimit>, used: &BTreeMap<Limit, u64>) -> QuotaView {
 /// Show what a plan sets
 #[utoipa::path(
     get, path = "/plans/{plan}/quota", tag = "quotas",
-    params(("plan" = String, Path, description = "Id or name of the plan")),
+    params(("plan" = String, Path, description = "Id or name of the plan"), QuotaQuery),
     responses((status = 200, body = QuotaView), Refusal)
 )]
 pub(crate) async fn quota_get_plan(
     State(api): State<Api>,
     caller: Caller,
     Path(plan): Path<String>,
+    Query(query): Query<QuotaQuery>,
 ) -> Result<Json<QuotaView>, ApiError> {
-    let only_limits = QuotaQuery {
-        usage: false,
-        overrides: false,
-    };
-    get(api, caller, QuotaTarget::Plan(plan), only_limits).await
+    get(api, caller, QuotaTarget::Plan(plan), query).await
 }
 
 /// Change the limits of all tenants that have a plan

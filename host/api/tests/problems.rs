@@ -224,6 +224,7 @@ async fn a_quota_of_another_kind_is_named_with_what_to_write() {
 async fn quotas_say_class_scope_and_what_is_used() {
     let (server, secret) = server().await;
     server.world.tenant("acme").await;
+    server.world.plan("pro").await;
     let main = server.world.id_of("acme", "main").await;
     let load = cloudware_control::InstanceLoad {
         storage_bytes: 0,
@@ -249,10 +250,47 @@ async fn quotas_say_class_scope_and_what_is_used() {
     assert_eq!(used.iter().filter(|l| l.get("state").is_some()).count(), 4);
     for (path, status) in [
         ("/tenants/acme/quota?usage=true", 422),
+        ("/plans/pro/quota?usage=true", 422),
+        ("/plans/pro/quota?colour=red", 400),
         ("/tenants/acme/quota?usage=perhaps", 400),
         ("/tenants/acme/quota?colour=red", 400),
     ] {
         assert_eq!(server.get(&secret, path).await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn quotas_name_what_is_set_within_where_that_is_asked_for_or_changed() {
+    let (server, secret) = server().await;
+    server.world.tenant("acme").await;
+    let main = "/tenants/acme/instances/main/quota";
+    let set = async |path: &str, fuel: u64| {
+        let body = json!({ "fuel": fuel, "reason": "a test" });
+        let changed = server.call(&secret, Method::PATCH, path, &body).await;
+        assert_eq!(changed.status, 200);
+        changed.json()
+    };
+    let of_fuel = |quota: Value| {
+        let limits = quota["limits"].as_array().unwrap().clone();
+        let fuel = limits.into_iter().find(|limit| limit["name"] == "fuel");
+        fuel.unwrap()["overrides"].clone()
+    };
+    assert_eq!(of_fuel(set(main, 7_000).await), Value::Null);
+    let within = of_fuel(set("/tenants/acme/quota", 9_000).await);
+    assert_eq!(
+        (&within[0]["target"], &within[0]["value"]),
+        (&json!("acme/main"), &json!(7_000))
+    );
+    assert_eq!(
+        (&within[0]["text"], &within[0]["reason"]),
+        (&json!("7,000 fuel"), &json!("a test"))
+    );
+    for (path, expected) in [
+        ("/tenants/acme/quota", &Value::Null),
+        ("/tenants/acme/quota?overrides=true", &within),
+    ] {
+        let quota = server.get(&secret, path).await.json();
+        assert_eq!(&of_fuel(quota), expected, "{path}");
     }
 }
 

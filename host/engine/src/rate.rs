@@ -44,11 +44,14 @@ impl Rate {
             })
     }
 
-    /// How much of the burst is taken at the moment.
+    /// How much of the burst is taken at the moment, rounded up: what is taken in part can't be had.
     pub(crate) fn used(&self, now: u64, per_second: u64) -> u64 {
         let ahead = self.due.load(Ordering::Relaxed).saturating_sub(now);
         // Nothing is taken further ahead than the burst, by `take`.
-        ahead.min(SECOND).saturating_mul(per_second) / SECOND
+        ahead
+            .min(SECOND)
+            .saturating_mul(per_second)
+            .div_ceil(SECOND)
     }
 
     /// Goes over from one rate to another: what has been taken counts as many units as before, and no longer than it did, or
@@ -93,6 +96,8 @@ mod tests {
         assert_eq!(taken(0), 10);
         assert_eq!(rate.used(0, 10), 10);
         assert_eq!(rate.used(SECOND / 2, 10), 5);
+        assert_eq!(rate.used(SECOND / 2 + 1, 10), 5);
+        assert_eq!(rate.used(SECOND / 2 - 1, 10), 6);
         assert_eq!(rate.take(SECOND / 10 - 1, 10), Err(1));
         assert!(rate.take(SECOND / 10, 10).is_ok());
         assert_eq!(taken(10 * SECOND), 10);

@@ -93,6 +93,15 @@ pub(crate) struct Conn {
     marker: OnceCell<String>,
     /// Whether something was left behind that the next call must not meet.
     is_spoiled: Cell<bool>,
+    /// What the statements of the present call have read and written.
+    rows: Cell<RowCount>,
+}
+
+/// Rows that statements gave and changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct RowCount {
+    pub(crate) read: u64,
+    pub(crate) written: u64,
 }
 
 impl Conn {
@@ -171,6 +180,7 @@ impl Conn {
             access_values,
             marker: OnceCell::new(),
             is_spoiled: Cell::new(false),
+            rows: Cell::default(),
         })
     }
 
@@ -272,6 +282,20 @@ impl Conn {
             cancel,
             timed_out: TimedOut::No,
         };
+        self.rows.take();
+    }
+
+    /// Counts what a statement gave and changed.
+    pub(crate) fn count_rows(&self, read: u64, written: u64) {
+        let mut rows = self.rows.get();
+        rows.read += read;
+        rows.written += written;
+        self.rows.set(rows);
+    }
+
+    /// What statements gave and changed since the present call's time began.
+    pub(crate) fn rows(&self) -> RowCount {
+        self.rows.get()
     }
 
     /// The reason behind an error of a statement that runs on behalf of an app.

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Database, Error, Holder,
-    connection::Conn,
+    connection::{Conn, RowCount},
     pool,
     turns::{Asked, Turn},
 };
@@ -84,6 +84,11 @@ impl Lease {
             Some(connection) => Ok(connection),
             empty => Ok(empty.insert(self.database.open(self.lane)?)),
         }
+    }
+
+    /// What statements gave and changed in the last call.
+    pub(crate) fn rows(&self) -> RowCount {
+        self.connection.as_ref().map(Conn::rows).unwrap_or_default()
     }
 
     /// Whether the connection has no transaction open.

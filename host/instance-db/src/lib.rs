@@ -56,4 +56,4 @@ pub use scope::{AppScope, PlatformScope};
 pub use transaction::{Mode, Transaction};
 pub use turns::{AppKey, Holder};
 pub use value::{Description, Outcome, Request, RowSet, Value};
-pub use worker::{OnAbandoned, Worked};
+pub use worker::{Abandoned, OnAbandoned, Worked};

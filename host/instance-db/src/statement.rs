@@ -157,6 +157,7 @@ fn rows(conn: &Conn, mut statement: Compiled<'_>, request: &Request) -> Result<R
     let written = Written::begin(conn);
     let mut set = collect(conn, &mut statement, request.rows_read_max)?;
     set.written = written.within(request.rows_written_max)?;
+    conn.count_rows(set.rows.len() as u64, set.written);
     Ok(set)
 }
 
@@ -194,6 +195,7 @@ fn changes(
         .map_err(|error| conn.explain(&error))?;
     drop(statement);
     let written = written.within(request.rows_written_max)?;
+    conn.count_rows(0, written);
     let inserted = verb == Verb::Insert && conn.has_inserted();
     Ok(Outcome {
         affected: conn.platform().changes(),

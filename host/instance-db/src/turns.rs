@@ -2,17 +2,13 @@
 //! turns one after the other, each app's runs in order of arrival, and no app has all turns of a lane
 //! that has several.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use cloudware_types::RunChain;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::{Error, OnAbandoned};
+use crate::{Abandoned, Error, OnAbandoned};
 
 /// Whoever takes turns: one run of one app.
 #[derive(Clone, Debug)]
@@ -67,10 +63,10 @@ impl Holder {
         self.weight
     }
 
-    /// The run went away from a call for which the database worked so long.
-    pub(crate) fn abandoned(&self, worked: Duration) {
+    /// The run went away from a call that took so much.
+    pub(crate) fn abandoned(&self, abandoned: Abandoned) {
         if let Some(on_abandoned) = &self.on_abandoned {
-            on_abandoned.tell(worked);
+            on_abandoned.tell(abandoned);
         }
     }
 

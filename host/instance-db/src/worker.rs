@@ -1,8 +1,8 @@
 //! One call on a thread of the [`crate::pool`], waited for by its caller.
 //!
 //! A caller that goes away ends its call: one that waits for a thread never begins; otherwise the
-//! statement is interrupted, its transaction undone and the lane freed, on the thread where the work runs. How long
-//! the database had worked is told to whoever the holder has named ([`OnAbandoned`]).
+//! statement is interrupted, its transaction undone and the lane freed, on the thread where the work runs; one that has
+//! ended by then stays done. What it took is told to whoever the holder has named ([`OnAbandoned`]).
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use tokio::sync::oneshot::{self, error::RecvError};
 
 use crate::{
     Database, Error,
-    connection::{Cancel, Conn},
+    connection::{Cancel, Conn, RowCount},
     lane::Lease,
     memory, processors,
     scope::Bounds,
@@ -48,19 +48,30 @@ impl<T> Worked<T> {
     }
 }
 
-/// Is told how long the database worked for a call whose caller went away before the answer, once for each such call
-/// and not before it has ended. Must neither wait nor call the database.
+/// What a call took whose caller went away before the answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Abandoned {
+    /// Time that the database worked.
+    pub worked: Duration,
+    /// Rows that its statement gave; none where it was interrupted.
+    pub rows_read: u64,
+    /// Rows that its statement changed, also where its transaction was undone because of that; none where it was interrupted.
+    pub rows_written: u64,
+}
+
+/// Is told what a call took whose caller went away before the answer, once for each such call and not before it has
+/// ended. Must neither wait nor call the database.
 #[derive(Clone)]
-pub struct OnAbandoned(Arc<dyn Fn(Duration) + Send + Sync>);
+pub struct OnAbandoned(Arc<dyn Fn(Abandoned) + Send + Sync>);
 
 impl OnAbandoned {
     /// Tells `told`.
-    pub fn new(told: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+    pub fn new(told: impl Fn(Abandoned) + Send + Sync + 'static) -> Self {
         Self(Arc::new(told))
     }
 
-    pub(crate) fn tell(&self, worked: Duration) {
-        (self.0)(worked);
+    pub(crate) fn tell(&self, abandoned: Abandoned) {
+        (self.0)(abandoned);
     }
 }
 
@@ -112,8 +123,16 @@ impl<R> Drop for EndOnDrop<'_, R> {
 }
 
 /// Nobody waits for the answer any more: says what it took. The lease is dropped, which undoes what was begun.
-fn abandon<R>((lease, worked): Answer<R>) {
-    lease.holder().abandoned(worked.worked);
+fn abandon<R>((lease, Worked { worked, result }): Answer<R>) {
+    let rows = match result {
+        Ok(_) => lease.rows(),
+        Err(_) => RowCount::default(),
+    };
+    lease.holder().abandoned(Abandoned {
+        worked,
+        rows_read: rows.read,
+        rows_written: rows.written,
+    });
 }
 
 /// Runs `work` on the lease's connection, opened if need be, within `bounds`. The lease comes back

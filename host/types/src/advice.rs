@@ -1,6 +1,6 @@
 //! What a person can do about a stop, by what ended the invocation.
 
-use crate::{Dimension, Limit, Scope, Stop, StopCause};
+use crate::{Dimension, Limit, Stop, StopCause};
 
 impl Stop {
     /// One or two sentences for people: what to change in the app, and which limit to raise.
@@ -23,20 +23,27 @@ impl Stop {
 
     fn about_limit(&self, limit: Limit) -> String {
         let mut text = cure(limit.dimension()).to_owned();
+        let waited_in = self.host_call.as_deref();
+        let waited_in = waited_in.filter(|call| CHANGES.contains(call));
+        if let (Dimension::Deadline, Some(call)) = (limit.dimension(), waited_in) {
+            text.push_str(&format!(
+                " The last {call} may have been done all the same: look before you send it again."
+            ));
+        }
         if let Some(most) = self.consumers.first() {
             text.push_str(&format!(
                 " Most of the time went to {} ({} calls).",
                 most.host_call, most.calls
             ));
         }
-        match limit.scope() {
-            Scope::Invocation => text.push_str(&format!(
-                " Or raise the limit {limit} of the install, the instance or the tenant"
-            )),
-            Scope::Instance => text.push_str(&format!(
-                " Or raise the limit {limit} of the instance or the tenant"
-            )),
+        let (least, most) = limit.bounds();
+        if least == most {
+            // There is nothing to raise.
+            return text;
         }
+        text.push_str(&format!(
+            " Or raise the limit {limit} where it is set, which `quota explain` shows"
+        ));
         if let Some(plan) = self.fits.first() {
             text.push_str(&format!("; the plan {plan} has room"));
         }
@@ -45,11 +52,36 @@ impl Stop {
     }
 }
 
+/// Host calls that change something for good, whatever becomes of the run.
+const CHANGES: [&str; 15] = [
+    "keyvalue.delete",
+    "keyvalue.delete-many",
+    "keyvalue.increment",
+    "keyvalue.set",
+    "keyvalue.set-many",
+    "keyvalue.swap",
+    "kv.change",
+    "kv.compare-and-set",
+    "kv.delete",
+    "kv.increment",
+    "kv.set",
+    "kv.write-many",
+    "sql.execute",
+    "sql.statement.execute",
+    "sql.transaction.commit",
+];
+
 /// What helps without raising the limit.
 fn cure(dimension: Dimension) -> &'static str {
     match dimension {
-        Dimension::Fuel | Dimension::CpuTime | Dimension::FuelPerMinute | Dimension::FuelPerDay => {
+        Dimension::Fuel | Dimension::CpuTime => {
             "Compute less in one run: look for a loop that grows with the data, and cache what is computed again and again."
+        }
+        Dimension::FuelPerMinute => {
+            "Try again in the next minute, or compute less: `usage show` says which app burns the fuel."
+        }
+        Dimension::FuelPerDay => {
+            "Try again on the next day (UTC), or compute less: `usage show` says which app burns the fuel."
         }
         Dimension::Deadline => "Do less in one run, or do it in the background.",
         Dimension::Memory => "Hold less at once: read and answer in pieces.",
@@ -110,7 +142,32 @@ mod tests {
         assert_eq!(
             stop.advice(),
             "Do less in one run, or do it in the background. Most of the time went to sql.query (900 calls). \
-             Or raise the limit deadline of the install, the instance or the tenant; the plan large has room."
+             Or raise the limit deadline where it is set, which `quota explain` shows; the plan large has room."
         );
+        let writing = Stop {
+            host_call: Some("sql.execute".into()),
+            ..stop
+        };
+        let may_be_done = "The last sql.execute may have been done all the same";
+        assert!(writing.advice().contains(may_be_done));
+    }
+
+    #[test]
+    fn nobody_is_told_to_raise_what_is_the_same_for_all() {
+        assert_eq!(Dimension::Stack.bounds().0, Dimension::Stack.bounds().1);
+        let stop = Stop {
+            cause: StopCause::limit(Dimension::Stack, Class::Request, 1, 1),
+            app: "deep".into(),
+            version: "1.0.0".into(),
+            hook: None,
+            function: None,
+            host_call: None,
+            elapsed_ms: 0,
+            class: Class::Request,
+            resets_in_ms: None,
+            fits: Vec::new(),
+            consumers: Vec::new(),
+        };
+        assert_eq!(stop.advice(), "Recurse less deeply.");
     }
 }

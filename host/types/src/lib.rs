@@ -42,7 +42,7 @@ pub use id::{
 };
 pub use limits::{Limits, LimitsError};
 pub use plan::{OtherPlans, Plans};
-pub use quantity::{format_quantity, parse_quantity};
+pub use quantity::{format_exact, format_quantity, parse_quantity};
 pub use recording::{
     DesiredRecording, HostExchange, RecordedCall, RecordedOne, RecordedOutcome, RecordingFile,
 };

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::{Class, Dimension, Limit};
+use crate::{Class, Dimension, Limit, format_exact};
 
 /// A value for every limit: what one install may use.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -16,8 +16,7 @@ pub enum LimitsError {
         names = dimension_names())]
     UnknownLimit(String),
     /// The value lies outside the bounds of the dimension.
-    #[error("{limit} = {value} is out of bounds: it must be from {min} to {max} {unit}",
-        min = .limit.bounds().0, max = .limit.bounds().1, unit = .limit.unit().word())]
+    #[error("{limit} = {} is out of bounds: it must be {}", given(*.limit, *.value), allowed(*.limit))]
     OutOfBounds {
         /// The limit that was to be set.
         limit: Limit,
@@ -34,6 +33,24 @@ pub enum LimitsError {
         /// What would have been accepted.
         expected: &'static str,
     },
+}
+
+/// A value as people write it. The largest stands for every number beyond it.
+fn given(limit: Limit, value: u64) -> String {
+    match value {
+        u64::MAX => "a number of more than 19 digits".to_owned(),
+        value => format_exact(limit.unit(), value),
+    }
+}
+
+/// The values that a limit may have.
+fn allowed(limit: Limit) -> String {
+    let (min, max) = limit.bounds();
+    let [min, max] = [min, max].map(|bound| format_exact(limit.unit(), bound));
+    match min == max {
+        true => format!("{min}, and can't be changed"),
+        false => format!("from {min} to {max}"),
+    }
 }
 
 fn dimension_names() -> String {

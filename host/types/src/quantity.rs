@@ -12,46 +12,14 @@ use crate::{Limit, LimitsError, Unit};
 /// the limit's bounds.
 pub fn parse_quantity(limit: impl Into<Limit>, text: &str) -> Result<u64, LimitsError> {
     let limit = limit.into();
-    let Notation {
-        word,
-        suffixes,
-        expected,
-    } = notation(limit.unit());
-    let wrong = || LimitsError::NotAQuantity {
-        limit,
-        text: text.chars().take(64).collect(),
-        expected,
-    };
-    let trimmed = text.trim();
-    let trimmed = trimmed.strip_suffix(word).unwrap_or(trimmed).trim_end();
-    let digits_end = trimmed
-        .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',' | '_')))
-        .unwrap_or(trimmed.len());
-    let (digits, suffix) = trimmed.split_at(digits_end);
-    let digits = ungrouped(digits).ok_or_else(wrong)?;
-    let suffix = suffix.trim();
-    let value = if suffix.is_empty() {
-        match digits.parse::<u64>() {
-            Ok(value) => value,
-            // A number all the same, which is beyond every bound.
-            Err(error) if *error.kind() == IntErrorKind::PosOverflow => u64::MAX,
-            Err(_) => return Err(wrong()),
-        }
-    } else {
-        let factor = suffixes
-            .iter()
-            .find(|(name, _)| *name == suffix)
-            .map(|(_, factor)| *factor)
-            .ok_or_else(wrong)?;
-        let number = digits.parse::<f64>().map_err(|_| wrong())?;
-        let value = number * factor;
-        // What is said with a fraction is rounded, as long as that is about what was said.
-        if (value - value.round()).abs() > value / 1_000.0 {
-            return Err(wrong());
-        }
-        // Exact to the unit below 2^53, and to a part in 2^53 above; what is beyond a u64 stays beyond every bound.
-        value.round() as u64
-    };
+    let notation = notation(limit.unit());
+    let value = notation
+        .read(text)
+        .ok_or_else(|| LimitsError::NotAQuantity {
+            limit,
+            text: text.chars().take(64).collect(),
+            expected: notation.expected,
+        })?;
     let (min, max) = limit.bounds();
     if (min..=max).contains(&value) {
         Ok(value)
@@ -68,6 +36,41 @@ struct Notation {
     suffixes: &'static [(&'static str, f64)],
     /// What people are told who write something else.
     expected: &'static str,
+}
+
+impl Notation {
+    /// The value of a text; none where it is no quantity. A number beyond a `u64` is the largest.
+    fn read(&self, text: &str) -> Option<u64> {
+        let trimmed = text.trim();
+        let trimmed = trimmed
+            .strip_suffix(self.word)
+            .unwrap_or(trimmed)
+            .trim_end();
+        let digits_end = trimmed
+            .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',' | '_')))
+            .unwrap_or(trimmed.len());
+        let (digits, suffix) = trimmed.split_at(digits_end);
+        let digits = ungrouped(digits)?;
+        let suffix = suffix.trim();
+        if suffix.is_empty() {
+            return match digits.parse::<u64>() {
+                Err(error) if *error.kind() == IntErrorKind::PosOverflow => Some(u64::MAX),
+                number => number.ok(),
+            };
+        }
+        let factor = self
+            .suffixes
+            .iter()
+            .find(|(name, _)| *name == suffix)
+            .map(|(_, factor)| *factor)?;
+        let value = digits.parse::<f64>().ok()? * factor;
+        // What is said with a fraction is rounded, as long as that is about what was said.
+        if (value - value.round()).abs() > value / 1_000.0 {
+            return None;
+        }
+        // Exact to the unit below 2^53, and to a part in 2^53 above.
+        Some(value.round() as u64)
+    }
 }
 
 const BYTES: &[(&str, f64)] = &[
@@ -164,8 +167,37 @@ pub fn format_quantity(unit: Unit, value: u64) -> String {
     }
 }
 
+/// Writes a value as [`format_quantity`], but never rounded: `65,537 bytes`, `64 MB`.
+#[must_use]
+pub fn format_exact(unit: Unit, value: u64) -> String {
+    let rounded = format_quantity(unit, value);
+    if notation(unit).read(&rounded) == Some(value) {
+        return rounded;
+    }
+    let (is_bytes, word) = match unit {
+        Unit::Bytes => (true, ""),
+        Unit::BytesPerSecond => (true, "/s"),
+        _ => (false, ""),
+    };
+    if !is_bytes {
+        return format!("{} {}", thousands(value), unit.word());
+    }
+    let decimal = [
+        ("TB", 1_000_000_000_000),
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+        ("kB", 1_000),
+    ];
+    let whole = |(_, factor): &(&str, u64)| value >= *factor && value.is_multiple_of(factor / 10);
+    match decimal.into_iter().find(whole) {
+        Some((name, factor)) => format!("{} {name}{word}", short(value as f64 / factor as f64)),
+        None => format!("{} bytes{word}", thousands(value)),
+    }
+}
+
 fn format_bytes(value: u64) -> String {
     match value {
+        0x100_0000_0000.. => format!("{} TiB", short(value as f64 / 1_099_511_627_776.0)),
         0x4000_0000.. => format!("{} GiB", short(value as f64 / 1_073_741_824.0)),
         0x10_0000.. => format!("{} MiB", short(value as f64 / 1_048_576.0)),
         0x400.. => format!("{} KiB", short(value as f64 / 1024.0)),
@@ -223,9 +255,23 @@ mod tests {
     fn what_is_shown_can_be_typed() {
         for &limit in Limit::all() {
             for value in [limit.default_value(), limit.bounds().0, limit.bounds().1] {
-                let shown = format_quantity(limit.unit(), value);
+                let shown = format_exact(limit.unit(), value);
                 assert_eq!(parse_quantity(limit, &shown), Ok(value), "{limit} {shown}");
             }
+        }
+        for (unit, value, expected) in [
+            (Unit::Bytes, 1 << 40, "1 TiB"),
+            (Unit::Bytes, 3 << 29, "1.5 GiB"),
+            (Unit::Bytes, 64_500_000, "64.5 MB"),
+            (Unit::Bytes, 65_537, "65,537 bytes"),
+            (Unit::BytesPerSecond, 1_000_000, "1 MB/s"),
+            (Unit::BytesPerSecond, 1_234_567, "1,234,567 bytes/s"),
+            (Unit::Milliseconds, 12_300, "12.3 s"),
+            (Unit::Milliseconds, 12_345, "12,345 ms"),
+        ] {
+            let shown = format_exact(unit, value);
+            assert_eq!(shown, expected);
+            assert_eq!(notation(unit).read(&shown), Some(value));
         }
     }
 

@@ -23,6 +23,12 @@ async fn command_lines_that_can_not_be_understood() {
     cli.run("quota set acme/main memory=1TiB")
         .await
         .refused(2, &["memory"]);
+    cli.run("quota set acme/main memory=268435457")
+        .await
+        .refused(2, &["268,435,457 bytes", "from 64 KiB to 256 MiB"]);
+    cli.run("quota set acme/main fuel=1 memory=1MiB fuel=2")
+        .await
+        .refused(1, &["fuel", "twice"]);
     cli.run("quota set acme/main colour=1")
         .await
         .refused(2, &["colour"]);

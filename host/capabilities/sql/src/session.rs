@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cloudware_capability::{Invocation, LimitReached, UsageSink};
-use cloudware_instance_db::{OnAbandoned, Request, Value, Worked};
+use cloudware_instance_db::{Abandoned, OnAbandoned, Request, Value, Worked};
 use cloudware_types::{Dimension, Meter, Meters};
 use wasmtime::component::ResourceTableError;
 
@@ -122,9 +122,12 @@ pub(crate) fn session(invocation: &mut Invocation) -> Result<&mut Session, Failu
 
 /// Meters the work for calls that end with the invocation: it has been metered itself when they have ended.
 fn meter_abandoned(usage: Arc<dyn UsageSink>) -> OnAbandoned {
-    OnAbandoned::new(move |worked| {
+    OnAbandoned::new(move |abandoned: Abandoned| {
         let mut meters = Meters::default();
-        meters[Meter::SqlNanoseconds] = u64::try_from(worked.as_nanos()).unwrap_or(u64::MAX);
+        let worked = abandoned.worked.as_nanos();
+        meters[Meter::SqlNanoseconds] = u64::try_from(worked).unwrap_or(u64::MAX);
+        meters[Meter::SqlRowsRead] = abandoned.rows_read;
+        meters[Meter::SqlRowsWritten] = abandoned.rows_written;
         usage.add(&meters);
     })
 }
@@ -184,24 +187,31 @@ pub(crate) fn settle_within<T>(
     worked: Worked<T>,
     rows: impl FnOnce(&T) -> Rows,
 ) -> Result<T, Failure> {
-    invocation.charge_sql_time(worked.worked)?;
-    match worked.result {
+    let in_time = invocation.charge_sql_time(worked.worked);
+    let error = match worked.result {
         Ok(value) => {
+            // What was done is counted, whichever limit ends the run for it.
             let Rows { read, written } = rows(&value);
-            invocation.charge(Meter::SqlRowsRead, Dimension::SqlRowsRead, read)?;
-            invocation.charge(Meter::SqlRowsWritten, Dimension::SqlRowsWritten, written)?;
-            Ok(value)
+            let read = invocation.charge(Meter::SqlRowsRead, Dimension::SqlRowsRead, read);
+            let max = Dimension::SqlRowsWritten;
+            let written = invocation.charge(Meter::SqlRowsWritten, max, written);
+            in_time.and(read).and(written)?;
+            return Ok(value);
         }
-        Err(SqlError::RowsReadExceeded) => {
+        Err(error) => error,
+    };
+    in_time?;
+    match error {
+        SqlError::RowsReadExceeded => {
             // The database has read one row more than it might.
             let max = invocation.limit(Dimension::SqlRowsRead);
             let left = max.saturating_sub(invocation.meters()[Meter::SqlRowsRead]);
             invocation.count(Meter::SqlRowsRead, left.saturating_add(1));
             Err(exceeded(invocation, Dimension::SqlRowsRead))
         }
-        Err(SqlError::RowsWrittenExceeded) => Err(exceeded(invocation, Dimension::SqlRowsWritten)),
-        Err(SqlError::TimeExceeded) => Err(exceeded(invocation, Dimension::SqlTime)),
-        Err(other) => Err(other.into()),
+        SqlError::RowsWrittenExceeded => Err(exceeded(invocation, Dimension::SqlRowsWritten)),
+        SqlError::TimeExceeded => Err(exceeded(invocation, Dimension::SqlTime)),
+        other => Err(other.into()),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use cloudware_types::{Class, Limit, format_quantity};
+use cloudware_types::{Class, Limit, format_exact};
 use serde_json::Value;
 
 use super::print::{self, Column, text};
@@ -60,7 +60,7 @@ fn quantity(limit: &Value, field: &str) -> String {
         .as_str()
         .and_then(|name| name.parse::<Limit>().ok());
     match (known, limit[field].as_u64()) {
-        (Some(known), Some(value)) => format_quantity(known.unit(), value),
+        (Some(known), Some(value)) => format_exact(known.unit(), value),
         _ => text(&limit[field]),
     }
 }

@@ -140,7 +140,7 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             class,
         } => {
             let path = format!("{}/quota", target.path());
-            let query = [("overrides", target.is_place().then_some("true"))];
+            let query = [("overrides", Some("true"))];
             let quota = client.get_query(&path, &query).await?;
             let limits = match limit {
                 Some(name) => named(&quota, &[name]),

@@ -76,7 +76,7 @@ const SHOW: &[Column] = &[
     Column::left("FUNCTION", |v| text(&v["function"])),
     Column::left("HOST CALL", |v| text(&v["host_call"])),
     Column::left("RAN FOR", |v| format!("{} ms", number(&v["elapsed_ms"]))),
-    Column::left("RESETS IN", |v| milliseconds(&v["resets_in_ms"])),
+    Column::left("RESETS", |v| after_the_last(&v["resets_in_ms"])),
     Column::left("COUNT", |v| number(&v["count"])),
     Column::left("FIRST", |v| time(&v["first_at"])),
     Column::left("LAST", |v| time(&v["last_at"])),
@@ -145,11 +145,19 @@ fn quantity(stop: &Value, member: &str) -> String {
     }
 }
 
-fn milliseconds(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        value => format!("{} ms", number(value)),
-    }
+/// How long after the last stop there was room again.
+fn after_the_last(milliseconds: &Value) -> String {
+    let Some(milliseconds) = milliseconds.as_u64() else {
+        return String::new();
+    };
+    let (seconds, minutes) = (milliseconds.div_ceil(1_000), milliseconds.div_ceil(60_000));
+    let after = match milliseconds {
+        0..10_000 => format!("{milliseconds} ms"),
+        10_000..600_000 => format!("{seconds} s"),
+        600_000..7_200_000 => format!("{minutes} min"),
+        _ => format!("{} h {} min", minutes / 60, minutes % 60),
+    };
+    format!("{after} after the last")
 }
 
 fn consumers(stop: &Value) -> String {

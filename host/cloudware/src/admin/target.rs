@@ -117,11 +117,6 @@ impl QuotaTarget {
             Self::Place(target) => target.path(),
         }
     }
-
-    /// Whether the platform can list what is set within it.
-    pub(crate) fn is_place(&self) -> bool {
-        matches!(self, Self::Place(_))
-    }
 }
 
 impl FromStr for QuotaTarget {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloudware_instance_db::{AppKey, AppScope, Error, Holder, Mode, OnAbandoned, Value};
+use cloudware_instance_db::{Abandoned, AppKey, AppScope, Error, Holder, Mode, OnAbandoned, Value};
 use cloudware_types::{InstanceId, RunChain};
 
 use crate::fixture::{Fixture, STOCK, STORAGE, eventually, refused, request, scope, steps};
@@ -57,7 +57,7 @@ async fn the_work_for_a_caller_that_goes_away_is_told_once() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let telling = OnAbandoned::new({
         let told = Arc::clone(&told);
-        move |worked| told.lock().unwrap().push(worked)
+        move |abandoned: Abandoned| told.lock().unwrap().push(abandoned)
     });
     let me = AppScope {
         holder: Holder::new(RunChain::of(7), AppKey::of("stock")).telling(Some(telling)),
@@ -74,11 +74,16 @@ async fn the_work_for_a_caller_that_goes_away_is_told_once() {
     let gone = tokio::time::timeout(Duration::from_millis(50), call).await;
     assert!(gone.is_err(), "the statement must have been running");
     eventually("it is interrupted", async || times_told() == 1).await;
-    let worked = told.lock().unwrap()[0];
+    let Abandoned {
+        worked,
+        rows_read,
+        rows_written,
+    } = told.lock().unwrap()[0];
     assert!(
         worked > Duration::ZERO && worked < begun.elapsed(),
         "{worked:?}"
     );
+    assert_eq!((rows_read, rows_written), (0, 0), "it was interrupted");
 
     let mut open = database.begin(&me, Mode::Write).await.result.unwrap();
     let call = open.query(request(ENDLESS));
@@ -99,6 +104,24 @@ async fn the_work_for_a_caller_that_goes_away_is_told_once() {
     fixture.query("SELECT 1").await.unwrap();
     drop(unread);
     assert_eq!(times_told(), 3);
+    let last = || *told.lock().unwrap().last().unwrap();
+    assert_eq!((last().rows_read, last().rows_written), (1, 0));
+
+    // The rows are there, whoever knows of it.
+    let insert = "INSERT INTO stock_items (sku, amount) VALUES ('unread', 1), ('unseen', 2)";
+    let mut unread = Box::pin(database.execute(&me, request(insert)));
+    let polled = unread
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending(), "another thread does it");
+    let count = "SELECT count(*) FROM stock_items WHERE sku LIKE 'un%'";
+    eventually("they are committed", async || {
+        fixture.cell("stock", count).await == Value::Integer(2)
+    })
+    .await;
+    drop(unread);
+    eventually("it is told", async || times_told() == 4).await;
+    assert_eq!((last().rows_read, last().rows_written), (0, 2));
 
     // What waits for the only thread has not begun.
     let mut running = Box::pin(database.query(&me, request(ENDLESS)));
@@ -113,9 +136,9 @@ async fn the_work_for_a_caller_that_goes_away_is_told_once() {
     );
     drop(waiting);
     drop(running);
-    eventually("the other one is interrupted", async || times_told() == 4).await;
+    eventually("the other one is interrupted", async || times_told() == 5).await;
     fixture.query("SELECT 1").await.unwrap();
-    assert_eq!(times_told(), 4);
+    assert_eq!(times_told(), 5);
 }
 
 #[tokio::test]
