@@ -109,6 +109,10 @@ pub const TURN_MAX: Duration = Duration::from_millis(2);
 /// weight: with ten times it, one that was busy did not get on when it was woken, but at the kernel's next tick (4 ms).
 pub const COMPUTE_NICENESS: i32 = 15;
 
+/// How long a compute thread may run before another one has its turn that is as nice, in the sense of sched_setattr(2): from 0.1
+/// to 100 ms, and longer than the turns of threads that serve sockets (0.7 to 2.8 ms), which may then interrupt it at once.
+pub const COMPUTE_TURN: Duration = Duration::from_millis(20);
+
 /// Bytes that a guest may hand over in one host call (strings and lists), so that one call can't make
 /// the host copy without end.
 pub const HOST_CALL_BYTES_MAX: usize = 32 << 20;

@@ -34,6 +34,7 @@ use tokio::runtime::Handle;
 use crate::{
     clock::{coarse, thread_cpu},
     limits::{COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX, VISIT, VISITS_PART},
+    long_turns::take_long_turns,
     pace::Pace,
     task::Task,
 };
@@ -333,6 +334,8 @@ impl Queue {
     fn compute(&self) {
         // Threads that serve sockets go first; without the right to be nice it is as good as equal.
         let _ = rustix::process::nice(COMPUTE_NICENESS);
+        // Without, they wait for the kernel's next tick now and then.
+        let _ = take_long_turns();
         while let Some(task) = self.next() {
             self.turn(&task);
             // On kernels that let a thread finish its slice, this is when a woken socket thread gets on.
