@@ -344,7 +344,13 @@ async fn set(
         let limits = quota::change(&api.control, &call, &target, change).await?;
         let mut view = view(limits, &BTreeMap::new());
         for limit in changed {
-            view.add(quota::overrides(&api.control, &call, &target, Some(limit)).await?);
+            let within = quota::overrides(&api.control, &call, &target, Some(limit)).await;
+            // The change is made, whether it can be said or not what stays as it was.
+            let Ok(within) = within else { break };
+            view.add(within);
+            if view.overrides_are_cut {
+                break;
+            }
         }
         Ok(view)
     };

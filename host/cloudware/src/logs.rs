@@ -46,22 +46,29 @@ pub(crate) struct Writing {
 
 impl Writing {
     /// Tells, for as long as it is polled, how many lines were left out since the start because nobody read them in time: at
-    /// once, each minute while it goes on, and when it is over, so that whoever reads again finds the sum.
+    /// once, each minute while it goes on, and whenever it has stopped; and again where that finds no room either, so
+    /// that whoever reads again is told the sum.
     pub(crate) async fn tell_of_losses(&self) {
-        let lost = || self.lost.iter().map(ErrorCounter::dropped_lines).sum();
+        let dropped = || -> usize { self.lost.iter().map(ErrorCounter::dropped_lines).sum() };
         let (mut before, mut told, mut told_at) = (0, 0, None::<Instant>);
+        // Lines of this kind, which nobody misses.
+        let mut own = 0;
         loop {
             tokio::time::sleep(LOST_EVERY).await;
-            let lines: usize = lost();
-            let is_over = lines == std::mem::replace(&mut before, lines);
+            let all = dropped();
+            let lines = all - own;
+            let has_stopped = lines == std::mem::replace(&mut before, lines);
             let is_time = told_at.is_none_or(|at| at.elapsed() >= LOST_TOLD_EVERY);
-            if lines > told && (is_over || is_time) {
+            if lines > told && (has_stopped || is_time) {
                 tracing::warn!(
                     lines,
                     "log lines were left out since the start: nobody reads standard error as fast as it is written"
                 );
-                // Where this line finds no room either, it is none that is missed.
-                (before, told, told_at) = (lost(), lost(), Some(Instant::now()));
+                told_at = Some(Instant::now());
+                match dropped() > all {
+                    true => own += 1,
+                    false => told = lines,
+                }
             }
         }
     }

@@ -282,6 +282,10 @@ impl Conn {
             cancel,
             timed_out: TimedOut::No,
         };
+    }
+
+    /// Begins to count rows anew.
+    pub(crate) fn forget_rows(&self) {
         self.rows.take();
     }
 
@@ -293,7 +297,7 @@ impl Conn {
         self.rows.set(rows);
     }
 
-    /// What statements gave and changed since the present call's time began.
+    /// What statements gave and changed since [`Self::forget_rows`].
     pub(crate) fn rows(&self) -> RowCount {
         self.rows.get()
     }

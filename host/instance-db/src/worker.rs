@@ -53,9 +53,10 @@ impl<T> Worked<T> {
 pub struct Abandoned {
     /// Time that the database worked.
     pub worked: Duration,
-    /// Rows that its statement gave; none where it was interrupted.
+    /// Rows that its statement gave; none where it failed or was interrupted.
     pub rows_read: u64,
-    /// Rows that its statement changed, also where its transaction was undone because of that; none where it was interrupted.
+    /// Rows that its statement changed, also where its transaction was undone because of that; none where it failed or was
+    /// interrupted.
     pub rows_written: u64,
 }
 
@@ -152,6 +153,7 @@ where
         let begun = Instant::now();
         let result = memory::bounded(bounds.memory_bytes_max, || {
             let conn = lease.connection()?;
+            conn.forget_rows();
             conn.start_clock(bounds.time_max, Some(cancelled));
             work(conn)
         });

@@ -27,7 +27,8 @@ impl Stop {
         let waited_in = waited_in.filter(|call| CHANGES.contains(call));
         if let (Dimension::Deadline, Some(call)) = (limit.dimension(), waited_in) {
             text.push_str(&format!(
-                " The last {call} may have been done all the same: look before you send it again."
+                " The last {call} may have been done all the same, unless it was part of a transaction: look before \
+                 you send it again."
             ));
         }
         if let Some(most) = self.consumers.first() {

@@ -188,7 +188,9 @@ pub fn format_exact(unit: Unit, value: u64) -> String {
         ("MB", 1_000_000),
         ("kB", 1_000),
     ];
-    let whole = |(_, factor): &(&str, u64)| value >= *factor && value.is_multiple_of(factor / 10);
+    let whole = |&(_, factor): &(&str, u64)| {
+        (1..1_000).contains(&(value / factor)) && value.is_multiple_of(factor / 10)
+    };
     match decimal.into_iter().find(whole) {
         Some((name, factor)) => format!("{} {name}{word}", short(value as f64 / factor as f64)),
         None => format!("{} bytes{word}", thousands(value)),
@@ -264,6 +266,7 @@ mod tests {
             (Unit::Bytes, 3 << 29, "1.5 GiB"),
             (Unit::Bytes, 64_500_000, "64.5 MB"),
             (Unit::Bytes, 65_537, "65,537 bytes"),
+            (Unit::Bytes, 5_000_000_100, "5,000,000,100 bytes"),
             (Unit::BytesPerSecond, 1_000_000, "1 MB/s"),
             (Unit::BytesPerSecond, 1_234_567, "1,234,567 bytes/s"),
             (Unit::Milliseconds, 12_300, "12.3 s"),

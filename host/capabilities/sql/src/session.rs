@@ -200,15 +200,15 @@ pub(crate) fn settle_within<T>(
         }
         Err(error) => error,
     };
+    if matches!(error, SqlError::RowsReadExceeded) {
+        // The database has read one row more than it might.
+        let max = invocation.limit(Dimension::SqlRowsRead);
+        let left = max.saturating_sub(invocation.meters()[Meter::SqlRowsRead]);
+        invocation.count(Meter::SqlRowsRead, left.saturating_add(1));
+    }
     in_time?;
     match error {
-        SqlError::RowsReadExceeded => {
-            // The database has read one row more than it might.
-            let max = invocation.limit(Dimension::SqlRowsRead);
-            let left = max.saturating_sub(invocation.meters()[Meter::SqlRowsRead]);
-            invocation.count(Meter::SqlRowsRead, left.saturating_add(1));
-            Err(exceeded(invocation, Dimension::SqlRowsRead))
-        }
+        SqlError::RowsReadExceeded => Err(exceeded(invocation, Dimension::SqlRowsRead)),
         SqlError::RowsWrittenExceeded => Err(exceeded(invocation, Dimension::SqlRowsWritten)),
         SqlError::TimeExceeded => Err(exceeded(invocation, Dimension::SqlTime)),
         other => Err(other.into()),
