@@ -306,10 +306,20 @@ async fn tables_of_limits_are_short_and_say_what_is_used() {
         (&100.into(), &"hard".into())
     );
     let table = cli.run("quota show acme/main --usage").await.ok().stdout;
-    for limit in ["storage", "concurrency", "fuel-per-minute", "fuel-per-day"] {
+    let known = [
+        "concurrency",
+        "request-rate",
+        "fuel-per-minute",
+        "fuel-per-day",
+        "queue-time",
+        "storage",
+        "egress-rate",
+        "log-rate",
+    ];
+    for limit in known {
         assert!(table.lines().any(|line| line.starts_with(limit)), "{table}");
     }
-    assert_eq!(table.lines().count(), 5, "{table}");
+    assert_eq!(table.lines().count(), 1 + known.len(), "{table}");
     cli.run("quota show acme --usage")
         .await
         .refused(1, &["name one, such as acme/main"]);

@@ -82,7 +82,7 @@ fn single_values_of_a_point() {
             "\"decide\"",
             "\"decide\"\nfuel-per-item = 1_000_000_000_001",
             "fuel-per-item",
-            "1000000000000",
+            "1,000,000,000,000",
         ),
         ("\"decide\"", "\"decide\"\nprice = 1", "price", "not known"),
     ] {

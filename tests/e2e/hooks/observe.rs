@@ -190,11 +190,13 @@ async fn an_overloaded_host_puts_observers_off() {
         reason.contains("more to do than it can").then_some(waiting)
     })
     .await;
-    assert_eq!(waiting["attempts"], 1, "{waiting}");
     flood.end().await;
+    // One attempt may have come before the flood was felt.
+    let attempts = waiting["attempts"].as_u64().unwrap_or_default();
+    assert!((1..=2).contains(&attempts), "{waiting}");
     eventually("it is told again", async || {
-        let waiting = hooked.deliveries("?state=retrying").await.pop()?;
-        (waiting["attempts"] == 2).then_some(())
+        let again = hooked.deliveries("?state=retrying").await.pop()?;
+        (again["attempts"] == attempts + 1).then_some(())
     })
     .await;
 }
