@@ -30,7 +30,7 @@ use crate::{
 /// The limits in force.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct QuotaView {
-    /// One for each limit.
+    /// One for each limit, or the one that was asked for.
     limits: Vec<EffectiveLimitView>,
     /// Present, and true, where more is set within than `overrides` list.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -102,6 +102,8 @@ pub(crate) struct QuotaQuery {
     #[serde(default)]
     #[param(required = false)]
     overrides: bool,
+    /// Only the limit of this name, such as `fuel`.
+    name: Option<String>,
 }
 
 /// One value that one level sets.
@@ -212,6 +214,12 @@ fn limit_named(name: &str) -> Result<Limit, Error> {
     })
 }
 
+/// The limit that a query names.
+fn only(name: &str) -> Result<Limit, Error> {
+    let refused = |error| Error::invalid("name", format!("is refused: {error}"));
+    name.parse().map_err(refused)
+}
+
 /// Why a value that is of another kind, or beyond every number of its kind, is not taken for a limit.
 fn no_quantity(limit: Limit, value: &Value) -> Error {
     let (min, max) = limit.bounds();
@@ -317,14 +325,18 @@ async fn get(
     target: QuotaTarget,
     query: QuotaQuery,
 ) -> Result<Json<QuotaView>, ApiError> {
-    let limits = quota::get(&api.control, &call, &target).await?;
+    let mut limits = quota::get(&api.control, &call, &target).await?;
+    let only = query.name.map(|name| only(&name)).transpose()?;
+    if let Some(only) = only {
+        limits.retain(|effective| effective.limit == only);
+    }
     let used = match query.usage {
         true => quota::used(&api.control, &call, &target).await?,
         false => BTreeMap::new(),
     };
     let mut view = view(limits, &used);
     if query.overrides {
-        let within = quota::overrides(&api.control, &call, &target, None).await?;
+        let within = quota::overrides(&api.control, &call, &target, only.as_slice()).await?;
         view.add(within);
     }
     Ok(Json(view))
@@ -343,15 +355,9 @@ async fn set(
         let changed: Vec<Limit> = change.values.keys().copied().collect();
         let limits = quota::change(&api.control, &call, &target, change).await?;
         let mut view = view(limits, &BTreeMap::new());
-        for limit in changed {
-            let within = quota::overrides(&api.control, &call, &target, Some(limit)).await;
-            // The change is made, whether it can be said or not what stays as it was.
-            let Ok(within) = within else { break };
-            view.add(within);
-            if view.overrides_are_cut {
-                break;
-            }
-        }
+        // The change is made, whether it can be said or not what stays as it was.
+        let within = quota::overrides(&api.control, &call, &target, &changed).await;
+        view.add(within.unwrap_or_default());
         Ok(view)
     };
     Ok(Json(to_the_end(change).await?))
@@ -359,7 +365,7 @@ async fn set(
 
 impl QuotaView {
     fn add(&mut self, within: QuotaOverrides) {
-        self.overrides_are_cut |= within.is_cut;
+        self.overrides_are_cut = within.is_cut;
         for QuotaOverride {
             limit,
             target,

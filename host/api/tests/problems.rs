@@ -292,6 +292,15 @@ async fn quotas_name_what_is_set_within_where_that_is_asked_for_or_changed() {
         let quota = server.get(&secret, path).await.json();
         assert_eq!(&of_fuel(quota), expected, "{path}");
     }
+    let only = server
+        .get(&secret, "/tenants/acme/quota?overrides=true&name=fuel")
+        .await
+        .json();
+    assert_eq!(only["limits"].as_array().map(Vec::len), Some(1), "{only}");
+    assert_eq!(of_fuel(only), within);
+    let unknown = server.get(&secret, "/tenants/acme/quota?name=fule").await;
+    assert_eq!(unknown.status, 422);
+    assert!(unknown.json()["detail"].to_string().contains("fule"));
 }
 
 #[tokio::test]

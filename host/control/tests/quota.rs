@@ -366,8 +366,8 @@ async fn what_is_set_within_is_named_beside_what_holds_for_the_whole() {
     }
     let acme = world.call(&world.secret(None, Some("acme")).await).await;
     let within = async |place| {
-        let limit = Some(Fuel.into());
-        let found = quota::overrides(&world.control, &acme, &target(place), limit).await?;
+        let fuel = [Fuel.into()];
+        let found = quota::overrides(&world.control, &acme, &target(place), &fuel).await?;
         assert!(!found.is_cut);
         let found = found.first.into_iter();
         let found = found.map(|within| (within.target, within.setting.value));
@@ -382,6 +382,12 @@ async fn what_is_set_within_is_named_beside_what_holds_for_the_whole() {
     assert_eq!(within(INSTALL).await.unwrap(), []);
     let birch = within(("birch", None, None)).await;
     assert!(matches!(birch, Err(Error::NotFound { .. })), "{birch:?}");
-    let all = quota::overrides(&world.control, &acme, &target(TENANT), None).await;
-    assert_eq!(all.unwrap().first.len(), 4);
+    for (limits, expected) in [
+        (&[][..], 4),
+        (&[Fuel.into(), Deadline.into()], 4),
+        (&[Fuel.of(Class::Hook), Memory.into()], 0),
+    ] {
+        let found = quota::overrides(&world.control, &acme, &target(TENANT), limits).await;
+        assert_eq!(found.unwrap().first.len(), expected, "{limits:?}");
+    }
 }

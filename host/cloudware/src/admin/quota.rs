@@ -140,10 +140,10 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             class,
         } => {
             let path = format!("{}/quota", target.path());
-            let query = [("overrides", Some("true"))];
+            let query = [("overrides", Some("true")), ("name", limit.as_deref())];
             let quota = client.get_query(&path, &query).await?;
             let limits = match limit {
-                Some(name) => named(&quota, &[name]),
+                Some(_) => limits(&quota).to_vec(),
                 None => class.choose(limits(&quota)),
             };
             explain(client, &limits)?;

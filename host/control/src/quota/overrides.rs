@@ -25,8 +25,8 @@ pub struct QuotaOverrides {
     pub is_cut: bool,
 }
 
-/// What is set for instances and installs of a tenant, or for installs of an instance; of all limits or of one. Nothing for
-/// an install, and for a plan, whose tenants may be very many.
+/// What is set for instances and installs of a tenant, or for installs of an instance; of some limits or, where none is named,
+/// of all. Nothing for an install, and for a plan, whose tenants may be very many.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -34,16 +34,17 @@ pub async fn overrides(
     control: &Control,
     call: &Call,
     target: &QuotaTarget,
-    limit: Option<Limit>,
+    limits: &[Limit],
 ) -> Result<QuotaOverrides, Error> {
     let mut db = control.store.read().await?;
     let subject = find(&mut db, call, target).await?;
     let mut rows = match (subject.level, subject.owner) {
         (QuotaLevel::Tenant, Owner::Tenant(tenant)) => {
-            store::quota::within_tenant(&mut db, tenant, limit, QUOTA_OVERRIDES_MAX + 1).await?
+            store::quota::within_tenant(&mut db, tenant, limits, QUOTA_OVERRIDES_MAX + 1).await?
         }
         (QuotaLevel::Instance, Owner::Instance(_, instance)) => {
-            store::quota::within_instance(&mut db, instance, limit, QUOTA_OVERRIDES_MAX + 1).await?
+            store::quota::within_instance(&mut db, instance, limits, QUOTA_OVERRIDES_MAX + 1)
+                .await?
         }
         _ => Vec::new(),
     };

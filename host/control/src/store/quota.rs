@@ -68,31 +68,33 @@ macro_rules! of_installs {
              JOIN instances i ON i.id = l.instance_id
              JOIN tenants t ON t.id = i.tenant_id
              JOIN apps a ON a.id = l.app_id
-             WHERE ($2 IS NULL OR q.dimension = $2) AND ",
+             WHERE ($2 = '' OR $2 LIKE '% ' || q.dimension || ' %') AND ",
             $where
         )
     };
 }
 
-/// The first `most` values of the installs of an instance, by name; of all limits or of one.
+/// The first `most` values of the installs of an instance, by name; of some limits or, where none is
+/// named, of all.
 pub(crate) async fn within_instance(
     db: &mut Connection,
     instance: InstanceId,
-    limit: Option<Limit>,
+    limits: &[Limit],
     most: usize,
 ) -> Result<Vec<NamedRow>> {
     let query = concat!(
         of_installs!("i.id = $1"),
         " ORDER BY target, dimension LIMIT $3"
     );
-    within(db, query, instance.to_string(), limit, most).await
+    within(db, query, instance.to_string(), limits, most).await
 }
 
-/// The first `most` values of the instances of a tenant and of their installs, by name; of all limits or of one.
+/// The first `most` values of the instances of a tenant and of their installs, by name; of some limits or, where none is
+/// named, of all.
 pub(crate) async fn within_tenant(
     db: &mut Connection,
     tenant: TenantId,
-    limit: Option<Limit>,
+    limits: &[Limit],
     most: usize,
 ) -> Result<Vec<NamedRow>> {
     let query = concat!(
@@ -100,24 +102,25 @@ pub(crate) async fn within_tenant(
          FROM quotas q
          JOIN instances i ON i.id = q.subject_id
          JOIN tenants t ON t.id = i.tenant_id
-         WHERE ($2 IS NULL OR q.dimension = $2) AND i.tenant_id = $1
+         WHERE ($2 = '' OR $2 LIKE '% ' || q.dimension || ' %') AND i.tenant_id = $1
          UNION ALL ",
         of_installs!("i.tenant_id = $1"),
         " ORDER BY target, dimension LIMIT $3"
     );
-    within(db, query, tenant.to_string(), limit, most).await
+    within(db, query, tenant.to_string(), limits, most).await
 }
 
 async fn within(
     db: &mut Connection,
     query: &'static str,
     whole: String,
-    limit: Option<Limit>,
+    limits: &[Limit],
     most: usize,
 ) -> Result<Vec<NamedRow>> {
+    let names = limits.iter().map(|limit| format!(" {limit} "));
     let rows = sqlx::query(query)
         .bind(whole)
-        .bind(limit.map(Limit::name))
+        .bind(names.collect::<String>())
         .bind(integer(most as u64))
         .fetch_all(db)
         .await?;
