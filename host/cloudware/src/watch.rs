@@ -6,17 +6,17 @@ mod hooks;
 mod recordings;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use cloudware_capability::Identity;
 use cloudware_control::{
-    NearLimit, Timestamp,
+    NearLimit, NearLimitKey, Timestamp,
     event::{DeliveryOutcome, DeliveryReport},
 };
 use cloudware_engine::{HookChanged, HookFailed, Observer, ShadowCompared};
-use cloudware_types::{InstallId, InstanceId, Limit, RecordedOne, Scope, Stop, StopRecord, Trace};
+use cloudware_types::{InstallId, Limit, RecordedOne, Stop, StopRecord, Trace};
 use parking_lot::Mutex;
 
 use self::{deliveries::DeliveryWatch, hooks::HookWatch, recordings::RecordingWatch};
@@ -33,9 +33,6 @@ const WARNED_MAX: usize = 100_000;
 
 /// Warnings between two flushes.
 const WARNINGS_MAX: usize = 1_024;
-
-/// An hour in milliseconds.
-const HOUR_MS: u64 = 3_600_000;
 
 /// Gathers what is to be recorded.
 #[derive(Default)]
@@ -60,8 +57,8 @@ struct Stops {
 
 #[derive(Default)]
 struct Warnings {
-    /// The hour in which a value of a limit was last warned of: of a whole instance, or of an install in it.
-    warned: HashMap<(InstanceId, Option<InstallId>, Limit, u64), u64>,
+    /// What was warned of.
+    warned: HashSet<NearLimitKey>,
     new: Vec<NearLimit>,
 }
 
@@ -162,10 +159,11 @@ impl Observer for Watch {
     }
 
     fn near_limit(&self, identity: &Identity, limit: Limit, used: u64, max: u64) {
+        let at = moment(now_ms());
         let mut warnings = self.warnings.lock();
-        if warnings.is_new(identity, limit, max, now_ms() / HOUR_MS) {
+        if warnings.is_new(identity, limit, max, at) {
             warnings.new.push(NearLimit {
-                at: moment(now_ms()),
+                at,
                 tenant: identity.tenant,
                 instance: identity.instance,
                 instance_name: format!("{}/{}", identity.tenant_slug, identity.instance_slug),
@@ -180,19 +178,18 @@ impl Observer for Watch {
 }
 
 impl Warnings {
-    /// Whether this was not warned of in this hour. From now on it was.
-    fn is_new(&mut self, identity: &Identity, limit: Limit, max: u64, hour: u64) -> bool {
-        let install = (limit.scope() == Scope::Invocation).then_some(identity.install);
-        let key = (identity.instance, install, limit, max);
-        if self.warned.get(&key) == Some(&hour) || self.new.len() >= WARNINGS_MAX {
+    /// Whether the same was not warned of before. From now on it was.
+    fn is_new(&mut self, identity: &Identity, limit: Limit, max: u64, at: Timestamp) -> bool {
+        let key = NearLimitKey::new(at, identity.instance, identity.install, limit, max);
+        if self.warned.contains(&key) || self.new.len() >= WARNINGS_MAX {
             return false;
         }
         if self.warned.len() >= WARNED_MAX {
-            self.warned.retain(|_, warned| *warned == hour);
+            self.warned.retain(|warned| warned.holds_at(at));
         }
         // Where even that leaves no room, the feed itself tells a warning once an hour.
         if self.warned.len() < WARNED_MAX {
-            self.warned.insert(key, hour);
+            self.warned.insert(key);
         }
         true
     }
@@ -214,7 +211,7 @@ pub(crate) fn moment(at_ms: u64) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use cloudware_types::{Class, Dimension, StopCause, TenantId};
+    use cloudware_types::{Class, Dimension, InstanceId, StopCause, TenantId};
 
     use super::*;
 
@@ -295,9 +292,10 @@ mod tests {
             ..identity()
         };
         let mut warnings = Warnings::default();
-        let mut news = |dimension: Dimension, max, hour| {
+        let mut news = |dimension: Dimension, max, hour: u64| {
             let limit = Limit::from(dimension);
-            [&stock, &hello].map(|app| warnings.is_new(app, limit, max, hour))
+            let at = moment(hour * 3_600_000);
+            [&stock, &hello].map(|app| warnings.is_new(app, limit, max, at))
         };
         assert_eq!(news(Dimension::Storage, 100, 7), [true, false]);
         assert_eq!(news(Dimension::Fuel, 100, 7), [true, true], "of each run");

@@ -128,14 +128,72 @@ pub struct NearLimit {
     pub max: u64,
 }
 
+/// What makes warnings the same, of which one is told: the whole instance or the install that a limit bounds, the limit with its
+/// value, and the hour of the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NearLimitKey {
+    instance: InstanceId,
+    /// Where the limit bounds each run of an install.
+    install: Option<InstallId>,
+    limit: Limit,
+    max: u64,
+    hour: i64,
+}
+
+impl NearLimitKey {
+    /// The key of a warning that an install gives at a time: of which limit, and its value.
+    #[must_use]
+    pub fn new(
+        at: Timestamp,
+        instance: InstanceId,
+        install: InstallId,
+        limit: Limit,
+        max: u64,
+    ) -> Self {
+        Self {
+            instance,
+            install: (limit.scope() == Scope::Invocation).then_some(install),
+            limit,
+            max,
+            hour: hour(at),
+        }
+    }
+
+    /// Whether the hour has not ended at a time.
+    #[must_use]
+    pub fn holds_at(&self, at: Timestamp) -> bool {
+        self.hour >= hour(at)
+    }
+}
+
+fn hour(at: Timestamp) -> i64 {
+    at.millis().div_euclid(HOUR_MS)
+}
+
+impl fmt::Display for NearLimitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            instance,
+            install,
+            limit,
+            max,
+            hour,
+        } = self;
+        match install {
+            Some(install) => write!(f, "{NEAR_LIMIT}/{install}/{limit}/{max}/{hour}"),
+            None => write!(f, "{NEAR_LIMIT}/{instance}/{limit}/{max}/{hour}"),
+        }
+    }
+}
+
 impl NearLimit {
+    /// Which other warnings are the same.
+    #[must_use]
+    pub fn key(&self) -> NearLimitKey {
+        NearLimitKey::new(self.at, self.instance, self.install, self.limit, self.max)
+    }
+
     fn event(&self) -> EventNew {
-        let hour = self.at.millis().div_euclid(HOUR_MS);
-        let whose = match self.limit.scope() {
-            Scope::Instance => self.instance.to_string(),
-            Scope::Invocation => self.install.to_string(),
-        };
-        let (limit, max) = (self.limit, self.max);
         EventNew {
             at: self.at,
             kind: NEAR_LIMIT.to_owned(),
@@ -150,7 +208,7 @@ impl NearLimit {
                 "max": self.max,
                 "unit": self.limit.unit(),
             }),
-            once: Some(format!("{NEAR_LIMIT}/{whose}/{limit}/{max}/{hour}")),
+            once: Some(self.key().to_string()),
         }
     }
 }

@@ -48,7 +48,7 @@ pub use data_plane::{
 };
 pub use delivery::{DeliveriesError, Delivery, DeliveryQuery, DeliveryReplay};
 pub use error::Error;
-pub use event::{Event, EventLog, EventQuery, NearLimit};
+pub use event::{Event, EventLog, EventQuery, NearLimit, NearLimitKey};
 pub use hook::{Hook, HookChange, HookFields, HookLog, HookNew, HookShown};
 pub use install::{EnableRequest, Install, InstallChanged, InstallState};
 pub use instance::{Instance, InstanceNew};
