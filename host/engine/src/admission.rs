@@ -260,13 +260,10 @@ impl Admission {
 
     /// The rate of its answers, where they come near it.
     pub(crate) fn near_egress(&self) -> Option<Near> {
-        let max = self.limit(Dimension::EgressRate);
-        let used = self.used_of(&self.egress, Dimension::EgressRate);
-        is_near(used, max).then_some(Near {
-            limit: Dimension::EgressRate.into(),
-            used,
-            max,
-        })
+        let (dimension, used) = self.used_of(&self.egress, Dimension::EgressRate, coarse());
+        let max = self.limit(dimension);
+        let limit = dimension.into();
+        is_near(used, max).then_some(Near { limit, used, max })
     }
 
     /// Takes so much of what the instance may log, where there is as much left.
@@ -290,39 +287,28 @@ impl Admission {
         self.storage.store(bytes, Ordering::Relaxed);
     }
 
-    /// The limits of the whole instance of which [`Self::used`] knows.
-    pub(crate) const USED: [Dimension; 5] = [
-        Dimension::Concurrency,
-        Dimension::RequestRate,
-        Dimension::QueueTime,
-        Dimension::EgressRate,
-        Dimension::LogRate,
-    ];
-
-    /// What is used at the moment of the limits [`Self::USED`]: of rates, how much of what may come at once.
+    /// What is used at the moment of limits of the whole instance: of rates, how much of what may come at once.
     pub(crate) fn used(&self) -> [(Dimension, u64); 5] {
-        Self::USED.map(|dimension| {
-            let used = match dimension {
-                Dimension::RequestRate => self.used_of(&self.requests, dimension),
-                Dimension::EgressRate => self.used_of(&self.egress, dimension),
-                Dimension::LogRate => self.logged(),
-                Dimension::QueueTime => self.share.waited_ms(),
-                _ => self.running(),
-            };
-            (dimension, used)
-        })
+        let now = coarse();
+        [
+            (Dimension::Concurrency, self.running()),
+            self.used_of(&self.requests, Dimension::RequestRate, now),
+            (Dimension::QueueTime, self.share.waited_ms()),
+            self.used_of(&self.egress, Dimension::EgressRate, now),
+            self.logged(now),
+        ]
     }
 
-    fn used_of(&self, rate: &Rate, dimension: Dimension) -> u64 {
-        rate.used(coarse(), self.limit(dimension))
+    fn used_of(&self, rate: &Rate, dimension: Dimension, now: u64) -> (Dimension, u64) {
+        (dimension, rate.used(now, self.limit(dimension)))
     }
 
-    fn logged(&self) -> u64 {
+    fn logged(&self, now: u64) -> (Dimension, u64) {
         let lost_at = self.lost_log_at.load(Ordering::Relaxed);
-        match coarse().saturating_sub(lost_at) < LOST_LOG_NEAR.as_nanos() as u64 {
+        match now.saturating_sub(lost_at) < LOST_LOG_NEAR.as_nanos() as u64 {
             // Text was left out a moment ago, because it was more than there was room for.
-            true if lost_at > 0 => self.limit(Dimension::LogRate),
-            _ => self.used_of(&self.log, Dimension::LogRate),
+            true if lost_at > 0 => (Dimension::LogRate, self.limit(Dimension::LogRate)),
+            _ => self.used_of(&self.log, Dimension::LogRate, now),
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use cloudware_capability::{BindError, Capability, Consent, LogSink};
 use cloudware_types::{
-    DesiredInstall, DesiredInstance, Digest, Dimension, HostLoad, InstallId, InstanceId,
+    DesiredInstall, DesiredInstance, Digest, Dimension, HostLoad, InstallId, InstanceId, Limits,
     RecordingId,
 };
 use dashmap::DashMap;
@@ -411,11 +411,10 @@ impl Engine {
     /// worth. Zeros for one that is not served.
     #[must_use]
     pub fn used(&self, instance: InstanceId) -> [(Dimension, u64); 5] {
-        let admission = self.instances.get(&instance);
-        admission.map_or(
-            Admission::USED.map(|dimension| (dimension, 0)),
-            |admission| admission.used(),
-        )
+        match self.instances.get(&instance) {
+            Some(admission) => admission.used(),
+            None => Admission::new(&Limits::default()).used(),
+        }
     }
 
     /// What the engine has to do at this moment, which knows nothing of the other tasks of its process.

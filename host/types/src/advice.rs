@@ -121,33 +121,42 @@ mod tests {
     use super::*;
     use crate::{Class, Consumer};
 
-    #[test]
-    fn advice_names_the_consumer_the_limit_and_the_plan() {
-        let stop = Stop {
-            cause: StopCause::limit(Dimension::Deadline, Class::Request, 10_000, 10_000),
+    fn stop(dimension: Dimension) -> Stop {
+        Stop {
+            cause: StopCause::limit(dimension, Class::Request, 10_000, 10_000),
             app: "inventory-stock".into(),
             version: "1.0.0".into(),
             hook: None,
             function: None,
-            host_call: Some("sql.query".into()),
+            host_call: None,
             elapsed_ms: 10_000,
             class: Class::Request,
             resets_in_ms: None,
+            fits: Vec::new(),
+            consumers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn advice_names_the_consumer_the_limit_and_the_plan() {
+        let reading = Stop {
+            host_call: Some("sql.query".into()),
             fits: vec!["large".into()],
             consumers: vec![Consumer {
                 host_call: "sql.query".into(),
                 calls: 900,
                 microseconds: 9_000_000,
             }],
+            ..stop(Dimension::Deadline)
         };
         assert_eq!(
-            stop.advice(),
+            reading.advice(),
             "Do less in one run, or do it in the background. Most of the time went to sql.query (900 calls). \
              Or raise the limit deadline where it is set, which `quota explain` shows; the plan large has room."
         );
         let writing = Stop {
             host_call: Some("sql.execute".into()),
-            ..stop
+            ..reading
         };
         let may_be_done = "The last sql.execute may have been done all the same";
         assert!(writing.advice().contains(may_be_done));
@@ -156,19 +165,6 @@ mod tests {
     #[test]
     fn nobody_is_told_to_raise_what_is_the_same_for_all() {
         assert_eq!(Dimension::Stack.bounds().0, Dimension::Stack.bounds().1);
-        let stop = Stop {
-            cause: StopCause::limit(Dimension::Stack, Class::Request, 1, 1),
-            app: "deep".into(),
-            version: "1.0.0".into(),
-            hook: None,
-            function: None,
-            host_call: None,
-            elapsed_ms: 0,
-            class: Class::Request,
-            resets_in_ms: None,
-            fits: Vec::new(),
-            consumers: Vec::new(),
-        };
-        assert_eq!(stop.advice(), "Recurse less deeply.");
+        assert_eq!(stop(Dimension::Stack).advice(), "Recurse less deeply.");
     }
 }
