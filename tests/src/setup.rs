@@ -77,6 +77,15 @@ impl Platform {
         let _ = self.api().patch(&path, &limits).await.expect(200);
     }
 
+    /// How late the host is with what it is asked, in milliseconds.
+    ///
+    /// # Panics
+    /// Where the platform refuses to say.
+    pub async fn lag(&self) -> u64 {
+        let host = self.api().get("/host").await.expect(200).json();
+        host["lag_ms"].as_u64().expect("it is measured")
+    }
+
     /// The usage of an app in the instance `main` of a tenant, by meter; empty where there is none yet.
     ///
     /// # Panics

@@ -528,10 +528,10 @@ async fn queue_time(platform: &Platform) -> Dimension {
         })
         .collect();
     let refused = eventually("a run waits for longer than that", async || {
-        let before = lag(platform).await;
+        let before = platform.lag().await;
         let answer = site.get("/counter").await;
         // And not for one of the threads that serve sockets.
-        let is_its_own = before == 0 && lag(platform).await == 0;
+        let is_its_own = before == 0 && platform.lag().await == 0;
         (answer.status == 429 && is_its_own).then_some(answer)
     })
     .await;
@@ -554,12 +554,6 @@ async fn queue_time(platform: &Platform) -> Dimension {
     })
     .await;
     Dimension::QueueTime
-}
-
-/// How late the host is, in milliseconds.
-async fn lag(platform: &Platform) -> u64 {
-    let host = platform.api().get("/host").await.expect(200).json();
-    host["lag_ms"].as_u64().expect("it is measured")
 }
 
 /// Two instances that compute without end share the processors as their weights say.
