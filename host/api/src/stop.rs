@@ -84,7 +84,8 @@ pub(crate) struct StopView {
     /// The innermost guest function that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<String>,
-    /// The host call that the guest waited in.
+    /// The host call that the guest waited in; `http.request-body` or `http.response-body` where it waited for whoever asked to
+    /// send or to take more, and `egress-rate` where the instance might not send more of its answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     host_call: Option<String>,
     /// How long it had run, in milliseconds.
@@ -99,6 +100,9 @@ pub(crate) struct StopView {
     consumers: Vec<ConsumerView>,
     /// Plans under which the limit would not have been reached, the smallest first.
     fits: Vec<String>,
+    /// Present, and true, where the host as a whole had more to do than it can, for which nobody pays.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_of_host: bool,
     /// What happened, in one sentence.
     explanation: String,
     /// What can be done about it.
@@ -152,6 +156,7 @@ impl From<StopEntry> for StopView {
             host_call: stop.host_call,
             consumers: stop.consumers.into_iter().map(consumer).collect(),
             fits: stop.fits,
+            is_of_host: stop.is_of_host,
         }
     }
 }

@@ -403,6 +403,7 @@ async fn stop_of(world: &World, install: &Install) -> StopRecord {
             resets_in_ms: None,
             fits: vec!["large".to_owned()],
             consumers: Vec::new(),
+            is_of_host: false,
         },
         count: 2,
     }

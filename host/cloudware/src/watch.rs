@@ -95,6 +95,7 @@ impl Observer for Watch {
             known.first_ms / 60_000 == now / 60_000
                 && known.stop.cause_name() == stop.cause_name()
                 && known.stop.function == stop.function
+                && known.stop.is_of_host == stop.is_of_host
                 && known.stop.version == stop.version
         };
         if let Some(known) = of_install.iter_mut().find(same) {
@@ -240,6 +241,7 @@ mod tests {
             resets_in_ms: None,
             fits: Vec::new(),
             consumers: Vec::new(),
+            is_of_host: false,
         }
     }
 

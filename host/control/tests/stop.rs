@@ -40,6 +40,7 @@ async fn world() -> (World, StopRecord) {
             resets_in_ms: None,
             fits: Vec::new(),
             consumers: Vec::new(),
+            is_of_host: false,
         },
         count: 2,
     };

@@ -147,10 +147,11 @@ impl BoundInstall {
     /// The stop that the caller sees; it is counted.
     pub(crate) fn admit(&self, started: Instant) -> Result<Admitted, Box<Stop>> {
         let permit = self.admission.admit().map_err(|refusal| {
-            let stop = match refusal.is_of_host {
+            let mut stop = match refusal.is_of_host {
                 true => self.turn_away(refusal.cause, started),
                 false => self.refuse(refusal.cause, started),
             };
+            stop.is_of_host = refusal.is_of_host;
             stop.resetting(refusal.resets_in)
         })?;
         if let Some(warm) = self.warm.lock().pop() {

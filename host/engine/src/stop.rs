@@ -54,6 +54,7 @@ pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> B
         resets_in_ms: None,
         fits: Vec::new(),
         consumers: Vec::new(),
+        is_of_host: false,
     })
 }
 

@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time,
 };
 
@@ -472,8 +472,23 @@ impl Unsent {
         }
     }
 
+    /// Whether the guest has written what was not taken, so that it can't write more. What is taken here is lost.
+    fn is_behind(&mut self) -> bool {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let written = |rest: &mut Box<Streaming>| Pin::new(&mut rest.body).poll_frame(cx);
+        let written = self.rest.as_mut().map(written);
+        matches!(written, Some(Poll::Ready(Some(Ok(_)))))
+    }
+
     /// The run that writes it was stopped.
     fn broke_off(&mut self, mut stop: Box<Stop>) -> Box<Stop> {
+        let is_late = stop.is_for(Dimension::Deadline.of(stop.class));
+        if is_late && stop.host_call.is_none() && self.is_behind() {
+            stop.host_call = Some(match self.pause {
+                Some(_) => Stop::EGRESS_RATE.to_owned(),
+                None => Stop::RESPONSE_BODY.to_owned(),
+            });
+        }
         self.end_with(&mut stop);
         self.note(&stop);
         stop

@@ -7,6 +7,9 @@ impl Stop {
     #[must_use]
     pub fn advice(&self) -> String {
         match &self.cause {
+            StopCause::Limit { .. } if self.is_of_host => {
+                "Nothing is wrong with the app: try again shortly. Whoever runs the host gives it more processors, or spreads instances over more hosts.".to_owned()
+            }
             StopCause::Limit { limit, .. } => self.about_limit(*limit),
             StopCause::Trap { .. } => match &self.function {
                 Some(function) => format!("Mend {function}; the app's log has what it wrote before."),
@@ -22,16 +25,17 @@ impl Stop {
     }
 
     fn about_limit(&self, limit: Limit) -> String {
-        let mut text = cure(limit.dimension()).to_owned();
         let waited_in = self.host_call.as_deref();
-        let waited_in = waited_in.filter(|call| CHANGES.contains(call));
-        if let (Dimension::Deadline, Some(call)) = (limit.dimension(), waited_in) {
+        let waited_in = waited_in.filter(|_| limit.dimension() == Dimension::Deadline);
+        let outside = waited_in.and_then(cure_outside);
+        let mut text = outside.unwrap_or(cure(limit.dimension())).to_owned();
+        if let Some(call) = waited_in.filter(|call| CHANGES.contains(call)) {
             text.push_str(&format!(
                 " The last {call} may have been done all the same, unless it was part of a transaction: look before \
                  you send it again."
             ));
         }
-        if let Some(most) = self.consumers.first() {
+        if let (Some(most), None) = (self.consumers.first(), outside) {
             text.push_str(&format!(
                 " Most of the time went to {} ({} calls).",
                 most.host_call, most.calls
@@ -71,6 +75,22 @@ const CHANGES: [&str; 15] = [
     "sql.statement.execute",
     "sql.transaction.commit",
 ];
+
+/// What helps where the time was spent outside of the app, whatever else it waited in.
+fn cure_outside(waited_in: &str) -> Option<&'static str> {
+    match waited_in {
+        Stop::REQUEST_BODY => {
+            Some("The body of the request came too slowly: send it faster, or in parts.")
+        }
+        Stop::RESPONSE_BODY => {
+            Some("The answer was taken too slowly: take it faster, or answer in pages.")
+        }
+        Stop::EGRESS_RATE => Some(
+            "The instance may not send more in this time: answer less at once, or raise egress-rate.",
+        ),
+        _ => None,
+    }
+}
 
 /// What helps without raising the limit.
 fn cure(dimension: Dimension) -> &'static str {
@@ -134,6 +154,7 @@ mod tests {
             resets_in_ms: None,
             fits: Vec::new(),
             consumers: Vec::new(),
+            is_of_host: false,
         }
     }
 
@@ -160,6 +181,33 @@ mod tests {
         };
         let may_be_done = "The last sql.execute may have been done all the same";
         assert!(writing.advice().contains(may_be_done));
+    }
+
+    #[test]
+    fn an_app_is_not_told_to_mend_what_others_do() {
+        let slow = Stop {
+            host_call: Some(Stop::REQUEST_BODY.into()),
+            ..stop(Dimension::Deadline)
+        };
+        let advice = slow.advice();
+        assert!(
+            advice.starts_with("The body of the request came too slowly"),
+            "{advice}"
+        );
+        let computing = Stop {
+            host_call: Some(Stop::REQUEST_BODY.into()),
+            ..stop(Dimension::CpuTime)
+        };
+        assert!(computing.advice().starts_with("Compute less"));
+        let overloaded = Stop {
+            is_of_host: true,
+            ..stop(Dimension::QueueTime)
+        };
+        assert!(
+            overloaded
+                .advice()
+                .starts_with("Nothing is wrong with the app")
+        );
     }
 
     #[test]

@@ -75,7 +75,8 @@ pub struct Stop {
     pub hook: Option<String>,
     /// The innermost guest function that the engine could name.
     pub function: Option<String>,
-    /// The host call that the guest was waiting in, if it was in one.
+    /// The host call that the guest was waiting in, if it was in one; or that it waited for its request
+    /// ([`Self::REQUEST_BODY`]) or for whoever takes its answer ([`Self::RESPONSE_BODY`], [`Self::EGRESS_RATE`]).
     pub host_call: Option<String>,
     /// How long the invocation had run, in milliseconds of wall time.
     pub elapsed_ms: u64,
@@ -89,6 +90,9 @@ pub struct Stop {
     /// The host calls that took the most time, the longest first; at most [`Self::CONSUMERS_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumers: Vec<Consumer>,
+    /// Whether a limit was reached because of what the host has to do for all, and not for the instance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_host: bool,
 }
 
 /// Stops of one kind that an install had in one minute, as the data plane hands them to the control plane.
@@ -116,10 +120,28 @@ impl Stop {
     /// Host calls that a stop lists.
     pub const CONSUMERS_MAX: usize = 5;
 
+    /// Where a guest waits that has read all that has come of its request's body.
+    pub const REQUEST_BODY: &str = "http.request-body";
+
+    /// Where a guest waits that has written more of its answer than was taken.
+    pub const RESPONSE_BODY: &str = "http.response-body";
+
+    /// Where a guest waits that has written more of its answer than the instance may send.
+    pub const EGRESS_RATE: &str = "egress-rate";
+
     /// One sentence for people: what happened, used against max, where.
     #[must_use]
     pub fn explanation(&self) -> String {
-        let mut place = match (&self.function, &self.host_call) {
+        let mut place = match (&self.function, self.host_call.as_deref()) {
+            (_, Some(Self::REQUEST_BODY)) => {
+                " while waiting for the body of its request".to_owned()
+            }
+            (_, Some(Self::RESPONSE_BODY)) => {
+                " while waiting for its answer to be taken".to_owned()
+            }
+            (_, Some(Self::EGRESS_RATE)) => {
+                " while its answer was held back by egress-rate".to_owned()
+            }
             (_, Some(call)) => format!(" while waiting in {call}"),
             (Some(function), None) => format!(" in function {function}"),
             (None, None) => String::new(),
@@ -129,6 +151,13 @@ impl Stop {
             place.push_str(hook);
         }
         match &self.cause {
+            StopCause::Limit { limit, used, max } if self.is_of_host => {
+                let [used, max] = [used, max].map(|value| format_quantity(limit.unit(), *value));
+                format!(
+                    "the host has more to do than it can: {} {} would wait for {used}, and {limit} of its instance is {max}",
+                    self.app, self.version
+                )
+            }
             StopCause::Limit { limit, used, max } => {
                 let unit = limit.unit();
                 let whose = match limit.dimension().scope() {
@@ -249,6 +278,7 @@ mod tests {
             resets_in_ms: None,
             fits: Vec::new(),
             consumers: Vec::new(),
+            is_of_host: false,
         };
         assert_eq!(
             stop.explanation(),
@@ -264,6 +294,16 @@ mod tests {
         assert_eq!(
             stop.explanation(),
             "the instance of inventory-stock 1.0.0 reached its limit concurrency: 3 of 2, after 3 ms"
+        );
+        let stop = Stop {
+            cause: StopCause::limit(Dimension::QueueTime, Class::Request, 312, 100),
+            is_of_host: true,
+            ..stop
+        };
+        assert_eq!(
+            stop.explanation(),
+            "the host has more to do than it can: inventory-stock 1.0.0 would wait for 312 ms, and queue-time of its \
+             instance is 100 ms"
         );
     }
 }

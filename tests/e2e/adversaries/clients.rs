@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cloudware_tests::{Platform, eventually, send_unread, within};
+use cloudware_tests::{InFlight, Platform, eventually, send_unread, within};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -230,4 +230,58 @@ async fn who_hangs_up_while_it_sends_is_not_held_against_the_app() {
     assert_eq!(stops(&platform).await, []);
     assert_eq!(counted(&platform).await, (5, 0));
     assert_others_are_well(&platform).await;
+}
+
+/// Who sends or takes slowly is named, and no app is told to do less for that.
+#[tokio::test]
+async fn a_stop_says_who_kept_the_run_waiting() {
+    let platform = platform().await;
+    let site = platform.site("acme", "/adversary");
+    let last = async |waited_in: &str, waited_for: &str, advice: &str| {
+        let stop = eventually(waited_in, async || {
+            let stops = platform.api().get("/stops?app=adversary").await;
+            let stop = stops.expect(200).json()["items"][0].clone();
+            (stop["host_call"] == waited_in).then_some(stop)
+        })
+        .await;
+        assert_eq!(stop["cause"], "deadline", "{stop}");
+        let told = stop["explanation"].as_str().unwrap_or_default();
+        assert!(told.contains(waited_for), "{stop}");
+        let told = stop["advice"].as_str().unwrap_or_default();
+        assert!(told.starts_with(advice), "{stop}");
+    };
+    platform.limit("acme", json!({ "deadline": "500ms" })).await;
+    InFlight::begin(&site).await.cut_off().await;
+    last(
+        "http.request-body",
+        "waiting for the body",
+        "The body of the request came too slowly",
+    )
+    .await;
+    let request = "GET /t/acme/main/adversary/big-response?bytes=30000000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let deaf = ask(&platform, request).await;
+    last(
+        "http.response-body",
+        "waiting for its answer",
+        "The answer was taken too slowly",
+    )
+    .await;
+    drop(deaf);
+    platform
+        .limit("acme", json!({ "egress-rate": "100kB/s" }))
+        .await;
+    let request = site.request(Method::GET, "/big-response?bytes=3000000");
+    let ended = site.open(request).await.try_finish().await;
+    assert!(ended.is_err(), "the answer is broken off");
+    last(
+        "egress-rate",
+        "held back by egress-rate",
+        "The instance may not send more",
+    )
+    .await;
+    // Who computes does not wait for anybody, whatever comes slowly.
+    let limits = json!({ "egress-rate": null, "fuel": "1000G", "cpu-time": "60s" });
+    platform.limit("acme", limits).await;
+    let problem = site.get("/loop").await.problem(504, "limit-reached");
+    assert_eq!(problem["host_call"], Value::Null, "{problem}");
 }

@@ -31,6 +31,7 @@ async fn an_overloaded_host_refuses_the_least_patient_plan_and_serves_the_others
     })
     .await;
     assert_eq!(problem["limit"], "queue-time", "{problem}");
+    assert_eq!(problem["is_of_host"], true, "{problem}");
     assert_eq!(problem["max"], 1, "{problem}");
     // Less is none.
     assert!(problem["used"].as_u64() >= Some(10), "{problem}");

@@ -74,7 +74,7 @@ const SHOW: &[Column] = &[
     Column::left("CLASS", |v| text(&v["class"])),
     Column::left("HOOK ON", |v| text(&v["hook"])),
     Column::left("FUNCTION", |v| text(&v["function"])),
-    Column::left("HOST CALL", |v| text(&v["host_call"])),
+    Column::left("WAITED IN", |v| text(&v["host_call"])),
     Column::left("RAN FOR", |v| format!("{} ms", number(&v["elapsed_ms"]))),
     Column::left("RESETS", |v| after_the_last(&v["resets_in_ms"])),
     Column::left("COUNT", |v| number(&v["count"])),
