@@ -173,6 +173,22 @@ async fn quotas_are_set_explained_and_unset() {
         hours["items"][0]["meters"],
         serde_json::json!({ "requests": 1 })
     );
+    let usage = cli.run("usage show acme/main --meter requests").await;
+    let usage = usage.ok().stdout;
+    let row = usage.lines().nth(1).unwrap_or_default();
+    let cells = ["acme", "main", "hello", "requests", "1"];
+    assert!(row.split_whitespace().eq(cells), "{usage}");
+    let first = cli.run("events list --limit 1").await.ok();
+    let next = first
+        .stdout
+        .split_whitespace()
+        .find(|word| word.starts_with("evt_"));
+    let next = next.unwrap_or_default();
+    let more = format!("go on with --after {next}");
+    assert!(first.stderr.contains(&more), "{first:?}");
+    let rest = format!("events list --limit 200 --after {next}");
+    let rest = cli.run(&rest).await.ok();
+    assert!(!rest.stderr.contains("there is more"), "{rest:?}");
 
     let trail = cli
         .run("audit list --tenant acme --action quota.change")

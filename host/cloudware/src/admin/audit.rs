@@ -60,8 +60,7 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
         ("after", list.after.as_deref()),
     ];
     let page = client.get_query("/audit", &query).await?;
-    let items = page["items"].as_array().map_or(&[][..], Vec::as_slice);
-    print::list(client, items, COLUMNS)
+    print::page(client, &page, COLUMNS)
 }
 
 /// What became different: `fuel 2,000,000,000 (default) → 10,000,000 (instance)`.

@@ -112,8 +112,7 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             ];
             let path = format!("{}/deliveries", list.instance.path());
             let page = client.get_query(&path, &query).await?;
-            let items = page["items"].as_array().map_or(&[][..], Vec::as_slice);
-            print::list(client, items, LIST)
+            print::page(client, &page, LIST)
         }
         Command::Show { instance, delivery } => {
             let path = format!("{}/deliveries/{delivery}", instance.path());

@@ -52,8 +52,7 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
         ("after", list.after.as_deref()),
     ];
     let page = client.get_query("/events", &query).await?;
-    let items = page["items"].as_array().map_or(&[][..], Vec::as_slice);
-    print::list(client, items, COLUMNS)
+    print::page(client, &page, COLUMNS)
 }
 
 /// Members that are there, each as `name=value`.

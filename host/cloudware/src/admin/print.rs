@@ -55,6 +55,16 @@ pub(crate) fn list(client: &Client, items: &[Value], columns: &[Column]) -> Resu
     }
 }
 
+/// Prints a page of a list, and where it goes on. JSON has the items alone.
+pub(crate) fn page(client: &Client, page: &Value, columns: &[Column]) -> Result<()> {
+    let items = page["items"].as_array().map_or(&[][..], Vec::as_slice);
+    list(client, items, columns)?;
+    match (client.output(), page["next"].as_str()) {
+        (Output::Text, Some(next)) => note(&format!("there is more: go on with --after {next}")),
+        _ => Ok(()),
+    }
+}
+
 /// Prints one item, one field a line, or as a JSON object.
 pub(crate) fn item(client: &Client, item: &Value, columns: &[Column]) -> Result<()> {
     if client.output() == Output::Json {

@@ -110,8 +110,7 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
         ("after", list.after.as_deref()),
     ];
     let page = client.get_query("/stops", &query).await?;
-    let items = page["items"].as_array().map_or(&[][..], Vec::as_slice);
-    print::list(client, items, LIST)
+    print::page(client, &page, LIST)
 }
 
 /// `acme/main`; empty for providers, who are not told.

@@ -40,7 +40,7 @@ pub(crate) struct Show {
     /// One row for each hook as well, and the app's own without them.
     #[arg(long)]
     by: Option<By>,
-    /// Only this meter, with JSON output.
+    /// Only this meter, such as kv-operations.
     #[arg(long)]
     meter: Option<String>,
 }
@@ -79,10 +79,25 @@ impl By {
 
 const FROM: Column = Column::left("FROM", |v| time(&v["from"]));
 
-const COLUMNS: [Column; 19] = [
+const PLACE: [Column; 3] = [
     Column::left("TENANT", |v| text(&v["tenant"])),
     Column::left("INSTANCE", |v| text(&v["instance"])),
     Column::left("APP", |v| text(&v["app"])),
+];
+
+const AS_HOOK: Column = Column::left("AS HOOK", |v| hook(&v["hook"]));
+
+/// Where one meter was asked for.
+const ONE_METER: [Column; 2] = [
+    Column::left("METER", |v| {
+        only_meter(v).map_or_else(String::new, |(name, _)| name.clone())
+    }),
+    Column::right("USED", |v| {
+        only_meter(v).map_or_else(String::new, |(_, used)| number(used))
+    }),
+];
+
+const COLUMNS: [Column; 16] = [
     Column::right("REQUESTS", |v| number(meter(v, "requests"))),
     Column::right("STOPS", |v| number(meter(v, "stops"))),
     Column::right("FUEL", |v| number(meter(v, "fuel"))),
@@ -101,11 +116,7 @@ const COLUMNS: [Column; 19] = [
     Column::right("FAILED", |v| number(meter(v, "hook-failures"))),
 ];
 
-const COLUMNS_BY_HOOK: [Column; 12] = [
-    Column::left("TENANT", |v| text(&v["tenant"])),
-    Column::left("INSTANCE", |v| text(&v["instance"])),
-    Column::left("APP", |v| text(&v["app"])),
-    Column::left("AS HOOK", |v| hook(&v["hook"])),
+const COLUMNS_BY_HOOK: [Column; 8] = [
     Column::right("CALLS", |v| number(meter(v, "hook-calls"))),
     Column::right("FAILED", |v| number(meter(v, "hook-failures"))),
     Column::right("WEBHOOK CALLS", |v| number(meter(v, "webhook-calls"))),
@@ -136,13 +147,18 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
         return print::json(&usage);
     }
     let items = usage["items"].as_array().map_or(&[][..], Vec::as_slice);
-    let step = show.step.map(|_| FROM);
-    let step = step.into_iter();
-    let columns: Vec<Column> = match show.by {
-        None => step.chain(COLUMNS).collect(),
-        Some(By::Hook) => step.chain(COLUMNS_BY_HOOK).collect(),
+    let step = show.step.map(|_| FROM).into_iter();
+    let place = step.chain(PLACE).chain(show.by.map(|By::Hook| AS_HOOK));
+    let columns: Vec<Column> = match (show.meter, show.by) {
+        (Some(_), _) => place.chain(ONE_METER).collect(),
+        (None, Some(By::Hook)) => place.chain(COLUMNS_BY_HOOK).collect(),
+        (None, None) => place.chain(COLUMNS).collect(),
     };
     print::list(client, items, &columns)
+}
+
+fn only_meter(usage: &Value) -> Option<(&String, &Value)> {
+    usage["meters"].as_object()?.iter().next()
 }
 
 /// The name of a hook, or its id once it was removed.
