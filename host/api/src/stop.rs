@@ -100,7 +100,7 @@ pub(crate) struct StopView {
     consumers: Vec<ConsumerView>,
     /// Plans under which the limit would not have been reached, the smallest first.
     fits: Vec<String>,
-    /// Present, and true, where the host as a whole had more to do than it can, for which nobody pays.
+    /// Present, and true, where a limit was reached because the host as a whole had more to do than it can.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_of_host: bool,
     /// What happened, in one sentence.

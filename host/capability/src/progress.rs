@@ -37,8 +37,6 @@ pub struct Progress {
     slice_began: AtomicU64,
     has_host_worked_long: AtomicBool,
     is_hurried: AtomicBool,
-    /// Whether the guest waits for what is no host call; see [`Self::wait_in`].
-    is_waiting: AtomicBool,
     host_calls: Mutex<HostCalls>,
     stop: Mutex<Option<StopCause>>,
 }
@@ -73,8 +71,6 @@ impl ThreadMoment {
 struct HostCalls {
     /// Index of the call that the guest is in, and since when.
     current: Option<(usize, Instant)>,
-    /// Index of what the guest waits for outside of host calls, and since when.
-    waiting: Option<(usize, Instant)>,
     /// A host has some dozens of functions, and a guest uses a few.
     made: Vec<HostCall>,
 }
@@ -91,11 +87,6 @@ impl HostCalls {
     fn enter(&mut self, name: &'static str) {
         let now = Instant::now();
         self.leave(now);
-        self.current = Some((self.count(name), now));
-    }
-
-    /// Counts a call. Gives its index.
-    fn count(&mut self, name: &'static str) -> usize {
         let index = match self
             .made
             .iter()
@@ -112,30 +103,14 @@ impl HostCalls {
             }
         };
         self.made[index].calls += 1;
-        index
+        self.current = Some((index, now));
     }
 
     fn leave(&mut self, now: Instant) {
         if let Some((index, since)) = self.current.take() {
-            self.spend(index, since, now);
+            let took = u64::try_from((now - since).as_nanos()).unwrap_or(u64::MAX);
+            self.made[index].nanoseconds += took;
         }
-    }
-
-    fn wait_in(&mut self, name: &'static str, now: Instant) {
-        if self.waiting.is_none() {
-            self.waiting = Some((self.count(name), now));
-        }
-    }
-
-    fn wake(&mut self, now: Instant) {
-        if let Some((index, since)) = self.waiting.take() {
-            self.spend(index, since, now);
-        }
-    }
-
-    fn spend(&mut self, index: usize, since: Instant, now: Instant) {
-        let took = u64::try_from((now - since).as_nanos()).unwrap_or(u64::MAX);
-        self.made[index].nanoseconds += took;
     }
 }
 
@@ -155,7 +130,6 @@ impl Default for Progress {
             slice_began: AtomicU64::new(0),
             has_host_worked_long: AtomicBool::new(false),
             is_hurried: AtomicBool::new(false),
-            is_waiting: AtomicBool::new(false),
             host_calls: Mutex::default(),
             stop: Mutex::new(None),
         }
@@ -173,19 +147,11 @@ impl Progress {
         lock(&self.host_calls).leave(Instant::now());
     }
 
-    /// Notes that the guest can't go on before it has what it was not called for, such as the next bytes of a request's body.
-    /// It holds until a thread enters the sandbox again, and counts as a call of `name`.
-    pub fn wait_in(&self, name: &'static str) {
-        self.is_waiting.store(true, Ordering::Relaxed);
-        lock(&self.host_calls).wait_in(name, Instant::now());
-    }
-
-    /// The host call that the guest is in, for example `sql.query`, or what it waits for in none.
+    /// The host call that the guest is in, for example `sql.query`.
     #[must_use]
     pub fn host_call(&self) -> Option<&'static str> {
         let calls = lock(&self.host_calls);
-        let at = calls.current.or(calls.waiting);
-        at.map(|(index, _)| calls.made[index].name)
+        calls.current.map(|(index, _)| calls.made[index].name)
     }
 
     /// The host calls that took the most time so far, the longest first; the one that has not ended
@@ -193,11 +159,12 @@ impl Progress {
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumer> {
         let calls = lock(&self.host_calls);
+        let current = calls
+            .current
+            .map(|(index, since)| (index, since.elapsed().as_nanos() as u64));
         let took = |(index, call): (usize, &HostCall)| {
-            let going_on = [calls.current, calls.waiting].into_iter().flatten();
-            let now = going_on.filter(|(at, _)| *at == index);
-            let now = now.map(|(_, since)| since.elapsed().as_nanos() as u64);
-            let nanoseconds = call.nanoseconds + now.sum::<u64>();
+            let now = current.filter(|(at, _)| *at == index);
+            let nanoseconds = call.nanoseconds + now.map_or(0, |(_, nanoseconds)| nanoseconds);
             Consumer {
                 host_call: call.name.to_owned(),
                 calls: call.calls,
@@ -212,10 +179,6 @@ impl Progress {
 
     /// Notes that a thread enters the sandbox.
     pub fn cpu_enter(&self, now: &ThreadMoment) {
-        if self.is_waiting.load(Ordering::Relaxed) {
-            self.is_waiting.store(false, Ordering::Relaxed);
-            lock(&self.host_calls).wake(Instant::now());
-        }
         self.entered_cpu.store(now.cpu_min, Ordering::Relaxed);
         self.entered_at.store(now.at, Ordering::Relaxed);
     }

@@ -57,7 +57,7 @@ struct Stops {
 
 #[derive(Default)]
 struct Warnings {
-    /// What was warned of.
+    /// What was warned of in this hour.
     warned: HashSet<NearLimitKey>,
     new: Vec<NearLimit>,
 }
@@ -94,8 +94,7 @@ impl Observer for Watch {
         let same = |known: &&mut StopRecord| {
             known.first_ms / 60_000 == now / 60_000
                 && known.stop.cause_name() == stop.cause_name()
-                && known.stop.function == stop.function
-                && known.stop.is_of_host == stop.is_of_host
+                && known.stop.place() == stop.place()
                 && known.stop.version == stop.version
         };
         if let Some(known) = of_install.iter_mut().find(same) {
@@ -182,13 +181,19 @@ impl Warnings {
     /// Whether the same was not warned of before. From now on it was.
     fn is_new(&mut self, identity: &Identity, limit: Limit, max: u64, at: Timestamp) -> bool {
         let key = NearLimitKey::new(at, identity.instance, identity.install, limit, max);
+        // All are of one hour.
+        if self
+            .warned
+            .iter()
+            .next()
+            .is_some_and(|one| !one.holds_at(at))
+        {
+            self.warned.clear();
+        }
         if self.warned.contains(&key) || self.new.len() >= WARNINGS_MAX {
             return false;
         }
-        if self.warned.len() >= WARNED_MAX {
-            self.warned.retain(|warned| warned.holds_at(at));
-        }
-        // Where even that leaves no room, the feed itself tells a warning once an hour.
+        // Where there is no room, the feed itself tells a warning once an hour.
         if self.warned.len() < WARNED_MAX {
             self.warned.insert(key);
         }

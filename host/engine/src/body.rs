@@ -53,9 +53,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if polled.is_pending() {
-            self.task.progress().wait_in(Stop::REQUEST_BODY);
-        }
+        self.task.wants_request(polled.is_pending());
         let frame = match ready!(polled) {
             None => return Poll::Ready(None),
             Some(Ok(frame)) => frame,
@@ -85,6 +83,12 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl<B> Drop for BoundedBody<B> {
+    fn drop(&mut self) {
+        self.task.wants_request(false);
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
     run::{Asked, Run, RunParts, no_response},
     sandbox::Setup,
     stop::{self, Attach as _},
-    task::{Interruption, Task},
+    task::{Interruption, Task, Wait},
     unsent::{Streaming, Unsent},
 };
 
@@ -419,10 +419,13 @@ impl Conversation {
     fn interrupted(&self, interruption: Interruption) -> Box<Stop> {
         match interruption {
             Interruption::Stopped(stop) => stop,
-            Interruption::Ended { cause, resets_in } => self
-                .stop(cause)
-                .seen_in(self.task.progress())
-                .resetting(resets_in),
+            Interruption::Ended { cause, resets_in } => {
+                let mut stop = self.stop(cause).seen_in(self.task.progress());
+                if stop::is_late(&stop) && self.task.waited_for() == Wait::Request {
+                    stop.host_call = Some(Stop::REQUEST_BODY.to_owned());
+                }
+                stop.resetting(resets_in)
+            }
         }
     }
 

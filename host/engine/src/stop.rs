@@ -58,6 +58,11 @@ pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> B
     })
 }
 
+/// Whether the run had its time.
+pub(crate) fn is_late(stop: &Stop) -> bool {
+    stop.host_call.is_none() && stop.is_for(Dimension::Deadline.of(stop.class))
+}
+
 /// Why a run is ended in which a host function panicked.
 pub(crate) fn host_function_failed() -> StopCause {
     StopCause::Trap {

@@ -52,6 +52,8 @@ pub(crate) struct Task {
     broke_off: AtomicBool,
     stop_is_recorded: AtomicBool,
     has_caller_left: AtomicBool,
+    /// Whether it has asked for more of its request's body than has come.
+    wants_request: AtomicBool,
 }
 
 /// What bounds a run from outside its sandbox.
@@ -78,7 +80,7 @@ pub(crate) enum Interruption {
 struct State {
     place: Place,
     call: Option<Call>,
-    /// Woken while it ran: it can go on at once.
+    /// Woken since it ran, or while it did: it can go on at once.
     is_woken: bool,
     outcome: Option<Result<(), Interruption>>,
     /// Processor time that has been charged to the instance, in nanoseconds.
@@ -93,6 +95,19 @@ struct State {
     longest_stay: u64,
     /// The most memory that it held.
     memory: u64,
+    /// What it waited for when it was looked at last.
+    wait: Wait,
+}
+
+/// What a run waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wait {
+    /// It can go on.
+    Nothing,
+    /// More of its request's body, as far as the host can see.
+    Request,
+    /// Something else.
+    Other,
 }
 
 /// Where a run is.
@@ -135,6 +150,7 @@ impl Task {
                 is_kept_off: None,
                 longest_stay: 0,
                 memory: 0,
+                wait: Wait::Nothing,
             }),
             answer: Mutex::new(None),
             driver: AtomicWaker::new(),
@@ -146,7 +162,29 @@ impl Task {
             broke_off: AtomicBool::new(false),
             stop_is_recorded: AtomicBool::new(false),
             has_caller_left: AtomicBool::new(false),
+            wants_request: AtomicBool::new(false),
         })
+    }
+
+    /// Notes whether the run has asked for more of its request's body than has come.
+    pub(crate) fn wants_request(&self, wants: bool) {
+        self.wants_request.store(wants, Ordering::Relaxed);
+    }
+
+    /// What the run waited for when it was ended at its deadline.
+    pub(crate) fn waited_for(&self) -> Wait {
+        self.state.lock().wait
+    }
+
+    /// Looks what the run waits for, which may be that its answer is read: who reads drives it.
+    fn look(&self, state: &State, is_driven: bool) -> Wait {
+        let wants_request = self.wants_request.load(Ordering::Relaxed);
+        match (state.place, state.is_woken) {
+            (Place::Idle, false) if wants_request => Wait::Request,
+            (Place::Idle, true) if is_driven => Wait::Nothing,
+            (Place::Idle, _) => Wait::Other,
+            _ => Wait::Nothing,
+        }
     }
 
     /// Gives the call, which may set the answer through this very task.
@@ -209,6 +247,7 @@ impl Task {
             let Some(call) = state.call.take() else {
                 return Poll::Pending;
             };
+            state.wait = self.look(&state, true);
             state.place = Place::Running;
             state.is_woken = false;
             drop(state);
@@ -252,6 +291,7 @@ impl Task {
         let (Place::Queued, Some(call)) = (state.place, state.call.take()) else {
             return;
         };
+        state.wait = self.look(&state, true);
         state.place = Place::Running;
         state.is_woken = false;
         drop(state);
@@ -481,6 +521,7 @@ impl Task {
         if let Some(outcome) = state.outcome.take() {
             return outcome;
         }
+        state.wait = self.look(&state, false);
         Self::end(state);
         Err(self.expired())
     }
@@ -522,6 +563,7 @@ impl Wake for Task {
         match state.place {
             Place::Running => state.is_woken = true,
             Place::Idle => {
+                state.is_woken = true;
                 drop(state);
                 self.driver.wake();
             }

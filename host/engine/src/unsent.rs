@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time,
 };
 
@@ -25,8 +25,8 @@ use crate::{
     near::{Near, is_near},
     pace::Turn,
     serve::{Conversation, RequestId, content_length},
-    stop::stop,
-    task::Task,
+    stop::{is_late, stop},
+    task::{Task, Wait},
 };
 
 /// What of a guest's answer has not been sent.
@@ -44,6 +44,8 @@ pub(crate) struct Unsent {
     permit: Option<Permit>,
     /// The instance has sent more than its rate allows: nothing leaves before then.
     pause: Option<Pin<Box<Sleep>>>,
+    /// Whether nothing was there when the guest was asked for more of it last.
+    is_starved: bool,
     /// Bytes that were given since the last turn.
     burst: u64,
     /// The turn that it waits for.
@@ -82,6 +84,7 @@ impl Unsent {
             install,
             permit,
             pause: wait.map(|wait| Box::pin(sleep(wait))),
+            is_starved: false,
             burst: 0,
             turn: None,
             request_id,
@@ -248,6 +251,7 @@ impl Unsent {
                     return Err(broken(&error));
                 }
                 Poll::Pending => {
+                    self.is_starved = true;
                     self.push_data(only.take(), &mut data);
                     self.rest = Some(Box::new(rest));
                     return Ok(());
@@ -410,7 +414,9 @@ impl Unsent {
         let Some(rest) = &mut self.rest else {
             return Poll::Ready(None);
         };
-        match ready!(Pin::new(&mut rest.body).poll_frame(cx)) {
+        let polled = Pin::new(&mut rest.body).poll_frame(cx);
+        self.is_starved = polled.is_pending();
+        match ready!(polled) {
             Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
             // The guest was stopped since it was looked at; its outcome, which wakes this task, says why.
             None | Some(Err(_)) if rest.conversation.is_some() && self.task.broke_off() => {
@@ -472,22 +478,22 @@ impl Unsent {
         }
     }
 
-    /// Whether the guest has written what was not taken, so that it can't write more. What is taken here is lost.
-    fn is_behind(&mut self) -> bool {
-        let cx = &mut Context::from_waker(Waker::noop());
-        let written = |rest: &mut Box<Streaming>| Pin::new(&mut rest.body).poll_frame(cx);
-        let written = self.rest.as_mut().map(written);
-        matches!(written, Some(Poll::Ready(Some(Ok(_)))))
+    /// Until when the instance itself keeps the answer back. Who takes it is woken when the pause is over, and may be a little
+    /// late.
+    fn held_until(&self) -> Option<Instant> {
+        let pause = self.pause.as_ref()?;
+        let end = pause.deadline() + TAKEN_WITHIN;
+        (end > Instant::now()).then_some(end)
     }
 
     /// The run that writes it was stopped.
     fn broke_off(&mut self, mut stop: Box<Stop>) -> Box<Stop> {
-        let is_late = stop.is_for(Dimension::Deadline.of(stop.class));
-        if is_late && stop.host_call.is_none() && self.is_behind() {
-            stop.host_call = Some(match self.pause {
-                Some(_) => Stop::EGRESS_RATE.to_owned(),
-                None => Stop::RESPONSE_BODY.to_owned(),
-            });
+        if is_late(&stop) && self.task.waited_for() == Wait::Other && !self.is_starved {
+            let place = match self.held_until() {
+                Some(_) => Stop::EGRESS_RATE,
+                None => Stop::RESPONSE_BODY,
+            };
+            stop.host_call = Some(place.to_owned());
         }
         self.end_with(&mut stop);
         self.note(&stop);
@@ -507,12 +513,7 @@ impl Unsent {
                 }
             }
         }
-        // Who takes it is woken when the pause is over, and may be a little late.
-        let pause = self
-            .pause
-            .as_ref()
-            .map(|pause| pause.deadline() + TAKEN_WITHIN);
-        match pause.filter(|end| *end > Instant::now()) {
+        match self.held_until() {
             Some(end) => Expired::LookAgain(end),
             None => {
                 self.permit = None;

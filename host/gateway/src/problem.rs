@@ -122,6 +122,7 @@ impl Problem {
         let status = StatusCode::from_u16(stop.http_status())
             .expect("the table of statuses holds valid ones");
         let (title, retry_after_seconds) = match &stop.cause {
+            StopCause::Limit { .. } if stop.is_of_host => ("The host is busy", retry_after(stop)),
             StopCause::Limit { .. } => ("A limit was reached", retry_after(stop)),
             StopCause::Trap { .. } => ("The app failed", None),
             StopCause::NoResponse { .. } => ("The app gave no valid response", None),

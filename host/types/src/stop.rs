@@ -90,7 +90,7 @@ pub struct Stop {
     /// The host calls that took the most time, the longest first; at most [`Self::CONSUMERS_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumers: Vec<Consumer>,
-    /// Whether a limit was reached because of what the host has to do for all, and not for the instance.
+    /// Whether a limit was reached because of what the host has to do for all, and not for the instance: nobody pays for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_of_host: bool,
 }
@@ -241,6 +241,17 @@ impl Stop {
         match &self.cause {
             StopCause::Limit { limit, .. } => limit.name(),
             _ => self.kind(),
+        }
+    }
+
+    /// Where it happened, which with the cause and the version makes stops of one kind: the function, or else what it waited in,
+    /// or `host`; empty where nothing is known.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        match (&self.function, &self.host_call) {
+            _ if self.is_of_host => "host",
+            (Some(place), _) | (None, Some(place)) => place,
+            (None, None) => "",
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cloudware_tests::{InFlight, Platform, eventually, send_unread, within};
+use cloudware_tests::{InFlight, Platform, Source, eventually, exchange, send_unread, within};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -279,9 +279,36 @@ async fn a_stop_says_who_kept_the_run_waiting() {
         "The instance may not send more",
     )
     .await;
-    // Who computes does not wait for anybody, whatever comes slowly.
+    // Who computes or sleeps does not wait for what comes slowly.
     let limits = json!({ "egress-rate": null, "fuel": "1000G", "cpu-time": "60s" });
     platform.limit("acme", limits).await;
-    let problem = site.get("/loop").await.problem(504, "limit-reached");
-    assert_eq!(problem["host_call"], Value::Null, "{problem}");
+    for own in ["loop-after-chunk", "sleep-after-chunk"] {
+        let request = format!(
+            "POST /t/acme/main/adversary/{own} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\nconnection: close\r\n\r\nhalf"
+        );
+        let answer = exchange(platform.socket(), request).await;
+        assert_eq!(answer.status, Some(504), "{answer:?}");
+        assert!(answer.body().contains("limit-reached"), "{answer:?}");
+        assert!(!answer.body().contains("host_call"), "{answer:?}");
+    }
+}
+
+/// A guest of WASI 0.3 reads in a task of its own, which is not looked at whenever the run is.
+#[tokio::test]
+async fn a_stop_of_wasi_0_3_says_that_the_request_was_slow() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::HELLO_P3).await;
+    platform.tenants(&["acme"], &["hello-p3"]).await;
+    platform.limit("acme", json!({ "deadline": "500ms" })).await;
+    for begun in ["", "half"] {
+        let request = format!(
+            "POST /t/acme/main/hello-p3/upload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{begun}"
+        );
+        let answer = exchange(platform.socket(), request).await;
+        assert_eq!(answer.status, Some(504), "{answer:?}");
+        let told = "waiting for the body of its request";
+        assert!(answer.body().contains(told), "{begun:?}: {answer:?}");
+    }
+    let whole = "POST /t/acme/main/hello-p3/upload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\nconnection: close\r\n\r\nhalf";
+    assert_eq!(exchange(platform.socket(), whole).await.status, Some(200));
 }

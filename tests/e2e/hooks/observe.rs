@@ -175,25 +175,20 @@ async fn an_overloaded_host_puts_observers_off() {
     let hooked = Hooked::start_with(Flood::victim(), &["ext"]).await;
     let platform = &hooked.platform;
     let flood = Flood::of(platform);
-    let lag = eventually("the flood is felt", async || {
-        let lag = platform.lag().await;
-        (lag >= 4).then_some(lag)
-    })
-    .await;
-    // As long as requests may wait, and longer than what can wait does.
-    platform.limit("acme", json!({ "queue-time": lag })).await;
     let waiting = eventually("a delivery is put off", async || {
+        // As long as requests may wait, and longer than what can wait does.
+        let lag = Some(platform.lag().await).filter(|&lag| lag > 0)?;
+        platform.limit("acme", json!({ "queue-time": lag })).await;
         let _ = hooked.site.get("/tell?number=7").await;
         let mut retrying = hooked.deliveries("?state=retrying").await.into_iter();
+        // Of others the time may have been over.
         retrying.find(|delivery| {
-            delivery["reason"]
-                .to_string()
-                .contains("more to do than it can")
+            let reason = delivery["reason"].to_string();
+            delivery["attempts"] == 0 && reason.contains("more to do than it can")
         })
     })
     .await;
     flood.end().await;
-    assert_eq!(waiting["attempts"], 0, "{waiting}");
     eventually("it is told", async || {
         let delivered = hooked.deliveries("?state=delivered&limit=200").await;
         delivered

@@ -171,6 +171,11 @@ async fn change(
         .await?;
     let changed = named(&quota, &names);
     print::list(client, &changed, COLUMNS)?;
+    if quota["overrides_are_cut"] == true {
+        return print::note(
+            "more is set within than can be listed, and holds there: see `quota explain`",
+        );
+    }
     for limit in &changed {
         let overrides = limit["overrides"].as_array();
         if let Some(within) = overrides.and_then(|overrides| overrides.first()) {

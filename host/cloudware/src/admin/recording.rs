@@ -36,6 +36,9 @@ Examples:
         /// At most so many lines.
         #[arg(long, default_value_t = 50)]
         limit: u32,
+        /// Only what is behind this cursor, which a list before said.
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
     },
     /// Show a recording.
     Show {
@@ -146,17 +149,21 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             let path = format!("{}/recordings", start.instance.path());
             client.post(&path, &body).await?
         }
-        Command::List { instance, limit } => {
+        Command::List {
+            instance,
+            limit,
+            after,
+        } => {
             let of = instance.as_ref();
             let limit = limit.to_string();
             let query = [
                 ("tenant", of.map(|target| target.tenant.as_str())),
                 ("instance", of.map(|target| target.instance.as_str())),
                 ("limit", Some(limit.as_str())),
+                ("after", after.as_deref()),
             ];
             let page = client.get_query("/recordings", &query).await?;
-            let items = page["items"].as_array().map_or(&[][..], Vec::as_slice);
-            return print::list(client, items, LIST);
+            return print::page(client, &page, LIST);
         }
         Command::Show { recording } => client.get(&path(&recording)).await?,
         Command::Export { recording, to } => {

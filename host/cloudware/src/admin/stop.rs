@@ -125,10 +125,11 @@ fn app(stop: &Value) -> String {
     format!("{} {}", text(&stop["app"]), text(&stop["version"]))
 }
 
-/// The host call that it waited in, or else the function.
+/// The host call that it waited in, or else the function; or that it did not come so far.
 fn location(stop: &Value) -> String {
     match stop["host_call"].as_str() {
         Some(call) => call.to_owned(),
+        None if stop["is_of_host"] == true => "busy host".to_owned(),
         None => text(&stop["function"]),
     }
 }

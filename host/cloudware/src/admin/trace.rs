@@ -23,6 +23,9 @@ pub(crate) enum Command {
         /// At most so many lines.
         #[arg(long, default_value_t = 50)]
         limit: u32,
+        /// Only what is behind this cursor, which a list before said.
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
     },
     /// Show what a request was made of: each app and hook with its time, fuel and memory.
     #[command(after_help = "Example:
@@ -62,7 +65,11 @@ const SPANS: &[Column] = &[
 
 pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
     match command {
-        Command::List { instance, limit } => {
+        Command::List {
+            instance,
+            limit,
+            after,
+        } => {
             let of = instance.as_ref();
             let tenant = of.map(|target| target.tenant.as_str());
             let slug = of.map(|target| target.instance.as_str());
@@ -71,10 +78,10 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
                 ("tenant", tenant),
                 ("instance", slug),
                 ("limit", Some(limit.as_str())),
+                ("after", after.as_deref()),
             ];
             let page = client.get_query("/traces", &query).await?;
-            let items = page["items"].as_array().map_or(&[][..], Vec::as_slice);
-            print::list(client, items, LIST)
+            print::page(client, &page, LIST)
         }
         Command::Show { request } => {
             let trace = client.get(&format!("/traces/{request}")).await?;

@@ -21,8 +21,7 @@ pub(crate) struct StopFilter {
 /// Adds stops to the row of their kind and minute.
 pub(crate) async fn add(db: &mut Connection, record: &StopRecord) -> Result<()> {
     let stop = &record.stop;
-    let function = stop.function.as_deref().unwrap_or_default();
-    let function: String = function.chars().take(FUNCTION_CHARS_MAX).collect();
+    let place: String = stop.place().chars().take(FUNCTION_CHARS_MAX).collect();
     sqlx::query(
         "INSERT INTO stops
            (id, tenant_id, provider_id, instance_id, install_id, app, version, cause, function, minute,
@@ -42,7 +41,7 @@ pub(crate) async fn add(db: &mut Connection, record: &StopRecord) -> Result<()> 
     .bind(&stop.app)
     .bind(&stop.version)
     .bind(stop.cause_name())
-    .bind(function)
+    .bind(place)
     .bind(integer(record.first_ms / 60_000))
     .bind(integer(record.first_ms))
     .bind(integer(record.last_ms))

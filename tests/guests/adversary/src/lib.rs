@@ -26,6 +26,8 @@
 //! | `/head-alone?status=N&length=N` | declares N bytes and sends none |
 //! | `/late-status?length=N&pieces=N` | declares N bytes, makes the body as if there were none, and sends N times 100 |
 //! | `/header-flood` | sets ever more headers |
+//! | `/loop-after-chunk` | reads the request's body until nothing more is there, then computes for ever |
+//! | `/sleep-after-chunk` | the same, and sleeps for ever |
 //! | `/echo` | streams the request body back |
 //! | `/headers` | answers method, target and headers as JSON |
 //! | `/env` | tries files, environment, sockets and outbound HTTP, and answers what it got |
@@ -56,6 +58,8 @@ impl wasip2::exports::http::incoming_handler::Guest for Adversary {
             "/write-after-finish" => protocol::write_after_finish(out),
             "/write-unasked" => protocol::write_unasked(out),
             "/unfinished" => protocol::unfinished(out),
+            "/loop-after-chunk" => protocol::loop_after_chunk(&request),
+            "/sleep-after-chunk" => protocol::sleep_after_chunk(&request),
             "/loop-after-response" => protocol::loop_after_response(&target, out),
             "/trap-after-response" => protocol::trap_after_response(out),
             "/loop-after-head" => protocol::loop_after_head(&target, out),

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use wasip2::{
     clocks::monotonic_clock,
-    http::types::{Fields, OutgoingBody, OutgoingResponse, ResponseOutparam},
+    http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam},
     io::streams::OutputStream,
 };
 
@@ -66,6 +66,25 @@ fn endless() -> ! {
     loop {
         state = std::hint::black_box(state.wrapping_mul(31));
     }
+}
+
+/// Reads the beginning of the request's body, sees that no more has come, and computes for ever.
+#[inline(never)]
+pub fn loop_after_chunk(request: &IncomingRequest) {
+    let body = request.consume().expect("the body is taken once");
+    let stream = body.stream().expect("the stream is taken once");
+    let _ = stream.blocking_read(100);
+    let _ = stream.read(100);
+    endless()
+}
+
+/// Reads the beginning of the request's body, and sleeps for ever with the rest unread.
+#[inline(never)]
+pub fn sleep_after_chunk(request: &IncomingRequest) {
+    let body = request.consume().expect("the body is taken once");
+    let stream = body.stream().expect("the stream is taken once");
+    let _ = stream.blocking_read(100);
+    monotonic_clock::subscribe_duration(u64::MAX).block();
 }
 
 /// Sends a head and the beginning of a body, waits, and computes for ever.

@@ -1,5 +1,5 @@
 //! Answers every request with `hello`, HEAD with the length of that, seven hundred times where the path begins with `/long`, and traps a
-//! moment after its answer where it ends with `/trap-later`, as a component of WASI 0.3 (`wasi:http/handler`).
+//! moment after its answer where it ends with `/trap-later`, and `/upload` when it has read the request's body to its end, as a component of WASI 0.3 (`wasi:http/handler`).
 
 use wasip3::{
     clocks::monotonic_clock,
@@ -31,6 +31,12 @@ impl wasip3::exports::http::handler::Guest for Hello {
         let path = request.get_path_with_query().unwrap_or_default();
         let is_trap = path.ends_with("/trap-later");
         let times = if path.starts_with("/long") { 700 } else { 1 };
+        if path.starts_with("/upload") {
+            let (done, result) = wit_future::new(|| Ok(()));
+            drop(done);
+            let (body, _trailers) = Request::consume_body(request, result);
+            body.collect().await;
+        }
         let (mut body, contents) = wit_stream::new();
         let (trailers, no_trailers) = wit_future::new(|| Ok(None));
         drop(trailers);

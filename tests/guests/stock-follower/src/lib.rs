@@ -71,6 +71,8 @@ impl Guest for Follower {
             "left": quantities(&movement.sku),
         });
         let bucket = kv::Bucket::open(TOLD).expect("a bucket");
-        bucket.set_json(&operation.reference, &told).expect("it is kept");
+        bucket
+            .set_json(&operation.reference, &told)
+            .expect("it is kept");
     }
 }
