@@ -421,7 +421,7 @@ impl Conversation {
             Interruption::Stopped(stop) => stop,
             Interruption::Ended { cause, resets_in } => {
                 let mut stop = self.stop(cause).seen_in(self.task.progress());
-                if stop::is_late(&stop) && self.task.waited_for() == Wait::Request {
+                if stop::is_late_in_no_call(&stop) && self.task.waited_for() == Wait::Request {
                     stop.host_call = Some(Stop::REQUEST_BODY.to_owned());
                 }
                 stop.resetting(resets_in)

@@ -58,8 +58,8 @@ pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> B
     })
 }
 
-/// Whether the run had its time.
-pub(crate) fn is_late(stop: &Stop) -> bool {
+/// Whether the run had its time, and was in no host call.
+pub(crate) fn is_late_in_no_call(stop: &Stop) -> bool {
     stop.host_call.is_none() && stop.is_for(Dimension::Deadline.of(stop.class))
 }
 

@@ -25,7 +25,7 @@ use crate::{
     near::{Near, is_near},
     pace::Turn,
     serve::{Conversation, RequestId, content_length},
-    stop::{is_late, stop},
+    stop::{is_late_in_no_call, stop},
     task::{Task, Wait},
 };
 
@@ -488,7 +488,7 @@ impl Unsent {
 
     /// The run that writes it was stopped.
     fn broke_off(&mut self, mut stop: Box<Stop>) -> Box<Stop> {
-        if is_late(&stop) && self.task.waited_for() == Wait::Other && !self.is_starved {
+        if is_late_in_no_call(&stop) && self.task.waited_for() == Wait::Other && !self.is_starved {
             let place = match self.held_until() {
                 Some(_) => Stop::EGRESS_RATE,
                 None => Stop::RESPONSE_BODY,

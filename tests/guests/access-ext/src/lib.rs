@@ -21,11 +21,7 @@ fn setting(key: &str) -> String {
 /// The entries of a setting.
 fn entries(key: &str) -> Vec<String> {
     let all = setting(key);
-    all.split(';')
-        .map(str::trim)
-        .filter(|one| !one.is_empty())
-        .map(str::to_owned)
-        .collect()
+    all.split(';').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
 }
 
 fn misbehaves(how: &str) -> bool {
@@ -56,10 +52,7 @@ impl before::Guest for Extension {
                 access.filter.push(Condition {
                     column: column.to_owned(),
                     comparison: Comparison::InList,
-                    values: values
-                        .split('|')
-                        .map(|value| Value::Text(value.to_owned()))
-                        .collect(),
+                    values: values.split('|').map(|value| Value::Text(value.to_owned())).collect(),
                 });
             }
         }

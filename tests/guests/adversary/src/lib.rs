@@ -27,7 +27,7 @@
 //! | `/late-status?length=N&pieces=N` | declares N bytes, makes the body as if there were none, and sends N times 100 |
 //! | `/header-flood` | sets ever more headers |
 //! | `/loop-after-chunk` | reads the request's body until nothing more is there, then computes for ever |
-//! | `/sleep-after-chunk` | the same, and sleeps for ever |
+//! | `/sleep-after-chunk` | reads the beginning of it, and sleeps for ever |
 //! | `/echo` | streams the request body back |
 //! | `/headers` | answers method, target and headers as JSON |
 //! | `/env` | tries files, environment, sockets and outbound HTTP, and answers what it got |

@@ -1,5 +1,6 @@
 //! Answers every request with `hello`, HEAD with the length of that, seven hundred times where the path begins with `/long`, and traps a
-//! moment after its answer where it ends with `/trap-later`, and `/upload` when it has read the request's body to its end, as a component of WASI 0.3 (`wasi:http/handler`).
+//! moment after its answer where it ends with `/trap-later`, and where it begins with `/upload` when it has read the request's body to its
+//! end, as a component of WASI 0.3 (`wasi:http/handler`).
 
 use wasip3::{
     clocks::monotonic_clock,

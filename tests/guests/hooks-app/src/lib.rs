@@ -50,10 +50,7 @@ fn how(request: &Request) -> String {
 }
 
 fn number(request: &Request, name: &str, default: u64) -> u64 {
-    request
-        .query(name)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    request.query(name).and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn order(request: &Request) -> Order {
@@ -84,10 +81,7 @@ fn ask_check(request: Request) -> Result<Response, Problem> {
 fn within_a_transaction<T>(number: u64, ask: impl FnOnce() -> T) -> Result<T, Problem> {
     let row = i64::try_from(number).unwrap_or(i64::MAX);
     let asked = sql::transaction(|tx| {
-        tx.execute(
-            "INSERT INTO hooked_numbers (number) VALUES (?)",
-            params![row],
-        )?;
+        tx.execute("INSERT INTO hooked_numbers (number) VALUES (?)", params![row])?;
         Ok::<_, sql::Error>(ask())
     });
     Ok(asked?)
@@ -118,10 +112,7 @@ fn tell(request: Request) -> Result<Response, Problem> {
     let aborted = request.query("abort").is_some();
     let row = i64::try_from(number).unwrap_or(i64::MAX);
     let told = sql::transaction(|tx| {
-        tx.execute(
-            "INSERT INTO hooked_numbers (number) VALUES (?)",
-            params![row],
-        )?;
+        tx.execute("INSERT INTO hooked_numbers (number) VALUES (?)", params![row])?;
         told::told(&how, number);
         // What is undone is told nobody.
         if aborted { Err(Undone::Asked) } else { Ok(()) }
@@ -164,18 +155,11 @@ fn ask_shapes(_request: Request) -> Response {
         outcome: Err("no".to_owned()),
         pair: (7, "seven".to_owned()),
         lines: vec![
-            Line {
-                sku: "A".to_owned(),
-                quantity: 1,
-            },
-            Line {
-                sku: String::new(),
-                quantity: u32::MAX,
-            },
+            Line { sku: "A".to_owned(), quantity: 1 },
+            Line { sku: String::new(), quantity: u32::MAX },
         ],
     };
-    let same =
-        shapes::echo(&value()).map(|echoed| format!("{echoed:?}") == format!("{:?}", value()));
+    let same = shapes::echo(&value()).map(|echoed| format!("{echoed:?}") == format!("{:?}", value()));
     Response::json(&json!({ "same": same }))
 }
 
@@ -186,13 +170,7 @@ fn who(request: Request) -> Response {
 
 /// Asks for a price many times, for benches and budgets.
 fn many(request: Request) -> Response {
-    let (how, order, count) = (
-        how(&request),
-        order(&request),
-        number(&request, "count", 10),
-    );
-    let answered = (0..count)
-        .filter(|_| price::price(&how, &order).is_some())
-        .count();
+    let (how, order, count) = (how(&request), order(&request), number(&request, "count", 10));
+    let answered = (0..count).filter(|_| price::price(&how, &order).is_some()).count();
     Response::json(&json!({ "answered": answered }))
 }

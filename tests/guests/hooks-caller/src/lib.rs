@@ -22,26 +22,18 @@ fn handle(request: Request) -> Response {
 }
 
 fn double(request: Request) -> Response {
-    let number = request
-        .query("number")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
+    let number = request.query("number").and_then(|text| text.parse().ok()).unwrap_or(0);
     Response::json(&json!({ "doubled": service::double(number) }))
 }
 
 /// The statuses of `count` requests to hooks-app that are all under way at the same time.
 fn fan(request: Request) -> Response {
-    let count: usize = request
-        .query("count")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
+    let count: usize = request.query("count").and_then(|text| text.parse().ok()).unwrap_or(0);
     let path = request.query("path").unwrap_or_default().to_string();
     let send = |_| {
         let outgoing = OutgoingRequest::new(Fields::new());
         outgoing.set_scheme(Some(&Scheme::Http)).expect("a scheme");
-        outgoing
-            .set_authority(Some("hooks-app.internal"))
-            .expect("an authority");
+        outgoing.set_authority(Some("hooks-app.internal")).expect("an authority");
         outgoing.set_path_with_query(Some(&path)).expect("a path");
         outgoing_handler::handle(outgoing, None).expect("the request is sent")
     };

@@ -6,10 +6,7 @@ use cloudware_sdk::{config, kv};
 wit_bindgen::generate!({ path: "wit", world: "extension", generate_all });
 
 use exports::test::points::{check, inner, price, rewrite, shapes, told};
-use test::points::{
-    service,
-    values::{Everything, Order},
-};
+use test::points::{service, values::{Everything, Order}};
 
 struct Extension;
 
@@ -67,17 +64,11 @@ fn call(app: &str, path: &str) -> u16 {
     };
     let request = OutgoingRequest::new(Fields::new());
     request.set_scheme(Some(&Scheme::Http)).expect("a scheme");
-    request
-        .set_authority(Some(&format!("{app}.internal")))
-        .expect("an authority");
+    request.set_authority(Some(&format!("{app}.internal"))).expect("an authority");
     request.set_path_with_query(Some(path)).expect("a path");
     let sent = outgoing_handler::handle(request, None).expect("the request is sent");
     sent.subscribe().block();
-    let response = sent
-        .get()
-        .expect("an answer")
-        .expect("once")
-        .expect("a response");
+    let response = sent.get().expect("an answer").expect("once").expect("a response");
     response.status()
 }
 
@@ -96,15 +87,11 @@ impl check::Guest for Extension {
         }
         if words.iter().any(|word| word == "keep") {
             let kept = kv::Bucket::open("checked").and_then(|bucket| bucket.set("last", b"order"));
-            return kept
-                .map(drop)
-                .map_err(|error| format!("{} could not keep it: {}", label(), reason(&error)));
+            return kept.map(drop).map_err(|error| format!("{} could not keep it: {}", label(), reason(&error)));
         }
         if words.iter().any(|word| word == "look") {
             let looked = kv::Bucket::open("checked").and_then(|bucket| bucket.get("last"));
-            return looked
-                .map(drop)
-                .map_err(|error| format!("{} could not look: {}", label(), reason(&error)));
+            return looked.map(drop).map_err(|error| format!("{} could not look: {}", label(), reason(&error)));
         }
         Ok(())
     }
@@ -117,11 +104,7 @@ impl price::Guest for Extension {
         if words.iter().any(|word| word == "abstain") {
             return None;
         }
-        let sum = order
-            .lines
-            .iter()
-            .map(|line| u64::from(line.quantity))
-            .sum();
+        let sum = order.lines.iter().map(|line| u64::from(line.quantity)).sum();
         if words.iter().any(|word| word == "double") {
             return Some(service::double(sum));
         }

@@ -6,8 +6,7 @@ use cloudware_sdk::{clock, config, kv, limits, params, random, sql};
 wit_bindgen::generate!({ path: "wit", world: "extension" });
 
 /// What the database never ends with; a text asks for it.
-const ENDLESS: &str =
-    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
 
 struct Extension;
 
@@ -27,33 +26,24 @@ impl exports::test::points::rewrite::Guest for Extension {
         let left = limits::get("hook-deadline").map_or(0, |limit| limit.max);
         let dice = random::u64();
         // As many steps as the dice say, so that fuel tells whether they are the same.
-        let steps =
-            (0..dice % 5_000).fold(0_u64, |sum, step| sum.wrapping_mul(31).wrapping_add(step));
+        let steps = (0..dice % 5_000).fold(0_u64, |sum, step| sum.wrapping_mul(31).wrapping_add(step));
         let now = clock::now();
-        Ok(format!(
-            "{VERSION} {text} {label} {kept} {noted} {left} {dice} {steps} {now}"
-        ))
+        Ok(format!("{VERSION} {text} {label} {kept} {noted} {left} {dice} {steps} {now}"))
     }
 }
 
 fn keys(text: &str) -> Result<String, kv::Error> {
     let bucket = kv::Bucket::open("reader")?;
     let calls = bucket.increment("calls", 1)?;
-    let before = bucket
-        .get("latest-text")?
-        .map_or(0, |entry| entry.value.len());
+    let before = bucket.get("latest-text")?.map_or(0, |entry| entry.value.len());
     bucket.set("latest-text", text.as_bytes())?;
     Ok(format!("{calls}:{before}"))
 }
 
 fn rows(text: &str) -> Result<String, sql::Error> {
     sql::transaction(|transaction| {
-        transaction.execute(
-            "INSERT INTO reader_notes (text, weight) VALUES (?1, ?2)",
-            params![text, 0.1],
-        )?;
-        let row =
-            transaction.query_one("SELECT COUNT(*), SUM(weight) FROM reader_notes", params![])?;
+        transaction.execute("INSERT INTO reader_notes (text, weight) VALUES (?1, ?2)", params![text, 0.1])?;
+        let row = transaction.query_one("SELECT COUNT(*), SUM(weight) FROM reader_notes", params![])?;
         let (count, weight): (i64, f64) = match row {
             Some(row) => (row.get(0).unwrap_or(0), row.get(1).unwrap_or(0.0)),
             None => (0, 0.0),

@@ -71,8 +71,6 @@ impl Guest for Follower {
             "left": quantities(&movement.sku),
         });
         let bucket = kv::Bucket::open(TOLD).expect("a bucket");
-        bucket
-            .set_json(&operation.reference, &told)
-            .expect("it is kept");
+        bucket.set_json(&operation.reference, &told).expect("it is kept");
     }
 }
