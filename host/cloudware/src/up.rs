@@ -171,6 +171,12 @@ impl Platform {
             program: own_program()?,
             arguments: vec![COMPILE_COMMAND.to_owned()],
         }));
+        let charged = Arc::downgrade(&engine);
+        databases.charge_to(move |instance, cpu| {
+            if let Some(engine) = charged.upgrade() {
+                engine.charge(instance, cpu);
+            }
+        });
         let routes = Arc::new(RouteTable::default());
         let plane = Arc::new(Plane::new(PlaneParts {
             engine,

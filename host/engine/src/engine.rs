@@ -417,6 +417,17 @@ impl Engine {
         }
     }
 
+    /// Counts processor time that the host has had for an instance elsewhere than in its runs, for example where a database
+    /// worked: its runs have so much less of what it may have beside others.
+    pub fn charge(&self, instance: InstanceId, cpu: Duration) {
+        if let Some(admission) = self.instances.get(&instance) {
+            let nanoseconds = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX);
+            self.scheduler
+                .queue()
+                .charge(admission.share(), nanoseconds);
+        }
+    }
+
     /// What the engine has to do at this moment, which knows nothing of the other tasks of its process.
     #[must_use]
     pub fn host_load(&self) -> HostLoad {

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloudware_capability::Progress;
+use cloudware_capability::{Progress, ThreadMoment};
 use cloudware_types::{Class, Dimension, Limits, Meter, Meters, Stop, StopCause};
 use futures_util::task::AtomicWaker;
 use http::Response;
@@ -83,8 +83,6 @@ struct State {
     /// Woken since it ran, or while it did: it can go on at once.
     is_woken: bool,
     outcome: Option<Result<(), Interruption>>,
-    /// Processor time that has been charged to the instance, in nanoseconds.
-    cpu_charged: u64,
     /// Fuel that has been counted for the instance.
     fuel_counted: u64,
     /// Limits that the run had nearly used up when it ended.
@@ -144,7 +142,6 @@ impl Task {
                 call: None,
                 is_woken: false,
                 outcome: None,
-                cpu_charged: 0,
                 fuel_counted: 0,
                 near: Vec::new(),
                 is_kept_off: None,
@@ -179,10 +176,11 @@ impl Task {
     /// Looks what the run waits for, which may be that its answer is read: who reads drives it.
     fn look(&self, state: &State, is_driven: bool) -> Wait {
         let wants_request = self.wants_request.load(Ordering::Relaxed);
+        // One that nothing has woken may be queued all the same: whoever drives it has looked.
         match (state.place, state.is_woken) {
-            (Place::Idle, false) if wants_request => Wait::Request,
-            (Place::Idle, true) if is_driven => Wait::Nothing,
-            (Place::Idle, _) => Wait::Other,
+            (Place::Idle | Place::Queued, false) if wants_request => Wait::Request,
+            (Place::Idle | Place::Queued, false) => Wait::Other,
+            (Place::Idle, true) if !is_driven => Wait::Other,
             _ => Wait::Nothing,
         }
     }
@@ -347,7 +345,8 @@ impl Task {
         }
         let waker = Waker::from(Arc::clone(self));
         let mut cx = Context::from_waker(&waker);
-        self.progress.cpu_enter(&thread_moment());
+        let entered = thread_moment();
+        self.progress.cpu_enter(&entered);
         loop {
             self.progress.begin_slice(coarse());
             // A bug in a host function costs its run and not the thread.
@@ -355,7 +354,8 @@ impl Task {
             let interruption = match polled {
                 // A call that ends has metered itself, this last stay included.
                 Ok(Poll::Ready(result)) => {
-                    self.charge(until.is_some());
+                    drop(call);
+                    self.charge(&entered, until.is_some());
                     return Slice::Ended(result.map_err(Interruption::Stopped));
                 }
                 Ok(Poll::Pending) => {
@@ -365,7 +365,6 @@ impl Task {
                         continue;
                     }
                     self.progress.cpu_leave(thread_moment);
-                    self.charge(until.is_some());
                     exhausted.or_else(|| if is_woken { self.overspent() } else { None })
                 }
                 Err(_) => {
@@ -376,13 +375,15 @@ impl Task {
                     })
                 }
             };
-            return match interruption {
+            let slice = match interruption {
                 Some(interruption) => {
                     drop(call);
                     Slice::Ended(Err(interruption))
                 }
                 None => Slice::Pending(call),
             };
+            self.charge(&entered, until.is_some());
+            return slice;
         }
     }
 
@@ -398,13 +399,10 @@ impl Task {
         state.place == Place::Running && std::mem::take(&mut state.is_woken)
     }
 
-    /// Counts the processor time since the last time for the whole instance.
-    fn charge(&self, is_turn: bool) {
-        let cpu = self.progress.cpu_spent();
-        let mut state = self.state.lock();
-        let spent = cpu.saturating_sub(state.cpu_charged);
-        state.cpu_charged = cpu;
-        drop(state);
+    /// Counts the processor time of a slice for the whole instance, and what it takes to give its sandbox back where it was
+    /// the last one.
+    fn charge(&self, entered: &ThreadMoment, is_turn: bool) {
+        let spent = thread_moment().cpu_since(entered);
         match is_turn {
             true => self.queue.charge_turn(self.admission.share(), spent),
             false => self.queue.charge(self.admission.share(), spent),
@@ -561,13 +559,13 @@ impl Wake for Task {
     fn wake_by_ref(self: &Arc<Self>) {
         let mut state = self.state.lock();
         match state.place {
-            Place::Running => state.is_woken = true,
+            Place::Running | Place::Queued => state.is_woken = true,
             Place::Idle => {
                 state.is_woken = true;
                 drop(state);
                 self.driver.wake();
             }
-            Place::Queued | Place::Ended => {}
+            Place::Ended => {}
         }
     }
 }

@@ -6,13 +6,16 @@ use std::{
     cell::Cell,
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Instant,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
 };
 
 use cloudware_types::InstanceId;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use rustix::process::{getpriority_process, setpriority_process};
+use rustix::{
+    process::{getpriority_process, setpriority_process},
+    time::{ClockId, clock_gettime},
+};
 
 use crate::{
     fair::{FairQueue, Places, Pushed},
@@ -22,6 +25,9 @@ use crate::{
 
 /// Work of an instance.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
+
+/// Is told what processor time a thread has had for an instance.
+pub(crate) type Charge = Box<dyn Fn(InstanceId, Duration) + Send + Sync>;
 
 /// The threads; they end when this is dropped and what was begun is done.
 pub(crate) struct Pool {
@@ -36,6 +42,7 @@ struct Inner {
     threads_max: usize,
     /// The priority that the threads have, as the system counts: more is less.
     priority: i32,
+    charge: OnceLock<Charge>,
 }
 
 struct State {
@@ -70,6 +77,13 @@ pub(crate) fn is_worker() -> bool {
     ON_WORKER.get()
 }
 
+/// Processor time of this thread.
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    // It is not negative.
+    Duration::try_from(time).unwrap_or_default()
+}
+
 impl Pool {
     /// At most `workers` threads, each `nice` steps below the priority of the caller's thread. One is
     /// started now, so that there is always one; the others when they are needed.
@@ -89,9 +103,15 @@ impl Pool {
             epoch: Instant::now(),
             threads_max: workers,
             priority,
+            charge: OnceLock::new(),
         });
         inner.spawn()?;
         Ok(Self { inner })
+    }
+
+    /// Has `charge` told of all work from now on. Whoever was named first is told.
+    pub(crate) fn charge_to(&self, charge: Charge) {
+        let _ = self.inner.charge.set(charge);
     }
 
     /// Runs `job` for an instance when its turn comes. Where it must wait, gives its number for
@@ -193,7 +213,12 @@ impl Inner {
         let Work { weight, job } = work;
         // A panic was reported when it happened; the caller finds its answer missing.
         let job = || drop(catch_unwind(AssertUnwindSafe(job)));
+        let charge = self.charge.get();
+        let began = charge.map(|_| thread_cpu());
         let waited = self.processors.work_for(instance, weight, job);
+        if let (Some(charge), Some(began)) = (charge, began) {
+            charge(instance, thread_cpu().saturating_sub(began));
+        }
         let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
         let mut state = self.state.lock();
         let now = self.now();

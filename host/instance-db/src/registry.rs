@@ -94,6 +94,12 @@ impl InstanceDbs {
         }))
     }
 
+    /// Has `charge` told what processor time each call has taken for its instance, on the thread that worked and before the
+    /// next call begins there. Whoever was named first is told; it must neither wait nor call a database.
+    pub fn charge_to(&self, charge: impl Fn(InstanceId, Duration) + Send + Sync + 'static) {
+        self.shared.pool.charge_to(Box::new(charge));
+    }
+
     /// The database of an instance. Costs a look into a map: files are opened at the first call.
     ///
     /// # Errors

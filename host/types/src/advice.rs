@@ -35,10 +35,18 @@ impl Stop {
                  you send it again."
             ));
         }
-        if let (Some(most), None) = (self.consumers.first(), outside) {
+        let most = self
+            .consumers
+            .first()
+            .filter(|most| outside.is_none() && most.microseconds / 500 >= self.elapsed_ms);
+        if let Some(most) = most {
+            let calls = match most.calls {
+                1 => "1 call".to_owned(),
+                calls => format!("{calls} calls"),
+            };
             text.push_str(&format!(
-                " Most of the time went to {} ({} calls).",
-                most.host_call, most.calls
+                " Most of the time went to {} ({calls}).",
+                most.host_call
             ));
         }
         let (least, most) = limit.bounds();

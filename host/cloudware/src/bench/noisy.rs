@@ -127,8 +127,8 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         for &greed in &greeds {
             figures.extend(modest(bench, &tenants, greed)?);
         }
-        if greeds.contains(&Greed::Cpu) {
-            figures.extend(computing(bench, &tenants)?);
+        for &greed in greeds.iter().filter(|greed| greed.is_busy()) {
+            figures.extend(computing(bench, &tenants, greed)?);
         }
         Ok(figures)
     })
@@ -198,6 +198,11 @@ impl Greed {
                 })
                 .collect(),
         }
+    }
+
+    /// Whether neighbours of this kind take as much of the processor as they get.
+    fn is_busy(self) -> bool {
+        self != Self::SlowIo
     }
 
     /// Whether every neighbour of this kind gets answers, if only few; slow clients never wait for theirs.
@@ -371,32 +376,33 @@ fn modest(bench: &Bench<'_>, tenants: &Tenants, greed: Greed) -> Result<Vec<Figu
 }
 
 /// The victim that computes, whose share of the processor is measured.
-fn computing(bench: &Bench<'_>, tenants: &Tenants) -> Result<Vec<Figure>> {
+fn computing(bench: &Bench<'_>, tenants: &Tenants, greed: Greed) -> Result<Vec<Figure>> {
     let victim = Traffic {
         asks: vec![tenants.spin()],
         connections: COMPUTING_CONNECTIONS,
         pace: Pace::Closed,
         failures: Failures::Fatal,
     };
-    let phases = tenants.phases(bench, &victim, Greed::Cpu)?;
+    let phases = tenants.phases(bench, &victim, greed)?;
     let (alone, crowded) = phases.split_first().context("there are phases")?;
     let alone_rate = median(&alone.rate).unwrap_or_default();
     let mut figures = vec![Figure::new(
         NAME,
-        "computing victim alone",
+        format!("computing victim alone ({})", greed.name()),
         "req/s",
         &alone.rate,
     )];
     for (phase, &count) in crowded.iter().zip(&PHASES[1..]) {
         let fair = |rate: &f64| rate / (count + 1) as f64;
         let shares: Vec<f64> = alone.rate.iter().map(fair).collect();
-        let metric = format!("computing victim beside {count} cpu");
+        let beside = format!("beside {count} {}", greed.name());
+        let metric = format!("computing victim {beside}");
         figures.push(
             Figure::new(NAME, metric, "req/s", &phase.rate)
                 .against("its fair share", &phase.rate, &shares)
                 .target(Target::RatioAtLeast(0.9)),
         );
-        say_refusals(bench, phase, &format!("beside {count} cpu"));
+        say_refusals(bench, phase, &beside);
     }
     ensure!(
         alone_rate > 0.0,
