@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cloudware_instance_db::{
@@ -15,7 +15,7 @@ use cloudware_instance_db::{
 use cloudware_types::{InstanceId, RunChain};
 use rusqlite::Connection;
 use tokio::{
-    sync::oneshot,
+    sync::{mpsc, oneshot},
     task::{JoinHandle, JoinSet},
 };
 
@@ -120,7 +120,7 @@ async fn the_weight_of_an_instance_decides_who_is_next() {
         Ok(())
     });
     let running = running.await;
-    let (ended, mut order) = tokio::sync::mpsc::unbounded_channel();
+    let (ended, mut order) = mpsc::unbounded_channel();
     let mut calls = JoinSet::new();
     for _ in 0..5 {
         for (instance, weight) in instances.into_iter().zip([1, 10_000]) {
@@ -321,7 +321,7 @@ async fn apps_take_turns_at_the_writer_however_many_runs_each_has() {
         .await
         .result
         .unwrap();
-    let (ended, mut order) = tokio::sync::mpsc::unbounded_channel();
+    let (ended, mut order) = mpsc::unbounded_channel();
     let mut waiting = JoinSet::new();
     for (namespace, statement, runs) in [
         ("stock", "UPDATE stock_items SET amount = 1", 2..12),
@@ -353,4 +353,29 @@ async fn apps_take_turns_at_the_writer_however_many_runs_each_has() {
     while let Some(done) = waiting.join_next().await {
         done.unwrap();
     }
+}
+
+/// Also of a call that its bounds end.
+#[tokio::test]
+async fn what_a_call_has_of_a_processor_is_told_for_its_instance() {
+    let fixture = Fixture::with_apps().await;
+    let (told, mut charges) = mpsc::unbounded_channel();
+    fixture.dbs.charge_to(move |instance, cpu| {
+        let _ = told.send((instance, cpu));
+    });
+    let begun = Instant::now();
+    let ended = fixture
+        .database()
+        .query(&scope("stock"), endless(100))
+        .await;
+    assert_eq!(refused(ended), Error::TimeExceeded);
+    let (instance, long) = charges.recv().await.unwrap();
+    assert_eq!(instance, fixture.instance);
+    let range = Duration::from_millis(2)..=begun.elapsed();
+    assert!(range.contains(&long), "{long:?} of {range:?}");
+    let _ = fixture.query("SELECT 1").await.unwrap();
+    let (instance, short) = charges.recv().await.unwrap();
+    assert_eq!(instance, fixture.instance);
+    assert!(short < long && !short.is_zero(), "{short:?}, {long:?}");
+    assert!(charges.try_recv().is_err(), "each call is told once");
 }
