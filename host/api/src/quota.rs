@@ -180,7 +180,7 @@ impl QuotaPatch {
             }
             let quantity = match Quantity::deserialize(&value) {
                 Ok(quantity) => quantity,
-                Err(_) => return Err(no_quantity(limit_named(&name)?, &value)),
+                Err(_) => return Err(no_quantity(limit_named(&name, &name)?, &value)),
             };
             patch.limits.insert(name, quantity);
         }
@@ -190,7 +190,7 @@ impl QuotaPatch {
     fn change(self) -> Result<QuotaChange, Error> {
         let mut values = BTreeMap::new();
         for (name, value) in self.limits {
-            let limit = limit_named(&name)?;
+            let limit = limit_named(&name, &name)?;
             let value = match value {
                 Quantity::Unset => None,
                 Quantity::Number(number) => Some(number),
@@ -207,17 +207,12 @@ impl QuotaPatch {
     }
 }
 
-fn limit_named(name: &str) -> Result<Limit, Error> {
+/// The limit of this name, which stands in this field of the request.
+fn limit_named(name: &str, field: &str) -> Result<Limit, Error> {
     name.parse().map_err(|error| {
-        let field: String = name.chars().take(GIVEN_CHARACTERS_MAX).collect();
+        let field: String = field.chars().take(GIVEN_CHARACTERS_MAX).collect();
         Error::invalid(field, format!("is refused: {error}"))
     })
-}
-
-/// The limit that a query names.
-fn only(name: &str) -> Result<Limit, Error> {
-    let refused = |error| Error::invalid("name", format!("is refused: {error}"));
-    name.parse().map_err(refused)
 }
 
 /// Why a value that is of another kind, or beyond every number of its kind, is not taken for a limit.
@@ -326,7 +321,8 @@ async fn get(
     query: QuotaQuery,
 ) -> Result<Json<QuotaView>, ApiError> {
     let mut limits = quota::get(&api.control, &call, &target).await?;
-    let only = query.name.map(|name| only(&name)).transpose()?;
+    let only = query.name.map(|name| limit_named(&name, "name"));
+    let only = only.transpose()?;
     if let Some(only) = only {
         limits.retain(|effective| effective.limit == only);
     }

@@ -503,6 +503,25 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
+async fn what_is_no_cursor_is_refused() {
+    let (server, secret) = server().await;
+    for path in [
+        "/stops",
+        "/audit",
+        "/traces",
+        "/recordings",
+        "/tokens",
+        "/events",
+    ] {
+        for after in ["bogus", "ten_0123456789abcdef0123456789abcdef"] {
+            let answer = server.get(&secret, &format!("{path}?after={after}")).await;
+            let problem = (answer.status.as_u16(), answer.problem());
+            assert_eq!(problem, (422, "invalid".to_owned()), "{path} after {after}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_request_keeps_its_id_if_that_is_harmless() {
     let (server, secret) = server().await;
     let send = |id: &str| {

@@ -121,7 +121,7 @@ impl Draft {
 ///
 /// # Errors
 /// [`Error::Unauthenticated`]; [`Error::NotFound`] for a tenant that the caller may not know of;
-/// [`Error::Invalid`] for overlong filters.
+/// [`Error::Invalid`] for overlong filters and a cursor of another list.
 pub async fn list(
     control: &Control,
     call: &Call,
@@ -151,6 +151,6 @@ pub async fn list(
     if let Some(name) = &query.tenant {
         filter.tenant = Some(crate::tenant::find(&mut db, call, name).await?.id);
     }
-    let rows = store::audit::list(&mut db, page, &filter).await?;
+    let rows = store::audit::list(&mut db, page.by::<AuditId>()?, &filter).await?;
     Ok(page.page(rows, |entry| entry.id.to_string()))
 }

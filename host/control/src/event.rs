@@ -179,10 +179,12 @@ impl fmt::Display for NearLimitKey {
             max,
             hour,
         } = self;
+        write!(f, "{NEAR_LIMIT}/")?;
         match install {
-            Some(install) => write!(f, "{NEAR_LIMIT}/{install}/{limit}/{max}/{hour}"),
-            None => write!(f, "{NEAR_LIMIT}/{instance}/{limit}/{max}/{hour}"),
+            Some(install) => install.fmt(f)?,
+            None => instance.fmt(f)?,
         }
+        write!(f, "/{limit}/{max}/{hour}")
     }
 }
 

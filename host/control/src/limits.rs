@@ -98,8 +98,8 @@ pub const RECORDING_AGE_MAX: Duration = Duration::from_secs(14 * 86_400);
 /// went wrong over days; a broken app cannot fill the disk.
 pub const STOPS_PER_INSTANCE_MAX: u64 = 1_000;
 
-/// Characters of a guest function's name by which stops are told apart. Generic types make longer ones,
-/// which differ near their begin.
+/// Characters of the place by which stops are told apart, which may be a guest function's name. Generic types make longer
+/// ones, which differ near their begin.
 pub const FUNCTION_CHARS_MAX: usize = 200;
 
 /// How often at most the last use of a token is written down, so that reads do not become writes.

@@ -1,5 +1,7 @@
 //! Pages: lists are answered in pieces, and a cursor says where the next one begins.
 
+use std::str::FromStr;
+
 use crate::{
     Error,
     limits::{CURSOR_BYTES_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX},
@@ -37,12 +39,20 @@ impl PageRequest {
         }
         let after = after.unwrap_or_default();
         if after.len() > CURSOR_BYTES_MAX {
-            return Err(Error::invalid(
-                "after",
-                "is not a cursor: use the `next` of the page before",
-            ));
+            return Err(no_cursor());
         }
         Ok(Self { limit, after })
+    }
+
+    /// This request, of a list whose cursors are of the kind `C`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a cursor of another kind.
+    pub(crate) fn by<C: FromStr>(&self) -> Result<&Self, Error> {
+        match self.after.is_empty() || self.after.parse::<C>().is_ok() {
+            true => Ok(self),
+            false => Err(no_cursor()),
+        }
     }
 
     /// One more than is wanted: the surplus row tells whether there is a next page.
@@ -94,6 +104,13 @@ impl PageRequest {
         let next = rows.last().filter(|_| more).map(cursor);
         Page { items: rows, next }
     }
+}
+
+fn no_cursor() -> Error {
+    Error::invalid(
+        "after",
+        "is not a cursor: use the `next` of the page before",
+    )
 }
 
 impl<T> Page<T> {

@@ -128,7 +128,7 @@ fn after(moment: Timestamp, time: std::time::Duration) -> Timestamp {
 ///
 /// # Errors
 /// [`Error::NotFound`] for a tenant or instance that the caller may not know of; [`Error::Invalid`] for an instance
-/// without its tenant.
+/// without its tenant, and for a cursor of another list.
 pub async fn list(
     control: &Control,
     call: &Call,
@@ -149,7 +149,7 @@ pub async fn list(
     drop(db);
     control.data_plane.flush_stops().await;
     let mut db = control.store.read().await?;
-    let rows = store::recording::list(&mut db, page, &filter).await?;
+    let rows = store::recording::list(&mut db, page.by::<RecordingId>()?, &filter).await?;
     Ok(page.page(rows, |recording: &Recording| recording.id.to_string()))
 }
 

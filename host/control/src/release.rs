@@ -123,7 +123,7 @@ impl Release {
 /// An app's releases, newest push first.
 ///
 /// # Errors
-/// [`Error::NotFound`] for the app.
+/// [`Error::NotFound`] for the app; [`Error::Invalid`] for a cursor of another list.
 pub async fn list(
     control: &Control,
     call: &Call,
@@ -132,7 +132,7 @@ pub async fn list(
 ) -> Result<Page<Release>, Error> {
     let mut db = control.store.read().await?;
     let app = app::find(&mut db, call, app).await?;
-    let rows = store::release::list(&mut db, app.id, page).await?;
+    let rows = store::release::list(&mut db, app.id, page.by::<ReleaseId>()?).await?;
     Ok(page.page(rows, |release| release.id.to_string()))
 }
 

@@ -91,7 +91,7 @@ pub struct StopQuery {
 ///
 /// # Errors
 /// [`Error::NotFound`] for a tenant or instance that the caller may not know of; [`Error::Invalid`] for a cause
-/// that there is not, and for an instance without its tenant.
+/// that there is not, for an instance without its tenant, and for a cursor of another list.
 pub async fn list(
     control: &Control,
     call: &Call,
@@ -101,7 +101,7 @@ pub async fn list(
     let filter = filter(control, call, query).await?;
     control.data_plane.flush_stops().await;
     let mut db = control.store.read().await?;
-    let rows = store::stop::list(&mut db, page, &filter).await?;
+    let rows = store::stop::list(&mut db, page.by::<StopId>()?, &filter).await?;
     let entries = rows.into_iter().map(|row| shown(call, row)).collect();
     Ok(page.page(entries, |entry: &StopEntry| entry.id.to_string()))
 }

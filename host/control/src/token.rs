@@ -147,7 +147,7 @@ pub async fn create(control: &Control, call: &Call, new: TokenNew) -> Result<Tok
 /// Tokens, newest first: all for operators, their own for others.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`].
+/// [`Error::Unauthenticated`]; [`Error::Invalid`] for a cursor of another list.
 pub async fn list(
     control: &Control,
     call: &Call,
@@ -160,7 +160,7 @@ pub async fn list(
         Caller::Operator | Caller::Nobody => None,
     };
     let mut db = control.store.read().await?;
-    let rows = store::token::list(&mut db, page, only).await?;
+    let rows = store::token::list(&mut db, page.by::<TokenId>()?, only).await?;
     Ok(page.page(rows, |token| token.id.to_string()))
 }
 

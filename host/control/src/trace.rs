@@ -73,7 +73,7 @@ pub struct TraceQuery {
 ///
 /// # Errors
 /// [`Error::Forbidden`] for providers; [`Error::NotFound`] for a tenant or instance that the caller may not know of;
-/// [`Error::Invalid`] for an instance without its tenant.
+/// [`Error::Invalid`] for an instance without its tenant and a cursor of another list.
 pub async fn list(
     control: &Control,
     call: &Call,
@@ -88,7 +88,7 @@ pub async fn list(
     drop(db);
     control.data_plane.flush_stops().await;
     let mut db = control.store.read().await?;
-    let entries = store::trace::list(&mut db, page, &filter).await?;
+    let entries = store::trace::list(&mut db, page.by::<i64>()?, &filter).await?;
     Ok(page.page(entries, |entry: &TraceEntry| {
         format!("{:020}", entry.number)
     }))

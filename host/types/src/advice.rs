@@ -35,10 +35,11 @@ impl Stop {
                  you send it again."
             ));
         }
+        let half = self.elapsed_ms.saturating_mul(1_000) / 2;
         let most = self
             .consumers
             .first()
-            .filter(|most| outside.is_none() && most.microseconds / 500 >= self.elapsed_ms);
+            .filter(|most| outside.is_none() && most.microseconds >= half);
         if let Some(most) = most {
             let calls = match most.calls {
                 1 => "1 call".to_owned(),

@@ -193,6 +193,8 @@ impl Stop {
     pub fn http_status(&self) -> u16 {
         match &self.cause {
             StopCause::Limit { limit, .. } => match limit.dimension() {
+                // Not 408 where the body of the request was late: clients repeat such a request by themselves
+                // (RFC 9110, 15.5.9), and the app may have acted on it.
                 Dimension::Deadline | Dimension::SqlTime | Dimension::ExtensionTime => 504,
                 Dimension::Recursion => 508,
                 Dimension::RequestBytes => 413,

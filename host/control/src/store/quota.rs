@@ -68,8 +68,21 @@ macro_rules! of_installs {
              JOIN instances i ON i.id = l.instance_id
              JOIN tenants t ON t.id = i.tenant_id
              JOIN apps a ON a.id = l.app_id
-             WHERE ($2 = '' OR $2 LIKE '% ' || q.dimension || ' %') AND ",
+             WHERE ",
             $where
+        )
+    };
+}
+
+/// Of these rows those of some limits, as [`within`] binds them.
+macro_rules! of_limits {
+    ($($rows:expr),*) => {
+        concat!(
+            "SELECT * FROM (",
+            $($rows),*,
+            ") AS within
+             WHERE $2 = '' OR $2 LIKE '% ' || dimension || ' %'
+             ORDER BY target, dimension LIMIT $3"
         )
     };
 }
@@ -82,10 +95,7 @@ pub(crate) async fn within_instance(
     limits: &[Limit],
     most: usize,
 ) -> Result<Vec<NamedRow>> {
-    let query = concat!(
-        of_installs!("i.id = $1"),
-        " ORDER BY target, dimension LIMIT $3"
-    );
+    let query = of_limits!(of_installs!("i.id = $1"));
     within(db, query, instance.to_string(), limits, most).await
 }
 
@@ -97,15 +107,14 @@ pub(crate) async fn within_tenant(
     limits: &[Limit],
     most: usize,
 ) -> Result<Vec<NamedRow>> {
-    let query = concat!(
+    let query = of_limits!(
         "SELECT q.*, 'instance' AS level, t.slug || '/' || i.slug AS target
          FROM quotas q
          JOIN instances i ON i.id = q.subject_id
          JOIN tenants t ON t.id = i.tenant_id
-         WHERE ($2 = '' OR $2 LIKE '% ' || q.dimension || ' %') AND i.tenant_id = $1
+         WHERE i.tenant_id = $1
          UNION ALL ",
-        of_installs!("i.tenant_id = $1"),
-        " ORDER BY target, dimension LIMIT $3"
+        of_installs!("i.tenant_id = $1")
     );
     within(db, query, tenant.to_string(), limits, most).await
 }

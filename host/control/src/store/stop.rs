@@ -24,11 +24,11 @@ pub(crate) async fn add(db: &mut Connection, record: &StopRecord) -> Result<()> 
     let place: String = stop.place().chars().take(FUNCTION_CHARS_MAX).collect();
     sqlx::query(
         "INSERT INTO stops
-           (id, tenant_id, provider_id, instance_id, install_id, app, version, cause, function, minute,
+           (id, tenant_id, provider_id, instance_id, install_id, app, version, cause, place, minute,
             first_at, last_at, count, request_id, stop)
          VALUES ($1, $2, (SELECT provider_id FROM apps WHERE slug = $5), $3, $4, $5, $6, $7, $8, $9,
             $10, $11, $12, $13, $14)
-         ON CONFLICT (install_id, minute, cause, function, version) DO UPDATE SET
+         ON CONFLICT (install_id, minute, cause, place, version) DO UPDATE SET
             count = stops.count + excluded.count,
             last_at = MAX(stops.last_at, excluded.last_at),
             request_id = CASE WHEN excluded.last_at >= stops.last_at THEN excluded.request_id ELSE stops.request_id END,
