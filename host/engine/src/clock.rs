@@ -4,6 +4,7 @@
 use std::{cell::Cell, time::Duration};
 
 use cloudware_capability::ThreadMoment;
+use cloudware_threads::cpu_nanoseconds;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::limits::CPU_CLOCK_CARRIED_MAX;
@@ -41,14 +42,9 @@ impl CpuClock {
 pub(crate) fn thread_moment() -> ThreadMoment {
     let at = nanoseconds(clock_gettime(ClockId::MonotonicRaw));
     let mut clock = THREAD.get();
-    let moment = clock.moment(at, thread_cpu);
+    let moment = clock.moment(at, cpu_nanoseconds);
     THREAD.set(clock);
     moment
-}
-
-/// Processor time of this thread, in nanoseconds.
-pub(crate) fn thread_cpu() -> u64 {
-    nanoseconds(clock_gettime(ClockId::ThreadCPUTime))
 }
 
 /// A time as limits of time count it.

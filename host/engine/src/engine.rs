@@ -424,7 +424,7 @@ impl Engine {
             let nanoseconds = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX);
             self.scheduler
                 .queue()
-                .charge(admission.share(), nanoseconds);
+                .charge_elsewhere(admission.share(), nanoseconds);
         }
     }
 

@@ -26,7 +26,6 @@ mod journal;
 mod lag;
 pub mod limits;
 mod log_rate;
-mod long_turns;
 mod near;
 mod outbound;
 mod pace;

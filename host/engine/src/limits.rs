@@ -105,13 +105,13 @@ pub const VISITS_PART: u64 = 200;
 /// limit checked this often, and the processor offered to whatever else waits for it, which costs some microseconds.
 pub const TURN_MAX: Duration = Duration::from_millis(2);
 
-/// How much nicer compute threads are than those that serve sockets (see nice(2)). A socket thread has then 28 times their
+/// How much nicer compute threads are than those that serve sockets (see nice(2)). A socket thread has then 44 times their
 /// weight: with ten times it, one that was busy did not get on when it was woken, but at the kernel's next tick (4 ms).
-pub const COMPUTE_NICENESS: i32 = 15;
+pub const COMPUTE_NICENESS: i32 = 17;
 
-/// How long a compute thread may run before another one has its turn that is as nice, in the sense of sched_setattr(2): from 0.1
-/// to 100 ms, and longer than the turns of threads that serve sockets (0.7 to 2.8 ms), which may then interrupt it at once.
-pub const COMPUTE_TURN: Duration = Duration::from_millis(20);
+/// How long the turns of compute threads are: longer than those of threads of databases, which are longer than those of threads
+/// that serve sockets, so that each may interrupt the next at once.
+pub const COMPUTE_TURN: Duration = Duration::from_millis(4);
 
 /// Bytes that a guest may hand over in one host call (strings and lists), so that one call can't make
 /// the host copy without end.
@@ -226,7 +226,7 @@ pub const JOURNAL_SLOTS_MAX: usize = 256 * JOURNAL_SLOTS_PER_CHUNK;
 /// host gives it a share only.
 pub const COMPILE_WALL_PER_CPU: u32 = 3;
 
-/// Niceness of a compiling process: guests that compute get the same share, and what serves sockets 28 times as much.
+/// Niceness of a compiling process: guests that compute get the same share, and what serves sockets 44 times as much.
 pub const COMPILE_NICENESS: i32 = COMPUTE_NICENESS;
 
 /// Bytes of the compiled form of a component; the largest that is accepted makes about a quarter.

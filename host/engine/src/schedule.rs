@@ -28,13 +28,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cloudware_threads::{cpu_nanoseconds, take_long_turns};
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
 use crate::{
-    clock::{coarse, thread_cpu},
-    limits::{COMPUTE_NICENESS, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX, VISIT, VISITS_PART},
-    long_turns::take_long_turns,
+    clock::coarse,
+    limits::{
+        COMPUTE_NICENESS, COMPUTE_TURN, KEPT_OFF_MAX, KEPT_OFF_MIN, STAY_MAX, VISIT, VISITS_PART,
+    },
     pace::Pace,
     task::Task,
 };
@@ -49,7 +51,7 @@ const WEIGHT_UNIT: u64 = 100;
 const AHEAD_MAX: u64 = 2_000_000;
 
 /// How far the clock of even shares may be ahead of the instance that was served last, in units of virtual time: the
-/// longest turns, of instances with little weight.
+/// longest turns and calls of databases, of instances with little weight.
 const EVEN_AHEAD_MAX: u64 = 1_000_000_000;
 
 /// What the coarse clock may be behind: a tick of a slow kernel.
@@ -266,12 +268,24 @@ impl Queue {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
     }
 
-    /// Counts the processor time of a turn on a compute thread.
+    /// Counts processor time that an instance has had elsewhere than in its runs. Where it competes that is as good as a turn:
+    /// who is modest is not ahead because compute threads get little beside others.
+    pub(crate) fn charge_elsewhere(&self, share: &Share, cpu_nanoseconds: u64) {
+        match share.competing.load(Ordering::Relaxed) {
+            0 => self.charge(share, cpu_nanoseconds),
+            _ => self.charge_turn(share, cpu_nanoseconds),
+        }
+    }
+
+    /// Counts the processor time of a turn of an instance that competes.
     pub(crate) fn charge_turn(&self, share: &Share, cpu_nanoseconds: u64) {
         self.charge(share, cpu_nanoseconds);
         let now = self.now.load(Ordering::Relaxed);
-        let weights = self.competing_weight.load(Ordering::Relaxed).max(1);
-        let step = cpu_nanoseconds * WEIGHT_UNIT / weights;
+        let weights = self.competing_weight.load(Ordering::Relaxed);
+        let Some(step) = (cpu_nanoseconds * WEIGHT_UNIT).checked_div(weights) else {
+            // The competition has ended meanwhile.
+            return;
+        };
         let advance = |even: u64| Some((even.max(now) + step).min(now + EVEN_AHEAD_MAX));
         let _ = self
             .even
@@ -335,10 +349,11 @@ impl Queue {
         // Threads that serve sockets go first; without the right to be nice it is as good as equal.
         let _ = rustix::process::nice(COMPUTE_NICENESS);
         // Without, they wait for the kernel's next tick now and then.
-        let _ = take_long_turns();
+        let _ = take_long_turns(COMPUTE_TURN);
         while let Some(task) = self.next() {
             self.turn(&task);
-            // On kernels that let a thread finish its slice, this is when a woken socket thread gets on.
+            // On kernels that let a thread finish its turn, this is when a woken socket thread gets on. Newer ones take what is left
+            // of it: a thread that is owed much would be let in before whoever serves a socket.
             thread::yield_now();
         }
     }
@@ -352,7 +367,7 @@ impl Queue {
     /// Serves whom nobody serves, until the host ends.
     fn visit(&self) {
         while let Some((share, forgotten, mut task)) = self.next_visit() {
-            let (begun, cpu) = (Instant::now(), thread_cpu());
+            let (begun, cpu) = (Instant::now(), cpu_nanoseconds());
             loop {
                 self.turn(&task);
                 if begun.elapsed() >= VISIT {
@@ -363,7 +378,7 @@ impl Queue {
                     None => break,
                 }
             }
-            let had = thread_cpu().saturating_sub(cpu);
+            let had = cpu_nanoseconds().saturating_sub(cpu);
             self.visited(&share, share.weighed(had).max(forgotten), coarse());
         }
     }

@@ -93,7 +93,7 @@ struct State {
     longest_stay: u64,
     /// The most memory that it held.
     memory: u64,
-    /// What it waited for when it was looked at last.
+    /// What it waited for when its deadline came.
     wait: Wait,
 }
 
@@ -245,11 +245,7 @@ impl Task {
             let Some(call) = state.call.take() else {
                 return Poll::Pending;
             };
-            state.wait = self.look(&state, true);
-            state.place = Place::Running;
-            state.is_woken = false;
-            drop(state);
-            let slice = self.slice(call, None);
+            let slice = self.slice(state, call, None);
             state = self.state.lock();
             let had = self.progress.cpu_spent().saturating_sub(began);
             state.longest_stay = state.longest_stay.max(had);
@@ -289,11 +285,7 @@ impl Task {
         let (Place::Queued, Some(call)) = (state.place, state.call.take()) else {
             return;
         };
-        state.wait = self.look(&state, true);
-        state.place = Place::Running;
-        state.is_woken = false;
-        drop(state);
-        let slice = self.slice(call, Some(Instant::now() + TURN_MAX));
+        let slice = self.slice(state, call, Some(Instant::now() + TURN_MAX));
         let mut state = self.state.lock();
         match slice {
             // Nobody wants to know any more.
@@ -338,8 +330,17 @@ impl Task {
 
     /// Polls the call, measures it, and checks what bounds it. A call that yields is polled again until the moment
     /// `until`, while nobody else waits for the thread.
-    fn slice(self: &Arc<Self>, mut call: Call, until: Option<Instant>) -> Slice {
-        if let Some(interruption) = self.overdue() {
+    fn slice(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        mut call: Call,
+        until: Option<Instant>,
+    ) -> Slice {
+        let interruption = self.overdue(&mut state);
+        state.place = Place::Running;
+        state.is_woken = false;
+        drop(state);
+        if let Some(interruption) = interruption {
             drop(call);
             return Slice::Ended(Err(interruption));
         }
@@ -487,8 +488,12 @@ impl Task {
         self.state.lock().fuel_counted
     }
 
-    fn overdue(&self) -> Option<Interruption> {
-        (self.started.elapsed() >= self.bounds.deadline).then(|| self.expired())
+    fn overdue(&self, state: &mut State) -> Option<Interruption> {
+        if self.started.elapsed() < self.bounds.deadline {
+            return None;
+        }
+        state.wait = self.look(state, true);
+        Some(self.expired())
     }
 
     /// The interruption of a run whose deadline has passed.

@@ -44,6 +44,10 @@ pub(crate) const CLOCK_INTERVAL_OPS: i32 = 1_000;
 /// get on at once, and long enough that changing over costs nothing beside it.
 pub(crate) const PROCESSOR_SLICE: Duration = Duration::from_millis(1);
 
+/// How long the turns of threads of databases are: longer than those of threads that serve sockets (0.7 to 3 ms), which may
+/// then interrupt them at once, and shorter than those of threads on which guests compute.
+pub(crate) const WORKER_TURN: Duration = Duration::from_micros(3_500);
+
 /// Columns of a table, an index or a result.
 pub(crate) const COLUMNS_MAX: i32 = 256;
 

@@ -7,19 +7,18 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, OnceLock},
+    thread,
     time::{Duration, Instant},
 };
 
+use cloudware_threads::{cpu_nanoseconds, take_long_turns};
 use cloudware_types::InstanceId;
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use rustix::{
-    process::{getpriority_process, setpriority_process},
-    time::{ClockId, clock_gettime},
-};
+use rustix::process::{getpriority_process, setpriority_process};
 
 use crate::{
     fair::{FairQueue, Places, Pushed},
-    limits::WORKER_IDLE_MAX,
+    limits::{WORKER_IDLE_MAX, WORKER_TURN},
     processors::Processors,
 };
 
@@ -36,7 +35,6 @@ pub(crate) struct Pool {
 
 struct Inner {
     state: Mutex<State>,
-    work: Condvar,
     processors: Arc<Processors>,
     epoch: Instant,
     threads_max: usize,
@@ -50,10 +48,9 @@ struct State {
     /// What may begin and waits for a thread only: never more than there are places.
     ready: VecDeque<Begun>,
     threads: usize,
-    /// Threads that wait and that nobody has woken.
-    idle: usize,
-    /// Threads that were woken and do not run yet.
-    woken: usize,
+    /// Threads that wait and that nobody has woken. Who has waited for the shortest time is woken first, so that those that are
+    /// not needed end.
+    idle: Vec<Arc<Condvar>>,
     is_closed: bool,
 }
 
@@ -77,13 +74,6 @@ pub(crate) fn is_worker() -> bool {
     ON_WORKER.get()
 }
 
-/// Processor time of this thread.
-fn thread_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    // It is not negative.
-    Duration::try_from(time).unwrap_or_default()
-}
-
 impl Pool {
     /// At most `workers` threads, each `nice` steps below the priority of the caller's thread. One is
     /// started now, so that there is always one; the others when they are needed.
@@ -94,11 +84,9 @@ impl Pool {
                 queue: FairQueue::new(workers, Places::AllButOne),
                 ready: VecDeque::new(),
                 threads: 1,
-                idle: 0,
-                woken: 0,
+                idle: Vec::new(),
                 is_closed: false,
             }),
-            work: Condvar::new(),
             processors: Processors::new(),
             epoch: Instant::now(),
             threads_max: workers,
@@ -140,8 +128,11 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.inner.state.lock().is_closed = true;
-        self.inner.work.notify_all();
+        let mut state = self.inner.state.lock();
+        state.is_closed = true;
+        for idle in state.idle.drain(..) {
+            idle.notify_one();
+        }
     }
 }
 
@@ -152,11 +143,9 @@ impl Inner {
 
     /// Sees that a thread takes what is ready.
     fn wake_one(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
-        if state.idle > 0 {
-            state.idle -= 1;
-            state.woken += 1;
+        if let Some(idle) = state.idle.pop() {
             drop(state);
-            self.work.notify_one();
+            idle.notify_one();
             return;
         }
         if state.threads == self.threads_max {
@@ -173,7 +162,7 @@ impl Inner {
 
     fn spawn(self: &Arc<Self>) -> std::io::Result<()> {
         let inner = Arc::clone(self);
-        std::thread::Builder::new()
+        thread::Builder::new()
             .name("db-worker".into())
             .spawn(move || inner.work())
             .map(drop)
@@ -183,6 +172,8 @@ impl Inner {
         ON_WORKER.set(true);
         // Where the system refuses a lower priority, the threads work with the ordinary one.
         let _ = setpriority_process(None, self.priority);
+        let _ = take_long_turns(WORKER_TURN);
+        let own = Arc::new(Condvar::new());
         let mut state = self.state.lock();
         loop {
             if let Some(begun) = state.ready.pop_front() {
@@ -193,14 +184,17 @@ impl Inner {
             if state.is_closed {
                 break;
             }
-            state.idle += 1;
-            let waited = self.work.wait_for(&mut state, WORKER_IDLE_MAX);
-            if state.woken > 0 {
-                state.woken -= 1;
-            } else {
-                state.idle -= 1;
+            // The kernel owes a thread what it has not had of its turn, for however long it sleeps, and lets in whom it owes much
+            // before whoever serves a socket; of many threads that take turns it would owe all. So what is left is given up, on
+            // kernels that take it.
+            MutexGuard::unlocked(&mut state, thread::yield_now);
+            if !state.ready.is_empty() || state.is_closed {
+                continue;
             }
-            if waited.timed_out() && state.ready.is_empty() && state.threads > 1 {
+            state.idle.push(Arc::clone(&own));
+            let is_late = own.wait_for(&mut state, WORKER_IDLE_MAX).timed_out();
+            state.idle.retain(|idle| !Arc::ptr_eq(idle, &own));
+            if is_late && state.ready.is_empty() && state.threads > 1 {
                 break;
             }
         }
@@ -214,10 +208,11 @@ impl Inner {
         // A panic was reported when it happened; the caller finds its answer missing.
         let job = || drop(catch_unwind(AssertUnwindSafe(job)));
         let charge = self.charge.get();
-        let began = charge.map(|_| thread_cpu());
+        let began = charge.map(|_| cpu_nanoseconds());
         let waited = self.processors.work_for(instance, weight, job);
         if let (Some(charge), Some(began)) = (charge, began) {
-            charge(instance, thread_cpu().saturating_sub(began));
+            let spent = cpu_nanoseconds().saturating_sub(began);
+            charge(instance, Duration::from_nanos(spent));
         }
         let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
         let mut state = self.state.lock();

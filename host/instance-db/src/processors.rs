@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cloudware_threads::let_others_on;
 use cloudware_types::InstanceId;
 use parking_lot::{Condvar, Mutex};
 
@@ -121,6 +122,8 @@ fn grant(queue: &mut FairQueue<InstanceId, Arc<Waiter>>, now: u64) {
 
 impl Waiter {
     fn wait(&self) -> u64 {
+        // As in the pool, before a thread sleeps.
+        thread::yield_now();
         let mut granted = self.granted.lock();
         loop {
             match *granted {
@@ -135,7 +138,7 @@ impl Waiter {
 /// long it waited for its next turn, which is nothing where this thread works for no instance.
 pub(crate) fn pause() -> Duration {
     // Whoever serves a socket and has just been woken goes first.
-    thread::yield_now();
+    let_others_on();
     AT_WORK.with_borrow_mut(|at_work| {
         let Some(at_work) = at_work else {
             return Duration::ZERO;

@@ -7,7 +7,6 @@ use cloudware_capability::{
     BindError, Binding, Capability, CapabilityLinker, Consent, Invocation, Stateless, Tape,
 };
 use cloudware_types::{DesiredInstall, DesiredInstance, Dimension, Limit, Meter};
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use wasmtime::{
     StoreContextMut,
@@ -184,7 +183,12 @@ fn remaining(store: &StoreContextMut<'_, Invocation>, dimension: Dimension) -> O
     let meter = |meter| invocation.meters()[meter];
     let used = match dimension {
         Dimension::Fuel => max.saturating_sub(store.get_fuel().unwrap_or(0)),
-        Dimension::CpuTime => invocation.progress().cpu_until(thread_cpu()) / 1_000_000,
+        Dimension::CpuTime => {
+            invocation
+                .progress()
+                .cpu_until(cloudware_threads::cpu_nanoseconds())
+                / 1_000_000
+        }
         Dimension::Deadline => u64::try_from(invocation.elapsed().as_millis()).unwrap_or(u64::MAX),
         Dimension::Memory => invocation.memory.used(),
         Dimension::HostCalls => meter(Meter::HostCalls),
@@ -204,11 +208,4 @@ fn remaining(store: &StoreContextMut<'_, Invocation>, dimension: Dimension) -> O
         used,
         max,
     })
-}
-
-/// Processor time of the thread that runs the guest, in nanoseconds.
-fn thread_cpu() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
-        + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

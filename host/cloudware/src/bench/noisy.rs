@@ -25,8 +25,10 @@ const PHASES: [usize; 3] = [0, 1, 10];
 const VICTIM_RATE: f64 = 500.0;
 const VICTIM_CONNECTIONS: usize = 64;
 
-/// What the victim that computes asks for: as much as it gets, in requests of so much processor time each.
-const COMPUTING_CONNECTIONS: usize = 4;
+/// What victims that compute or query ask for: as much as they get.
+const BUSY_CONNECTIONS: usize = 4;
+
+/// Processor time of one request of the victim that computes.
 const COMPUTING_TIME: Duration = Duration::from_millis(5);
 
 /// Processor time of one request of a neighbour that computes: ten times as long.
@@ -127,8 +129,10 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         for &greed in &greeds {
             figures.extend(modest(bench, &tenants, greed)?);
         }
-        for &greed in greeds.iter().filter(|greed| greed.is_busy()) {
-            figures.extend(computing(bench, &tenants, greed)?);
+        for work in [Work::Computing, Work::Querying] {
+            for &greed in greeds.iter().filter(|greed| greed.is_busy()) {
+                figures.extend(busy(bench, &tenants, work, greed)?);
+            }
         }
         Ok(figures)
     })
@@ -375,28 +379,52 @@ fn modest(bench: &Bench<'_>, tenants: &Tenants, greed: Greed) -> Result<Vec<Figu
     Ok(figures)
 }
 
-/// The victim that computes, whose share of the processor is measured.
-fn computing(bench: &Bench<'_>, tenants: &Tenants, greed: Greed) -> Result<Vec<Figure>> {
+/// What a victim does that takes what it gets, and whose share of the processor is measured.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    Computing,
+    /// Its database works for it.
+    Querying,
+}
+
+impl Work {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Computing => "computing",
+            Self::Querying => "querying",
+        }
+    }
+
+    fn ask(self, tenants: &Tenants) -> Ask {
+        match self {
+            Self::Computing => tenants.spin(),
+            Self::Querying => {
+                let path = format!("{}sql?statements={STATEMENTS}", tenants.victim);
+                Ask::get(tenants.address, &path, Expected::Body(b"queried".to_vec()))
+            }
+        }
+    }
+}
+
+/// The victim that takes what it gets.
+fn busy(bench: &Bench<'_>, tenants: &Tenants, work: Work, greed: Greed) -> Result<Vec<Figure>> {
+    let name = work.name();
     let victim = Traffic {
-        asks: vec![tenants.spin()],
-        connections: COMPUTING_CONNECTIONS,
+        asks: vec![work.ask(tenants)],
+        connections: BUSY_CONNECTIONS,
         pace: Pace::Closed,
         failures: Failures::Fatal,
     };
     let phases = tenants.phases(bench, &victim, greed)?;
     let (alone, crowded) = phases.split_first().context("there are phases")?;
     let alone_rate = median(&alone.rate).unwrap_or_default();
-    let mut figures = vec![Figure::new(
-        NAME,
-        format!("computing victim alone ({})", greed.name()),
-        "req/s",
-        &alone.rate,
-    )];
+    let metric = format!("{name} victim alone ({})", greed.name());
+    let mut figures = vec![Figure::new(NAME, metric, "req/s", &alone.rate)];
     for (phase, &count) in crowded.iter().zip(&PHASES[1..]) {
         let fair = |rate: &f64| rate / (count + 1) as f64;
         let shares: Vec<f64> = alone.rate.iter().map(fair).collect();
         let beside = format!("beside {count} {}", greed.name());
-        let metric = format!("computing victim {beside}");
+        let metric = format!("{name} victim {beside}");
         figures.push(
             Figure::new(NAME, metric, "req/s", &phase.rate)
                 .against("its fair share", &phase.rate, &shares)
@@ -404,10 +432,7 @@ fn computing(bench: &Bench<'_>, tenants: &Tenants, greed: Greed) -> Result<Vec<F
         );
         say_refusals(bench, phase, &beside);
     }
-    ensure!(
-        alone_rate > 0.0,
-        "the computing victim was answered nothing"
-    );
+    ensure!(alone_rate > 0.0, "the {name} victim was answered nothing");
     Ok(figures)
 }
 

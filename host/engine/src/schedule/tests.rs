@@ -110,6 +110,29 @@ fn who_has_had_more_than_its_share_waits_in_turn() {
 }
 
 #[test]
+fn work_elsewhere_is_a_turn_of_who_competes_and_is_held_against_who_does_not() {
+    const WORK: u64 = 1_000_000;
+    let queue = queue();
+    let [greedy, modest, querying] = [(); 3].map(|()| instance(100));
+    // Its run waits for a compute thread that gets nothing meanwhile.
+    queue.push(greedy.share(), run_of(&queue, &greedy));
+    for _ in 0..500 {
+        queue.charge_elsewhere(greedy.share(), WORK);
+        queue.charge(modest.share(), WORK / 10);
+        assert!(queue.may_run_at_once(modest.share()));
+    }
+    for _ in 0..500 {
+        queue.charge_elsewhere(querying.share(), WORK);
+    }
+    assert!(
+        queue.may_run_at_once(querying.share()),
+        "others have had as much"
+    );
+    queue.charge_elsewhere(querying.share(), 3 * WORK);
+    assert!(!queue.may_run_at_once(querying.share()));
+}
+
+#[test]
 fn who_was_charged_with_much_waits_for_a_while_and_begins_anew() {
     let queue = queue();
     let [unlucky, other] = [instance(100), instance(100)];

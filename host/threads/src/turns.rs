@@ -1,26 +1,43 @@
-//! How the kernel schedules compute threads: with long turns. A thread that has just begun to run is protected from one that
-//! is woken, unless the woken one has shorter turns; threads that serve sockets have the usual ones. Elsewhere than on
+//! How the kernel schedules threads that compute: with long turns. A thread that has just begun to run is protected from one
+//! that is woken, unless the woken one has shorter turns; threads that serve sockets have the usual ones. Elsewhere than on
 //! Linux nothing is asked of the kernel, and before Linux 6.12 it has no turns to choose.
 
-use std::io;
+use std::{cell::Cell, io, thread, time::Duration};
 
-use crate::limits::COMPUTE_TURN;
+thread_local! {
+    static HAS_LONG_TURNS: Cell<bool> = const { Cell::new(false) };
+}
 
-/// Gives the calling thread long turns, and those that it starts the usual ones.
+/// To be called by a thread that computes, every now and then: where the kernel lets it finish its turn, whoever has been woken
+/// gets on now. With long turns the kernel interrupts it for them, and nothing is done: newer kernels (6.18 is one) treat who
+/// calls sched_yield(2) as if he had had his whole turn.
+pub fn let_others_on() {
+    if !HAS_LONG_TURNS.get() {
+        thread::yield_now();
+    }
+}
+
+/// Gives the calling thread turns of this length, and those that it starts the usual ones. That is how long it may run before
+/// another one has its turn that is as nice, in the sense of sched_setattr(2): from 0.1 to 100 ms. Whoever has shorter turns may
+/// interrupt it at once; the usual ones have 0.7 to 3 ms. A thread that has had its turn waits for the next one the longer
+/// the longer its turns are, and the nicer it is.
 ///
 /// # Errors
 /// What the kernel says; then nothing is changed.
 #[cfg(target_os = "linux")]
-pub(crate) fn take_long_turns() -> io::Result<()> {
+pub fn take_long_turns(turn: Duration) -> io::Result<()> {
     let mut attributes = attributes()?;
+    // A kernel that knows of no turns says zero.
+    let usual = attributes.sched_runtime;
     attributes.sched_flags = libc::SCHED_FLAG_RESET_ON_FORK as u64;
-    attributes.sched_runtime = COMPUTE_TURN.as_nanos() as u64;
+    attributes.sched_runtime = turn.as_nanos() as u64;
     // SAFETY: the kernel reads as many bytes of the structure as it says it has, and keeps no pointer to it.
     let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
-    match result {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    if result != 0 {
+        return Err(io::Error::last_os_error());
     }
+    HAS_LONG_TURNS.set(usual > 0 && usual < attributes.sched_runtime);
+    Ok(())
 }
 
 /// Does nothing.
@@ -28,8 +45,7 @@ pub(crate) fn take_long_turns() -> io::Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn take_long_turns() -> io::Result<()> {
-    let _ = COMPUTE_TURN;
+pub fn take_long_turns(_turn: Duration) -> io::Result<()> {
     Ok(())
 }
 
@@ -55,6 +71,8 @@ mod tests {
 
     use super::*;
 
+    const TURN: Duration = Duration::from_millis(4);
+
     fn turn_and_niceness() -> (u64, i32) {
         let attributes = attributes().unwrap();
         (attributes.sched_runtime, attributes.sched_nice)
@@ -65,7 +83,7 @@ mod tests {
         let asking = thread::spawn(|| {
             rustix::process::nice(3).unwrap();
             let (usual, niceness) = turn_and_niceness();
-            match take_long_turns() {
+            match take_long_turns(TURN) {
                 // The kernel of a sandbox of another kind.
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => return,
                 taken => taken.unwrap(),
@@ -75,7 +93,7 @@ mod tests {
             // A kernel that knows of no turns says zero.
             let long = match usual {
                 0 => 0,
-                _ => COMPUTE_TURN.as_nanos() as u64,
+                _ => TURN.as_nanos() as u64,
             };
             assert_eq!(own, (long, niceness));
             assert_eq!(of_another, (usual, niceness));

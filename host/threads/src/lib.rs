@@ -1,0 +1,16 @@
+//! What the host asks of the kernel for its threads: how long their turns are, when others get on, and what processor time
+//! they have had.
+
+mod turns;
+
+use rustix::time::{ClockId, clock_gettime};
+
+pub use turns::{let_others_on, take_long_turns};
+
+/// Processor time that the calling thread has had, in nanoseconds.
+#[must_use]
+pub fn cpu_nanoseconds() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
