@@ -321,8 +321,10 @@ async fn get(
     query: QuotaQuery,
 ) -> Result<Json<QuotaView>, ApiError> {
     let mut limits = quota::get(&api.control, &call, &target).await?;
-    let only = query.name.map(|name| limit_named(&name, "name"));
-    let only = only.transpose()?;
+    let only = query
+        .name
+        .map(|name| limit_named(&name, "name"))
+        .transpose()?;
     if let Some(only) = only {
         limits.retain(|effective| effective.limit == only);
     }

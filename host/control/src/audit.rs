@@ -151,6 +151,6 @@ pub async fn list(
     if let Some(name) = &query.tenant {
         filter.tenant = Some(crate::tenant::find(&mut db, call, name).await?.id);
     }
-    let rows = store::audit::list(&mut db, page.by::<AuditId>()?, &filter).await?;
+    let rows = store::audit::list(&mut db, page.cursor()?, page.rows(), &filter).await?;
     Ok(page.page(rows, |entry| entry.id.to_string()))
 }

@@ -75,19 +75,10 @@ pub async fn list(
     page: &PageRequest,
 ) -> Result<Page<DeliveryRecord>, Error> {
     let instance = find_instance(control, call, place).await?;
-    let before = match page.after() {
-        "" => None,
-        cursor => Some(cursor.parse().map_err(|_| {
-            Error::invalid(
-                "after",
-                "is not a cursor: use the `next` of the page before",
-            )
-        })?),
-    };
     let query = DeliveryQuery {
         state,
         hook: hook.map(check_hook).transpose()?,
-        before,
+        before: page.cursor()?,
         count_max: u32::try_from(page.rows()).unwrap_or(u32::MAX),
     };
     let records = control.data_plane.deliveries(instance, &query).await?;

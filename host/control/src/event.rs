@@ -34,20 +34,20 @@ impl fmt::Display for Sequence {
     }
 }
 
-impl FromStr for Sequence {
-    type Err = Error;
+/// Why a text is not the place of an event in the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not the id of an event, such as evt_0000000000000042")]
+pub struct SequenceError;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+impl FromStr for Sequence {
+    type Err = SequenceError;
+
+    fn from_str(text: &str) -> Result<Self, SequenceError> {
         text.strip_prefix("evt_")
             .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
             .and_then(|digits| digits.parse().ok())
             .map(Self)
-            .ok_or_else(|| {
-                Error::invalid(
-                    "after",
-                    "is not the id of an event, such as evt_0000000000000042",
-                )
-            })
+            .ok_or(SequenceError)
     }
 }
 
@@ -305,10 +305,7 @@ pub async fn list(
     call.authenticated()?;
     let mut filter = EventFilter {
         kind: query.kind,
-        after: match page.after() {
-            "" => Sequence::default(),
-            cursor => cursor.parse()?,
-        },
+        after: page.cursor()?.unwrap_or_default(),
         ..EventFilter::default()
     };
     if filter

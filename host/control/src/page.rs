@@ -1,6 +1,6 @@
 //! Pages: lists are answered in pieces, and a cursor says where the next one begins.
 
-use std::str::FromStr;
+use std::{fmt::Display, str::FromStr};
 
 use crate::{
     Error,
@@ -39,20 +39,27 @@ impl PageRequest {
         }
         let after = after.unwrap_or_default();
         if after.len() > CURSOR_BYTES_MAX {
-            return Err(no_cursor());
+            return Err(Error::invalid("after", "is too long to be a cursor"));
         }
         Ok(Self { limit, after })
     }
 
-    /// This request, of a list whose cursors are of the kind `C`.
+    /// Behind which item the piece begins, in a list whose cursors are of the kind `C`; `None` at its beginning.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a cursor of another kind.
-    pub(crate) fn by<C: FromStr>(&self) -> Result<&Self, Error> {
-        match self.after.is_empty() || self.after.parse::<C>().is_ok() {
-            true => Ok(self),
-            false => Err(no_cursor()),
+    pub(crate) fn cursor<C: FromStr<Err: Display>>(&self) -> Result<Option<C>, Error> {
+        if self.after.is_empty() {
+            return Ok(None);
         }
+        self.after.parse().map(Some).map_err(|error| {
+            Error::invalid(
+                "after",
+                format!(
+                    "is not a cursor of this list ({error}): use the `next` of the page before"
+                ),
+            )
+        })
     }
 
     /// One more than is wanted: the surplus row tells whether there is a next page.
@@ -60,18 +67,9 @@ impl PageRequest {
         i64::from(self.limit) + 1
     }
 
-    /// The cursor for lists in ascending order; empty sorts before everything.
+    /// The cursor for lists in order of names; empty sorts before everything.
     pub(crate) fn after(&self) -> &str {
         &self.after
-    }
-
-    /// The cursor for lists of ids in descending order; `~` sorts behind every id.
-    pub(crate) fn before(&self) -> &str {
-        if self.after.is_empty() {
-            "~"
-        } else {
-            &self.after
-        }
     }
 
     /// A page of a whole list that is short enough to be read at once, in whatever order it has.
@@ -104,13 +102,6 @@ impl PageRequest {
         let next = rows.last().filter(|_| more).map(cursor);
         Page { items: rows, next }
     }
-}
-
-fn no_cursor() -> Error {
-    Error::invalid(
-        "after",
-        "is not a cursor: use the `next` of the page before",
-    )
 }
 
 impl<T> Page<T> {

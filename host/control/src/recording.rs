@@ -149,7 +149,7 @@ pub async fn list(
     drop(db);
     control.data_plane.flush_stops().await;
     let mut db = control.store.read().await?;
-    let rows = store::recording::list(&mut db, page.by::<RecordingId>()?, &filter).await?;
+    let rows = store::recording::list(&mut db, page.cursor()?, page.rows(), &filter).await?;
     Ok(page.page(rows, |recording: &Recording| recording.id.to_string()))
 }
 

@@ -132,7 +132,7 @@ pub async fn list(
 ) -> Result<Page<Release>, Error> {
     let mut db = control.store.read().await?;
     let app = app::find(&mut db, call, app).await?;
-    let rows = store::release::list(&mut db, app.id, page.by::<ReleaseId>()?).await?;
+    let rows = store::release::list(&mut db, app.id, page.cursor()?, page.rows()).await?;
     Ok(page.page(rows, |release| release.id.to_string()))
 }
 

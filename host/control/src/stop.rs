@@ -101,7 +101,7 @@ pub async fn list(
     let filter = filter(control, call, query).await?;
     control.data_plane.flush_stops().await;
     let mut db = control.store.read().await?;
-    let rows = store::stop::list(&mut db, page.by::<StopId>()?, &filter).await?;
+    let rows = store::stop::list(&mut db, page.cursor()?, page.rows(), &filter).await?;
     let entries = rows.into_iter().map(|row| shown(call, row)).collect();
     Ok(page.page(entries, |entry: &StopEntry| entry.id.to_string()))
 }

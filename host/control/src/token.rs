@@ -160,7 +160,7 @@ pub async fn list(
         Caller::Operator | Caller::Nobody => None,
     };
     let mut db = control.store.read().await?;
-    let rows = store::token::list(&mut db, page.by::<TokenId>()?, only).await?;
+    let rows = store::token::list(&mut db, page.cursor()?, page.rows(), only).await?;
     Ok(page.page(rows, |token| token.id.to_string()))
 }
 

@@ -88,7 +88,7 @@ pub async fn list(
     drop(db);
     control.data_plane.flush_stops().await;
     let mut db = control.store.read().await?;
-    let entries = store::trace::list(&mut db, page.by::<i64>()?, &filter).await?;
+    let entries = store::trace::list(&mut db, page.cursor()?, page.rows(), &filter).await?;
     Ok(page.page(entries, |entry: &TraceEntry| {
         format!("{:020}", entry.number)
     }))

@@ -137,7 +137,7 @@ pub struct UsageRow {
 ///
 /// # Errors
 /// [`Error::Forbidden`] for providers; [`Error::NotFound`] for tenant or instance;
-/// [`Error::Invalid`] if the answer had more than [`USAGE_ROWS_MAX`] rows.
+/// [`Error::Invalid`] for a time that ends before it begins, and if the answer had more than [`USAGE_ROWS_MAX`] rows.
 pub async fn query(
     control: &Control,
     call: &Call,
@@ -171,6 +171,11 @@ pub async fn query(
 
 async fn filter(control: &Control, call: &Call, query: &UsageQuery) -> Result<UsageFilter, Error> {
     call.authenticated()?;
+    if let (Some(from), Some(to)) = (query.from, query.to)
+        && to < from
+    {
+        return Err(Error::invalid("to", "is before `from`"));
+    }
     let mut db = control.store.read().await?;
     let mut filter = UsageFilter {
         app: query.app.as_ref().map(ToString::to_string),

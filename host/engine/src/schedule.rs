@@ -28,7 +28,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloudware_threads::{cpu_nanoseconds, take_long_turns};
+use cloudware_threads::{cpu_nanoseconds, give_up_turn, take_long_turns};
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 
@@ -352,9 +352,7 @@ impl Queue {
         let _ = take_long_turns(COMPUTE_TURN);
         while let Some(task) = self.next() {
             self.turn(&task);
-            // On kernels that let a thread finish its turn, this is when a woken socket thread gets on. Newer ones take what is left
-            // of it: a thread that is owed much would be let in before whoever serves a socket.
-            thread::yield_now();
+            give_up_turn();
         }
     }
 

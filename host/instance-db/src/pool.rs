@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloudware_threads::{cpu_nanoseconds, take_long_turns};
+use cloudware_threads::{cpu_nanoseconds, give_up_turn, take_long_turns};
 use cloudware_types::InstanceId;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::process::{getpriority_process, setpriority_process};
@@ -184,10 +184,7 @@ impl Inner {
             if state.is_closed {
                 break;
             }
-            // The kernel owes a thread what it has not had of its turn, for however long it sleeps, and lets in whom it owes much
-            // before whoever serves a socket; of many threads that take turns it would owe all. So what is left is given up, on
-            // kernels that take it.
-            MutexGuard::unlocked(&mut state, thread::yield_now);
+            MutexGuard::unlocked(&mut state, give_up_turn);
             if !state.ready.is_empty() || state.is_closed {
                 continue;
             }

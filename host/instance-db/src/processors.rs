@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloudware_threads::let_others_on;
+use cloudware_threads::{give_up_turn, let_others_on};
 use cloudware_types::InstanceId;
 use parking_lot::{Condvar, Mutex};
 
@@ -122,8 +122,7 @@ fn grant(queue: &mut FairQueue<InstanceId, Arc<Waiter>>, now: u64) {
 
 impl Waiter {
     fn wait(&self) -> u64 {
-        // As in the pool, before a thread sleeps.
-        thread::yield_now();
+        give_up_turn();
         let mut granted = self.granted.lock();
         loop {
             match *granted {

@@ -5,7 +5,7 @@ mod turns;
 
 use rustix::time::{ClockId, clock_gettime};
 
-pub use turns::{let_others_on, take_long_turns};
+pub use turns::{give_up_turn, let_others_on, take_long_turns};
 
 /// Processor time that the calling thread has had, in nanoseconds.
 #[must_use]

@@ -17,6 +17,14 @@ pub fn let_others_on() {
     }
 }
 
+/// To be called by a thread that computes when it has had its turn or is about to sleep, with as few locks held as can be.
+/// A kernel that lets threads finish their turns lets in whoever has been woken meanwhile. Newer ones owe a thread what it
+/// has not had of its turn, for however long it sleeps, and let in whom they owe much before whoever serves a socket; of many
+/// threads that take turns they would owe all. So what is left of this turn is given up, which they take for good.
+pub fn give_up_turn() {
+    thread::yield_now();
+}
+
 /// Gives the calling thread turns of this length, and those that it starts the usual ones. That is how long it may run before
 /// another one has its turn that is as nice, in the sense of sched_setattr(2): from 0.1 to 100 ms. Whoever has shorter turns may
 /// interrupt it at once; the usual ones have 0.7 to 3 ms. A thread that has had its turn waits for the next one the longer

@@ -93,7 +93,7 @@ const ONE_METER: [Column; 2] = [
         only_meter(v).map_or_else(String::new, |(name, _)| name.clone())
     }),
     Column::right("USED", |v| {
-        only_meter(v).map_or_else(String::new, |(_, used)| number(used))
+        only_meter(v).map_or_else(String::new, |(name, used)| measured(name, used))
     }),
 ];
 
@@ -173,6 +173,17 @@ fn meter<'a>(row: &'a Value, name: &str) -> &'a Value {
     &row["meters"][name]
 }
 
+/// What a meter says, in the unit that its name ends with.
+fn measured(meter: &str, value: &Value) -> String {
+    let unit = match meter.trim_end_matches("-lost").rsplit_once('-') {
+        Some((of, "ms")) if of.ends_with("-byte") => byte_seconds,
+        Some((_, "bytes")) => bytes,
+        Some((_, "ns")) => nanoseconds,
+        _ => number,
+    };
+    unit(value)
+}
+
 /// Byte-milliseconds as people say them: `1.50 MiB·s`.
 fn byte_seconds(value: &Value) -> String {
     let byte_seconds = value.as_u64().unwrap_or(0) as f64 / 1e3;
@@ -193,5 +204,15 @@ mod tests {
         assert_eq!(byte_seconds(&json!(1_048_576 * 1_500)), "1.50 MiB·s");
         assert_eq!(byte_seconds(&json!(2_000_u64 << 30)), "2.00 GiB·s");
         assert_eq!(byte_seconds(&Value::Null), "0.00 MiB·s");
+    }
+
+    #[test]
+    fn a_meter_is_shown_in_its_unit() {
+        let shown = |meter| measured(meter, &json!(3_145_728));
+        assert_eq!(shown("kv-operations"), "3,145,728");
+        assert_eq!(shown("cpu-ns"), "3.1 ms");
+        assert_eq!(shown("storage-bytes"), "3 MiB");
+        assert_eq!(shown("log-bytes-lost"), "3 MiB");
+        assert_eq!(shown("memory-byte-ms"), "0.00 MiB·s");
     }
 }

@@ -1,10 +1,12 @@
 //! Rows of the audit trail. The database refuses to change or delete them.
 
-use cloudware_types::{ProviderId, TenantId};
+use cloudware_types::{AuditId, ProviderId, TenantId};
 use sqlx::Row as _;
 
-use super::{Connection, Result, Row, StoreError, all, damaged, parsed, parsed_option, time};
-use crate::{AuditEntry, PageRequest};
+use super::{
+    Connection, Result, Row, StoreError, all, damaged, id_before, parsed, parsed_option, time,
+};
+use crate::AuditEntry;
 
 /// Which entries a caller wants and may see.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +47,8 @@ pub(crate) async fn insert(db: &mut Connection, entry: &AuditEntry) -> Result<()
 /// Newest first.
 pub(crate) async fn list(
     db: &mut Connection,
-    page: &PageRequest,
+    before: Option<AuditId>,
+    rows_max: i64,
     filter: &AuditFilter,
 ) -> Result<Vec<AuditEntry>> {
     let rows = sqlx::query(
@@ -57,12 +60,12 @@ pub(crate) async fn list(
            AND (CAST($5 AS TEXT) IS NULL OR action = $5)
          ORDER BY id DESC LIMIT $6",
     )
-    .bind(page.before())
+    .bind(id_before(before))
     .bind(filter.tenant.map(|id| id.to_string()))
     .bind(filter.provider.map(|id| id.to_string()))
     .bind(&filter.subject)
     .bind(&filter.action)
-    .bind(page.rows())
+    .bind(rows_max)
     .fetch_all(db)
     .await?;
     all(&rows, entry)

@@ -24,6 +24,7 @@ pub(crate) mod usage;
 
 use std::{fmt::Display, path::Path, str::FromStr, time::Duration};
 
+use cloudware_types::{Id, IdKind};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
     Row as _, Sqlite, SqlitePool, Transaction,
@@ -217,6 +218,12 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> String {
 /// A number that came from `u64` as SQL holds it.
 fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The text that sorts behind the ids of a list that has the newest first, of which those before `id` are wanted:
+/// `~` sorts behind every id.
+fn id_before<K: IdKind>(id: Option<Id<K>>) -> String {
+    id.map_or_else(|| "~".to_owned(), |id| id.to_string())
 }
 
 /// Every row of an answer through one reading function.

@@ -4,10 +4,10 @@ use cloudware_types::{InstallId, InstanceId, ProviderId, RecordedCall, Recording
 use sqlx::Row as _;
 
 use super::{
-    Connection, Result, Row, all, integer, json, natural, parsed, parsed_option, time, time_option,
-    to_json,
+    Connection, Result, Row, all, id_before, integer, json, natural, parsed, parsed_option, time,
+    time_option, to_json,
 };
-use crate::{PageRequest, Recording, Timestamp};
+use crate::{Recording, Timestamp};
 
 /// Which recordings a caller wants and may see.
 #[derive(Clone, Debug, Default)]
@@ -153,7 +153,8 @@ pub(crate) async fn running(
 /// Newest first.
 pub(crate) async fn list(
     db: &mut Connection,
-    page: &PageRequest,
+    before: Option<RecordingId>,
+    rows_max: i64,
     filter: &RecordingFilter,
 ) -> Result<Vec<Recording>> {
     let sql = format!(
@@ -164,11 +165,11 @@ pub(crate) async fn list(
          ORDER BY r.id DESC LIMIT $5"
     );
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(page.before())
+        .bind(id_before(before))
         .bind(filter.tenant.map(|id| id.to_string()))
         .bind(filter.instance.map(|id| id.to_string()))
         .bind(filter.provider.map(|id| id.to_string()))
-        .bind(page.rows())
+        .bind(rows_max)
         .fetch_all(db)
         .await?;
     all(&rows, recording)

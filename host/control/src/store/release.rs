@@ -4,8 +4,10 @@ use cloudware_types::{AppId, InstanceId, Migration, ReleaseId};
 use semver::Version;
 use sqlx::Row as _;
 
-use super::{Connection, Result, Row, all, integer, json, natural, parsed, time, to_json};
-use crate::{PageRequest, Release, ReleaseState, release::Shapes};
+use super::{
+    Connection, Result, Row, all, id_before, integer, json, natural, parsed, time, to_json,
+};
+use crate::{Release, ReleaseState, release::Shapes};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -92,14 +94,15 @@ pub(crate) async fn get(db: &mut Connection, id: ReleaseId) -> Result<Option<Rel
 pub(crate) async fn list(
     db: &mut Connection,
     app: AppId,
-    page: &PageRequest,
+    before: Option<ReleaseId>,
+    rows_max: i64,
 ) -> Result<Vec<Release>> {
     let rows = sqlx::query(select!(
         "WHERE r.app_id = $1 AND r.id < $2 ORDER BY r.id DESC LIMIT $3"
     ))
     .bind(app.to_string())
-    .bind(page.before())
-    .bind(page.rows())
+    .bind(id_before(before))
+    .bind(rows_max)
     .fetch_all(db)
     .await?;
     all(&rows, release)

@@ -3,8 +3,10 @@
 use cloudware_types::{InstanceId, ProviderId, Slug, StopId, StopRecord, TenantId};
 use sqlx::Row as _;
 
-use super::{Connection, Result, Row, all, integer, json, natural, parsed, time, to_json};
-use crate::{PageRequest, StopEntry, Timestamp, limits::FUNCTION_CHARS_MAX};
+use super::{
+    Connection, Result, Row, all, id_before, integer, json, natural, parsed, time, to_json,
+};
+use crate::{StopEntry, Timestamp, limits::FUNCTION_CHARS_MAX};
 
 /// Which stops a caller wants and may see.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +74,8 @@ const SELECT: &str = "SELECT s.*, t.slug AS tenant, i.slug AS instance
 /// Newest first.
 pub(crate) async fn list(
     db: &mut Connection,
-    page: &PageRequest,
+    before: Option<StopId>,
+    rows_max: i64,
     filter: &StopFilter,
 ) -> Result<Vec<StopRow>> {
     let sql = format!(
@@ -86,14 +89,14 @@ pub(crate) async fn list(
          ORDER BY s.id DESC LIMIT $8"
     );
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(page.before())
+        .bind(id_before(before))
         .bind(filter.tenant.map(|id| id.to_string()))
         .bind(filter.provider.map(|id| id.to_string()))
         .bind(filter.instance.map(|id| id.to_string()))
         .bind(&filter.app)
         .bind(&filter.cause)
         .bind(filter.since.map_or(i64::MIN, Timestamp::millis))
-        .bind(page.rows())
+        .bind(rows_max)
         .fetch_all(db)
         .await?;
     all(&rows, row)

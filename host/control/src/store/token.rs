@@ -3,8 +3,10 @@
 use cloudware_types::{ProviderId, TenantId, TokenId};
 use sqlx::Row as _;
 
-use super::{Connection, Result, Row, all, damaged, parsed, parsed_option, time, time_option};
-use crate::{PageRequest, Timestamp, Token, TokenOwner};
+use super::{
+    Connection, Result, Row, all, damaged, id_before, parsed, parsed_option, time, time_option,
+};
+use crate::{Timestamp, Token, TokenOwner};
 
 pub(crate) async fn insert(db: &mut Connection, token: &Token, secret_hash: &str) -> Result<()> {
     sqlx::query(
@@ -59,7 +61,8 @@ pub(crate) async fn find(db: &mut Connection, id: &str) -> Result<Option<Token>>
 /// Newest first; only one owner's where `only` says so.
 pub(crate) async fn list(
     db: &mut Connection,
-    page: &PageRequest,
+    before: Option<TokenId>,
+    rows_max: i64,
     only: Option<TokenOwner>,
 ) -> Result<Vec<Token>> {
     let rows = sqlx::query(
@@ -71,10 +74,10 @@ pub(crate) async fn list(
            AND (CAST($3 AS TEXT) IS NULL OR k.tenant_id = $3)
          ORDER BY k.id DESC LIMIT $4",
     )
-    .bind(page.before())
+    .bind(id_before(before))
     .bind(only.and_then(TokenOwner::provider).map(|id| id.to_string()))
     .bind(only.and_then(TokenOwner::tenant).map(|id| id.to_string()))
-    .bind(page.rows())
+    .bind(rows_max)
     .fetch_all(db)
     .await?;
     all(&rows, token)

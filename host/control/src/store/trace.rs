@@ -3,7 +3,7 @@
 use cloudware_types::{InstanceId, TenantId, Trace};
 
 use super::{Connection, Result, Row, all, integer, json, natural, parsed, time, to_json};
-use crate::{PageRequest, TraceEntry};
+use crate::TraceEntry;
 
 /// Which traces a caller wants and may see.
 #[derive(Clone, Debug, Default)]
@@ -49,16 +49,16 @@ const SELECT: &str = "SELECT r.id, r.began_at, r.trace, t.slug AS tenant, i.slug
 /// Newest first.
 pub(crate) async fn list(
     db: &mut Connection,
-    page: &PageRequest,
+    before: Option<i64>,
+    rows_max: i64,
     filter: &TraceFilter,
 ) -> Result<Vec<TraceEntry>> {
-    let before = page.before().parse().unwrap_or(i64::MAX);
     let sql = format!("{SELECT} AND r.id < $3 ORDER BY r.id DESC LIMIT $4");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(filter.tenant.map(|id| id.to_string()))
         .bind(filter.instance.map(|id| id.to_string()))
-        .bind(before)
-        .bind(page.rows())
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(rows_max)
         .fetch_all(db)
         .await?;
     all(&rows, row)
