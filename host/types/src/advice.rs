@@ -19,7 +19,7 @@ impl Stop {
                 "Mend the handler: it must set a response on every path, errors included.".to_owned()
             }
             StopCause::Overloaded { .. } => {
-                "Nothing is wrong with the app. Give the host more sandboxes (engine.sandboxes_max) or spread instances over more hosts.".to_owned()
+                "Nothing is wrong with the app. Give the host more sandboxes (engine.sandboxes_max) or memory (engine.memory_bytes_max), or spread instances over more hosts.".to_owned()
             }
         }
     }
@@ -96,6 +96,13 @@ fn cure_outside(waited_in: &str) -> Option<&'static str> {
         }
         Stop::EGRESS_RATE => Some(
             "The instance may not send more in this time: answer less at once, or raise egress-rate.",
+        ),
+        Stop::APP_CALL => Some(
+            "The app that it called took too long: `trace show` with the id of the request says which, and what it did.",
+        ),
+        Stop::HOOK_CALL => Some(
+            "Its hooks took too long: `trace show` with the id of the request says which; hook-deadline and \
+             extension-time give them less time.",
         ),
         _ => None,
     }

@@ -30,7 +30,7 @@ pub enum StopCause {
         /// What was wrong with it.
         message: String,
     },
-    /// The host had no sandbox free; no fault of the guest.
+    /// The host had no sandbox, or no memory for it, free; no fault of the guest.
     Overloaded {
         /// After how many seconds to try again.
         retry_after_seconds: u32,
@@ -129,6 +129,15 @@ impl Stop {
     /// Where a guest waits that has written more of its answer than the instance may send.
     pub const EGRESS_RATE: &str = "egress-rate";
 
+    /// Where a guest waits for a function that another app exports.
+    pub const APP_CALL: &str = "call";
+
+    /// Where a guest waits for the hooks of one of its extension points.
+    pub const HOOK_CALL: &str = "hook";
+
+    /// Where a guest waits until what happened is kept for those who observe it.
+    pub const OBSERVE_CALL: &str = "observe";
+
     /// One sentence for people: what happened, used against max, where.
     #[must_use]
     pub fn explanation(&self) -> String {
@@ -142,6 +151,9 @@ impl Stop {
             (_, Some(Self::EGRESS_RATE)) => {
                 " while its answer was held back by egress-rate".to_owned()
             }
+            (_, Some(Self::APP_CALL)) => " while waiting for another app".to_owned(),
+            (_, Some(Self::HOOK_CALL)) => " while waiting for its hooks".to_owned(),
+            (_, Some(Self::OBSERVE_CALL)) => " while handing over what others observe".to_owned(),
             (_, Some(call)) => format!(" while waiting in {call}"),
             (Some(function), None) => format!(" in function {function}"),
             (None, None) => String::new(),
@@ -183,7 +195,7 @@ impl Stop {
                 )
             }
             StopCause::Overloaded { .. } => {
-                "the host has no sandbox free; try again shortly".to_owned()
+                "the host has no sandbox, or no memory for it, free; try again shortly".to_owned()
             }
         }
     }
@@ -298,6 +310,15 @@ mod tests {
             "inventory-stock 1.0.0 reached its limit fuel: 1,000 fuel of 1,000 fuel in function stock::pick, after 3 ms"
         );
         assert_eq!(stop.http_status(), 503);
+        let waiting = Stop {
+            cause: StopCause::limit(Dimension::Deadline, Class::Request, 500, 500),
+            host_call: Some(Stop::HOOK_CALL.into()),
+            ..stop.clone()
+        };
+        assert_eq!(
+            waiting.explanation(),
+            "inventory-stock 1.0.0 reached its limit deadline: 500 ms of 500 ms while waiting for its hooks, after 3 ms"
+        );
         // It may be others that have taken what an instance may have.
         let stop = Stop {
             cause: StopCause::limit(Dimension::Concurrency, Class::Request, 3, 2),

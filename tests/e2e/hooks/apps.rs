@@ -69,6 +69,41 @@ async fn an_app_sends_requests_to_its_dependencies_alone() {
     assert_eq!(usage["requests"], 2, "{usage}");
 }
 
+/// Whatever authority and path say, a request stays within its instance.
+#[tokio::test]
+async fn an_app_reaches_no_other_tenant() {
+    let platform = with_caller().await;
+    platform.tenants(&["birch"], &["hooks-app"]).await;
+    let site = platform.site("acme", "/caller");
+    for to in [
+        "hooks-app.birch.internal",
+        "hooks-app.main.birch.internal",
+        "birch.hooks-app.internal",
+        "birch.internal",
+        "birch.localhost",
+        "main--birch.localhost",
+        "hooks-app.internal.birch",
+        "hooks-app.internal%2Fbirch",
+        "hooks-app.internal%40birch.localhost",
+        "hooks-app.internal%00birch",
+        "HOOKS-APP.BIRCH.INTERNAL",
+        "..",
+    ] {
+        let answer = site.get(&format!("/http?to={to}&path=%2Fwho")).await;
+        if answer.status == 200 {
+            assert_ne!(answer.json()["status"], 200, "{to}: {}", answer.text());
+        }
+    }
+    for path in ["/t/birch/main/app/who", "//birch.localhost/app/who"] {
+        let path = path.replace('/', "%2F");
+        let path = format!("/http?to=hooks-app.internal&path={path}");
+        let answer = site.get(&path).await.expect(200).json();
+        assert_eq!(answer["status"], 404, "{path}: {answer}");
+    }
+    let usage = platform.usage("birch", "hooks-app").await;
+    assert!(usage["requests"].as_u64().unwrap_or(0) == 0, "{usage}");
+}
+
 #[tokio::test]
 async fn a_run_sends_so_many_requests_and_no_more() {
     let platform = with_caller().await;

@@ -102,6 +102,9 @@ const LIMITS: &[(&str, u64, &str, &str)] = &[
     ("hook-cpu-time", 5, "check", "/check?how=loop"),
     ("hook-deadline", 100, "check", "/check?how=wait"),
     ("hook-memory", 8 << 20, "check", "/check?how=grow"),
+    ("hook-stack", 524_288, "check", "/check?how=deep"),
+    ("hook-handles", 20, "check", "/check?how=handles"),
+    ("hook-outbound-calls", 0, "check", "/check?how=ask"),
     ("hook-host-calls", 2, "check", "/check?how=keep"),
     ("hook-kv-operations", 0, "check", "/check?how=keep"),
     ("hook-request-bytes", 10_000, "check", "/check?lines=1000"),
@@ -213,6 +216,32 @@ async fn a_budget_of_the_request_bounds_all_hooks_together() {
     let stops = stops.expect(200).json();
     assert_eq!(stops["items"][0]["cause"], "extension-time", "{stops}");
     assert_eq!(stops["items"][0]["max"], 40, "{stops}");
+}
+
+/// An app that waits for others until its own deadline is told of whom.
+#[tokio::test]
+async fn a_deadline_that_passes_in_a_hook_names_the_hooks() {
+    let hooked = Hooked::start(&["ext"]).await;
+    hooked
+        .set("ext", "check", json!({ "deadline_ms": 60_000 }))
+        .await;
+    let platform = &hooked.platform;
+    let limits = json!({ "deadline": 400, "hook-deadline": 60_000, "extension-time": 60_000 });
+    platform.limit("acme", limits).await;
+    let answer = hooked.site.get("/check?how=wait").await.expect(504);
+    let problem = answer.json();
+    assert_eq!(problem["limit"], "deadline", "{problem}");
+    let told = problem["detail"].as_str().unwrap_or_default();
+    assert!(told.contains("while waiting for its hooks"), "{problem}");
+    let path = "/stops?app=hooks-app&cause=deadline";
+    let stop = eventually("the stop is told of", async || {
+        let stops = platform.api().get(path).await.expect(200).json();
+        stops["items"].get(0).cloned()
+    })
+    .await;
+    assert_eq!(stop["host_call"], "hook", "{stop}");
+    let advice = stop["advice"].as_str().unwrap_or_default();
+    assert!(advice.starts_with("Its hooks took too long"), "{stop}");
 }
 
 /// What a hook writes would wait for the app's transaction, which waits for the hook: neither has to find out by

@@ -8,7 +8,7 @@ use std::{
 
 use cloudware_capability::{Invocation, Progress};
 use cloudware_types::{
-    Class, Dimension, HookMode, HookOutcome, HookTarget, PointKind, RunChain, Webhook,
+    Class, Dimension, HookMode, HookOutcome, HookTarget, PointKind, RunChain, Stop, Webhook,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout_at;
@@ -49,7 +49,7 @@ pub(super) async fn call(
         "arguments": value::arguments(ty.params(), arguments),
     });
     if tape.replays() {
-        store.data_mut().enter("call")?;
+        store.data_mut().enter(Stop::APP_CALL)?;
         let answered = tape.play(TAPED, asked)?;
         take(&answered, &ty, results)?;
         store.data_mut().leave();
@@ -114,19 +114,19 @@ async fn ask(
             import.function
         ),
         Some(Callee::Install(callee)) => {
-            invocation.enter("call")?;
+            invocation.enter(Stop::APP_CALL)?;
             let values = ask.service(callee, arguments).await?;
             for (result, value) in results.iter_mut().zip(values) {
                 *result = value;
             }
         }
         Some(Callee::Point(point)) if point.kind == PointKind::Observe => {
-            invocation.enter("observe")?;
+            invocation.enter(Stop::OBSERVE_CALL)?;
             let worked = ask.observe(point, arguments).await?;
             store.data_mut().charge_sql_time(worked)?;
         }
         Some(Callee::Point(point)) => {
-            invocation.enter("hook")?;
+            invocation.enter(Stop::HOOK_CALL)?;
             let answered = ask.point(point, arguments).await;
             if let Some(result) = results.first_mut() {
                 *result = answered.value;

@@ -45,8 +45,22 @@ fn misbehave(words: &[String]) {
             "wait" => std::thread::sleep(std::time::Duration::from_secs(30)),
             "log" => eprintln!("{}", "told to log ".repeat(10_000)),
             "back" => back(),
+            "ask" => drop(call("hooks-app", "/")),
+            "handles" => loop {
+                std::mem::forget(wasip2::http::types::Fields::new());
+            },
+            "deep" => drop(std::hint::black_box(descend(1))),
             _ => {}
         }
+    }
+}
+
+/// Keeps nothing in memory, so that it is the host's stack that ends.
+#[inline(never)]
+fn descend(depth: u64) -> u64 {
+    match depth {
+        u64::MAX => depth,
+        _ => descend(std::hint::black_box(depth + 1)).rotate_left(3) ^ depth,
     }
 }
 
