@@ -172,6 +172,7 @@ fn parts(
         access: |_| Ok(None),
         tape: None,
         waiting: Waiting::default(),
+        memory: Arc::default(),
         identity,
     }
 }

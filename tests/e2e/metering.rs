@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 /// Who asks at the same time.
 const CLIENTS: usize = 4;
 
-/// Answers between two kills.
-const ANSWERS: u64 = 300;
+/// Answers between two kills: so many that what is under way at a kill, of which nobody knows whether it was answered, is
+/// less than a thousandth.
+const ANSWERS: u64 = 4_500;
 
 /// Bytes of an answer: `hello` and a line break.
 const ANSWER_BYTES: u64 = 6;
@@ -114,13 +115,66 @@ fn check(usage: &Value, counted: &Counted, fuel_each: u64) {
         (answered * ANSWER_BYTES..=sent * ANSWER_BYTES).contains(&bytes),
         "{answered} answered, {sent} sent: {bytes} bytes"
     );
-    let (fuel, expected) = (reading(usage, "fuel"), requests * fuel_each);
-    assert!(
-        fuel.abs_diff(expected) <= expected / 1_000,
-        "{fuel} fuel for {requests} requests of {fuel_each}"
-    );
+    for (meter, each) in [
+        ("requests", 1),
+        ("response-bytes", ANSWER_BYTES),
+        ("fuel", fuel_each),
+    ] {
+        let (metered, expected) = (reading(usage, meter), answered * each);
+        assert!(
+            metered.abs_diff(expected) <= expected / 1_000,
+            "{meter}: {metered} of {expected}, {answered} answered and {sent} sent"
+        );
+    }
     assert_eq!(reading(usage, "stops"), 0);
     assert!(reading(usage, "memory-byte-ms") > 0);
+}
+
+/// What a long run has used is in the ledger while it goes on, and is counted once when it ends.
+#[tokio::test]
+async fn a_long_run_is_metered_while_it_goes_on() {
+    let mut platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::ADVERSARY).await;
+    platform.tenants(&["acme"], &["adversary"]).await;
+    let limits = json!({ "fuel": "1000G", "cpu-time": "60s", "deadline": "60s" });
+    platform.limit("acme", limits).await;
+    let site = platform.site("acme", "/adversary");
+    let fuel = async || reading(&platform.usage("acme", "adversary").await, "fuel");
+    let mut last = 0;
+    let mut burned = [0; 3];
+    for (burned, iterations) in burned.iter_mut().zip([100_000, 200_000, 200_000_000_u64]) {
+        let path = format!("/spin?iterations={iterations}");
+        let _ = site.get(&path).await.expect(200);
+        let now = fuel().await;
+        *burned = now - last;
+        last = now;
+    }
+    // Each round of the loop burns as much.
+    let [first, second, long] = burned;
+    let expected = first + (second - first) * (200_000_000 - 100_000) / 100_000;
+    assert!(
+        long.abs_diff(expected) <= expected / 1_000,
+        "{long} of {expected}"
+    );
+    let running = site.clone();
+    let running = tokio::spawn(async move {
+        let request = running.request(Method::GET, "/loop");
+        running.try_send(request).await
+    });
+    let seen = eventually("it is metered", async || {
+        let now = fuel().await;
+        (now > last + long / 10).then_some(now)
+    })
+    .await;
+    assert!(!running.is_finished(), "it goes on");
+    platform.kill9().await;
+    assert!(running.await.is_ok_and(|answer| answer.is_err()));
+    platform.restart().await;
+    let usage = platform.usage("acme", "adversary").await;
+    assert!(
+        reading(&usage, "fuel") >= seen,
+        "{usage}, {seen} seen before"
+    );
 }
 
 fn reading(usage: &Value, meter: &str) -> u64 {

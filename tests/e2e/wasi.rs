@@ -33,6 +33,19 @@ async fn a_component_of_wasi_0_3_answers() {
     assert!(usage["fuel"].as_u64() > Some(40 * 100), "{usage}");
 }
 
+/// Functions of WASI that the host replaces do what the originals do, within bounds.
+#[tokio::test]
+async fn requests_and_headers_of_wasi_0_3_are_bounded() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::HELLO_P3).await;
+    platform.tenants(&["acme"], &["hello-p3"]).await;
+    let site = platform.site("acme", "/hello-p3");
+    for (length, names) in [(100, "taken taken"), (10_000, "refused refused")] {
+        let answer = site.get(&format!("/names/{length}")).await.expect(200);
+        assert_eq!(answer.header("x-names"), format!("{names} true Ok(1) 1"));
+    }
+}
+
 /// What goes on behind an answer is the run's own, also where its sandbox is used again, and the run has ended before its
 /// client can ask again where nothing goes on.
 #[tokio::test]

@@ -21,6 +21,10 @@ pub(crate) struct HostLoadView {
     sandboxes: u64,
     /// How many there can be (`engine.sandboxes_max`).
     sandboxes_max: u64,
+    /// Bytes of memory that they have together: linear memories, tables, and what is held behind their handles.
+    memory_bytes: u64,
+    /// How many they may have (`engine.memory_bytes_max`).
+    memory_bytes_max: u64,
     /// Runs that compute and wait for a processor.
     waiting: u64,
     /// How long what is ready waits for a thread that serves sockets, in milliseconds; less than 10 is 0. Beyond half of an
@@ -37,6 +41,8 @@ impl From<HostLoad> for HostLoadView {
             instances: load.instances,
             sandboxes: load.sandboxes,
             sandboxes_max: load.sandboxes_max,
+            memory_bytes: load.memory_bytes,
+            memory_bytes_max: load.memory_bytes_max,
             waiting: load.waiting,
             lag_ms: load.lag_ms,
             tasks: load.tasks,

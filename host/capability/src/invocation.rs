@@ -15,7 +15,9 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
-use crate::{Binding, DataAccess, GuestLog, MemoryMeter, Progress, Tape, UsageSink};
+use crate::{
+    Binding, DataAccess, GuestLog, InstanceMemory, MemoryMeter, Progress, Tape, UsageSink,
+};
 
 /// Who runs. It comes from the route, never from the guest, and no guest-facing function takes it.
 #[derive(Debug)]
@@ -62,6 +64,8 @@ pub struct InvocationParts {
     pub tape: Option<Arc<Tape>>,
     /// The invocations that wait for it to end.
     pub waiting: Waiting,
+    /// What its instance has of the memory of the host.
+    pub memory: Arc<InstanceMemory>,
 }
 
 /// Finds whoever decides about the use of an app's tables in a run; none where nobody does, and an error where somebody
@@ -91,7 +95,7 @@ pub struct Invocation {
     http_hooks: Box<dyn WasiHttpHooks>,
     /// Resources that the guest holds handles of.
     pub table: ResourceTable,
-    /// Adds up memories and tables; the store's limiter.
+    /// Adds up memories and tables, and what the host holds for it; the store's limiter.
     pub memory: MemoryMeter,
     identity: Arc<Identity>,
     class: Class,
@@ -142,6 +146,7 @@ impl Invocation {
             memory: MemoryMeter::new(
                 parts.class,
                 parts.limits.get(Dimension::Memory.of(parts.class)),
+                parts.memory,
             ),
             identity: parts.identity,
             class: parts.class,
@@ -365,6 +370,11 @@ impl Invocation {
         self.is_head
     }
 
+    /// Handles that the guest holds in the host's table. Takes longer where there were many.
+    pub fn handles(&mut self) -> u64 {
+        self.table.iter_mut().count() as u64
+    }
+
     /// Notes that a write found no room within the instance's storage: the guest has an error that it may answer to, and
     /// people shall know of the limit whatever it says.
     pub fn note_full(&mut self) {
@@ -384,7 +394,7 @@ impl Invocation {
         self.http_hooks = renewal.http_hooks;
         self.context = renewal.context;
         self.waiting = renewal.waiting;
-        self.memory.set_max(self.limit(Dimension::Memory));
+        self.memory.renew(self.limit(Dimension::Memory));
         self.opened.clear();
         self.meters = Meters::default();
         self.usage = None;

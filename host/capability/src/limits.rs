@@ -3,3 +3,6 @@
 /// Bytes of a line of standard output or error that is one record; a longer one is split. A line for a person fits many
 /// times, and the host keeps what has no line break yet in memory.
 pub(crate) const LINE_BYTES_MAX: usize = 8 << 10;
+
+/// How long a request without a free sandbox, or memory for it, should wait before it comes again, in seconds.
+pub const OVERLOAD_RETRY_SECONDS: u32 = 1;

@@ -1,8 +1,19 @@
-//! Memory of an invocation as the sum of all its linear memories and tables. The engine asks the
-//! limiter about each one alone, so the sum is kept here.
+//! Memory of an invocation: the sum of all its linear memories and tables, which the engine asks the limiter about one by
+//! one, and of what the host holds for it behind its handles. And the memory that the invocations of an instance, and of
+//! a host, have together.
+
+use std::{
+    cmp,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use cloudware_types::{Class, Dimension, StopCause};
 use wasmtime::ResourceLimiter;
+
+use crate::limits::OVERLOAD_RETRY_SECONDS;
 
 /// Bytes that the host keeps for one table element: a pointer.
 const TABLE_ELEMENT_BYTES: u64 = 8;
@@ -11,32 +22,126 @@ const TABLE_ELEMENT_BYTES: u64 = 8;
 /// and one that has hundreds is an attack on the pool.
 const CORE_INSTANCES_MAX: usize = 64;
 
+/// The memory that all sandboxes of a host may have together. Dropped sandboxes give back what they had.
+#[derive(Debug)]
+pub struct HostMemory {
+    used: AtomicU64,
+    max: u64,
+}
+
+impl HostMemory {
+    /// Memory of which nothing is used, `max` bytes.
+    #[must_use]
+    pub fn new(max: u64) -> Self {
+        Self {
+            used: AtomicU64::new(0),
+            max,
+        }
+    }
+
+    /// Bytes that sandboxes have at the moment.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that they may have.
+    #[must_use]
+    pub fn max(&self) -> u64 {
+        self.max
+    }
+}
+
+impl Default for HostMemory {
+    /// Memory without a bound, for what is not served.
+    fn default() -> Self {
+        Self::new(u64::MAX)
+    }
+}
+
+/// What the sandboxes of one instance have of the memory of the host.
+#[derive(Debug, Default)]
+pub struct InstanceMemory {
+    used: AtomicU64,
+    host: Arc<HostMemory>,
+}
+
+impl InstanceMemory {
+    /// An instance that has none of it.
+    #[must_use]
+    pub fn of(host: &Arc<HostMemory>) -> Self {
+        Self {
+            used: AtomicU64::new(0),
+            host: Arc::clone(host),
+        }
+    }
+
+    /// Takes more. An instance may have as much as is still free, so that however many there are that want everything, each
+    /// leaves as much as it takes for the next one (dynamic thresholds: Choudhury and Hahne, IEEE/ACM Transactions on
+    /// Networking 6(2), 1998). Whether there was as much; if not, nothing is taken.
+    fn take(&self, bytes: u64) -> bool {
+        let own = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let taken = self
+            .host
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                let all = used.checked_add(bytes)?;
+                let free = self.host.max.checked_sub(all)?;
+                (own <= free).then_some(all)
+            });
+        if taken.is_err() {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        taken.is_ok()
+    }
+
+    /// Whether more than half of the memory of the host is in use: what is kept for later gives way.
+    #[must_use]
+    pub fn is_scarce(&self) -> bool {
+        self.host.used() > self.host.max / 2
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.host.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 /// The store's limiter: refuses growth beyond the limit by ending the invocation, so that the
 /// guest's own out-of-memory handling can't hide the reason.
 #[derive(Debug)]
 pub struct MemoryMeter {
-    used: u64,
+    /// Of linear memories and tables.
+    guest: u64,
+    /// What capabilities hold behind handles.
+    held: u64,
+    /// What was found behind other handles when they were last looked at.
+    found: u64,
     peak: u64,
     max: u64,
     class: Class,
     stop: Option<StopCause>,
+    instance: Arc<InstanceMemory>,
 }
 
 impl MemoryMeter {
-    pub(crate) fn new(class: Class, max: u64) -> Self {
+    pub(crate) fn new(class: Class, max: u64, instance: Arc<InstanceMemory>) -> Self {
         Self {
-            used: 0,
+            guest: 0,
+            held: 0,
+            found: 0,
             peak: 0,
             max,
             class,
             stop: None,
+            instance,
         }
     }
 
     /// The sum now, in bytes.
     #[must_use]
     pub fn used(&self) -> u64 {
-        self.used
+        self.guest + self.held + self.found
     }
 
     /// The largest sum so far, in bytes.
@@ -45,17 +150,51 @@ impl MemoryMeter {
         self.peak
     }
 
-    /// Replaces the limit, for an invocation that serves several requests.
-    pub fn set_max(&mut self, max: u64) {
+    /// Begins anew with another limit and what there is, for an invocation that serves several requests.
+    pub(crate) fn renew(&mut self, max: u64) {
         self.max = max;
+        self.peak = self.used();
     }
 
     pub(crate) fn take_stop(&mut self) -> Option<StopCause> {
         self.stop.take()
     }
 
-    fn grow(&mut self, bytes: u64) -> wasmtime::Result<bool> {
-        let wanted = self.used.saturating_add(bytes);
+    /// Counts what a capability holds behind a handle that it gives to the guest.
+    ///
+    /// # Errors
+    /// The invocation is to end: there is not as much.
+    pub fn hold(&mut self, bytes: u64) -> wasmtime::Result<()> {
+        self.take(bytes)?;
+        self.held += bytes;
+        Ok(())
+    }
+
+    /// The guest has given back a handle behind which so much was held.
+    pub fn release(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.held);
+        self.held -= bytes;
+        self.instance.give_back(bytes);
+    }
+
+    /// Counts what is found behind all handles that no capability has given, in place of what was found before.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub fn find(&mut self, bytes: u64) -> wasmtime::Result<()> {
+        match bytes.cmp(&self.found) {
+            cmp::Ordering::Greater => self.take(bytes - self.found)?,
+            cmp::Ordering::Less => self.instance.give_back(self.found - bytes),
+            // Who wants nothing more has it, also where others have taken much meanwhile.
+            cmp::Ordering::Equal => {}
+        }
+        self.found = bytes;
+        Ok(())
+    }
+
+    /// Takes what is then added to one of the sums.
+    fn take(&mut self, more: u64) -> wasmtime::Result<()> {
+        let wanted = self.used().saturating_add(more);
         if wanted > self.max {
             self.stop.get_or_insert(StopCause::limit(
                 Dimension::Memory,
@@ -65,9 +204,26 @@ impl MemoryMeter {
             ));
             return Err(wasmtime::Error::msg("the memory limit was reached"));
         }
-        self.used = wanted;
+        if !self.instance.take(more) {
+            self.stop.get_or_insert(StopCause::Overloaded {
+                retry_after_seconds: OVERLOAD_RETRY_SECONDS,
+            });
+            return Err(wasmtime::Error::msg("the host has no memory free"));
+        }
         self.peak = self.peak.max(wanted);
+        Ok(())
+    }
+
+    fn grow(&mut self, bytes: u64) -> wasmtime::Result<bool> {
+        self.take(bytes)?;
+        self.guest += bytes;
         Ok(true)
+    }
+}
+
+impl Drop for MemoryMeter {
+    fn drop(&mut self) {
+        self.instance.give_back(self.used());
     }
 }
 
@@ -108,5 +264,66 @@ impl ResourceLimiter for MemoryMeter {
 
     fn tables(&self) -> usize {
         CORE_INSTANCES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn meter(max: u64, instance: &Arc<InstanceMemory>) -> MemoryMeter {
+        MemoryMeter::new(Class::Request, max, Arc::clone(instance))
+    }
+
+    #[test]
+    fn what_the_host_holds_is_memory_of_the_run() {
+        let host = Arc::new(HostMemory::new(100 * MIB));
+        let instance = Arc::new(InstanceMemory::of(&host));
+        let mut run = meter(4 * MIB, &instance);
+        assert!(run.memory_growing(0, MIB as usize, None).unwrap());
+        run.hold(MIB).unwrap();
+        run.find(2 * MIB).unwrap();
+        assert_eq!((run.used(), host.used()), (4 * MIB, 4 * MIB));
+        run.hold(1).unwrap_err();
+        let reached = StopCause::limit(Dimension::Memory, Class::Request, 4 * MIB + 1, 4 * MIB);
+        assert_eq!(run.take_stop(), Some(reached));
+        run.find(MIB).unwrap();
+        run.release(MIB);
+        assert_eq!((run.used(), run.peak()), (2 * MIB, 4 * MIB));
+        assert_eq!(host.used(), 2 * MIB);
+        drop(run);
+        assert_eq!(host.used(), 0);
+    }
+
+    #[test]
+    fn an_instance_has_as_much_memory_as_it_leaves() {
+        let host = Arc::new(HostMemory::new(12 * MIB));
+        let [one, other] = [(); 2].map(|()| Arc::new(InstanceMemory::of(&host)));
+        let take = |instance: &Arc<InstanceMemory>| {
+            let mut run = meter(u64::MAX, instance);
+            while run.memory_growing(0, MIB as usize, None).is_ok() {}
+            let overloaded = run.take_stop();
+            assert!(
+                matches!(overloaded, Some(StopCause::Overloaded { .. })),
+                "{overloaded:?}"
+            );
+            run
+        };
+        let first = take(&one);
+        assert_eq!(first.used(), 6 * MIB);
+        assert!(!one.is_scarce());
+        let mut second = take(&other);
+        assert_eq!(second.used(), 3 * MIB);
+        // Who has more than is left by now, and wants no more, has it.
+        second.find(0).unwrap();
+        assert!(meter(u64::MAX, &one).find(1).is_err());
+        assert_eq!(host.used(), 9 * MIB);
+        assert!(one.is_scarce());
+        drop(first);
+        assert_eq!(take(&one).used(), 4 * MIB);
+        drop(second);
+        assert_eq!(host.used(), 0);
     }
 }

@@ -265,14 +265,19 @@ impl Progress {
         self.fuel_elsewhere.fetch_add(fuel, Ordering::Relaxed);
     }
 
+    /// Fuel that this sandbox alone burned up to the last call of the host.
+    #[must_use]
+    pub fn fuel_own(&self) -> u64 {
+        self.fuel_given()
+            .saturating_sub(self.fuel_left.load(Ordering::Relaxed))
+    }
+
     /// Fuel burned up to the last call of the host, and by those whom the guest called meanwhile. A guest that yields
     /// calls the host for that.
     #[must_use]
     pub fn fuel_burned(&self) -> u64 {
-        let own = self
-            .fuel_given()
-            .saturating_sub(self.fuel_left.load(Ordering::Relaxed));
-        own.saturating_add(self.fuel_elsewhere.load(Ordering::Relaxed))
+        self.fuel_own()
+            .saturating_add(self.fuel_elsewhere.load(Ordering::Relaxed))
     }
 
     /// Notes CPU time that is counted here and was spent in another sandbox, which this one called.

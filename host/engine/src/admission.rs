@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use cloudware_capability::{HostMemory, InstanceMemory};
 use cloudware_types::{Class, Dimension, Limits, Scope, StopCause};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -49,6 +50,7 @@ pub struct Admission {
     /// Bytes of the private database when they were last looked at.
     storage: AtomicU64,
     share: Arc<Share>,
+    memory: Arc<InstanceMemory>,
     /// Of the host.
     lag: Arc<Lag>,
 }
@@ -107,15 +109,17 @@ impl Admission {
             is_fuel_near: AtomicBool::new(false),
             storage: AtomicU64::new(0),
             share: Arc::default(),
+            memory: Arc::default(),
             lag: Arc::default(),
         };
         admission.set_limits(limits);
         admission
     }
 
-    /// The same, on a host whose lag is measured.
-    pub(crate) fn beside(mut self, lag: &Arc<Lag>) -> Self {
+    /// The same, on a host whose lag is measured, and whose memory is shared.
+    pub(crate) fn on(mut self, lag: &Arc<Lag>, memory: &Arc<HostMemory>) -> Self {
         self.lag = Arc::clone(lag);
+        self.memory = Arc::new(InstanceMemory::of(memory));
         self
     }
 
@@ -366,6 +370,11 @@ impl Admission {
         })
     }
 
+    /// What the instance has of the memory of the host.
+    pub(crate) fn memory(&self) -> &Arc<InstanceMemory> {
+        &self.memory
+    }
+
     /// The instance's place in the queue for processors.
     pub(crate) fn share(&self) -> &Arc<Share> {
         &self.share
@@ -477,7 +486,7 @@ mod tests {
         queue_times.map(|queue_time| {
             let mut limits = Limits::default();
             limits.set(Dimension::QueueTime, queue_time).unwrap();
-            Arc::new(Admission::new(&limits).beside(lag))
+            Arc::new(Admission::new(&limits).on(lag, &Arc::default()))
         })
     }
 

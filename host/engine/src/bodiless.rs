@@ -17,8 +17,7 @@ use wasmtime_wasi_http::{
     },
 };
 
-/// The interface of which one function is replaced, in the version that it is linked with.
-const TYPES: &str = "wasi:http/types@0.2.12";
+use crate::held::P2_TYPES;
 
 /// Whether an answer ends with its head (RFC 9110, section 6.4.1).
 pub(crate) fn has_no_body(is_head: bool, status: StatusCode) -> bool {
@@ -42,7 +41,7 @@ pub(crate) fn take_length(
 /// Replaces how WASI 0.2 makes the body of a response.
 pub(crate) fn link(linker: &mut Linker<Invocation>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    linker.instance(TYPES)?.func_wrap(
+    linker.instance(P2_TYPES)?.func_wrap(
         "[method]outgoing-response.body",
         |mut store: StoreContextMut<'_, Invocation>, (response,): (Resource<_>,)| {
             Ok((body(store.data_mut(), response)?,))

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::FUEL_YIELD_INTERVAL;
+use crate::{
+    limits::{FUEL_YIELD_INTERVAL, MEMORY_BYTES_MIN, MEMORY_PART},
+    machine,
+};
 
 /// Where sandboxes get their memory from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -26,6 +29,9 @@ pub struct EngineConfig {
     /// Sandboxes alive at the same time, over all instances; 1 to 10,000. Each reserves about 8 GiB of
     /// address space (not memory) with pooling.
     pub sandboxes_max: u32,
+    /// Memory that all sandboxes may have together, in bytes, from 256 MiB; half of what the process may have if
+    /// absent, by the machine and its control groups (on Linux; elsewhere there is no bound then). An instance may have as much of it as it leaves to others.
+    pub memory_bytes_max: Option<u64>,
     /// Where sandboxes get their memory from.
     pub allocation: SandboxAllocation,
     /// Fuel between two points where a guest that computes lets others run, 10,000 to 1,000,000,000. Less makes
@@ -46,6 +52,7 @@ impl Default for EngineConfig {
         Self {
             cache_dir: PathBuf::from("cache"),
             sandboxes_max: 1_000,
+            memory_bytes_max: None,
             allocation: SandboxAllocation::Pooling,
             fuel_yield_interval: FUEL_YIELD_INTERVAL,
             wasi_p3: true,
@@ -56,6 +63,14 @@ impl Default for EngineConfig {
 }
 
 impl EngineConfig {
+    /// Bytes that all sandboxes may have together.
+    pub(crate) fn memory_max(&self) -> u64 {
+        self.memory_bytes_max.unwrap_or_else(|| {
+            let of_machine = machine::memory().map(|bytes| bytes / MEMORY_PART);
+            of_machine.map_or(u64::MAX, |bytes| bytes.max(MEMORY_BYTES_MIN))
+        })
+    }
+
     /// What is wrong with the settings, each in words for the operator; empty when all is well.
     #[must_use]
     pub fn mistakes(&self) -> Vec<String> {
@@ -64,6 +79,13 @@ impl EngineConfig {
             mistakes.push(format!(
                 "sandboxes_max = {} must be from 1 to 10000",
                 self.sandboxes_max
+            ));
+        }
+        if let Some(bytes) = self.memory_bytes_max
+            && bytes < MEMORY_BYTES_MIN
+        {
+            mistakes.push(format!(
+                "memory_bytes_max = {bytes} must be at least {MEMORY_BYTES_MIN}"
             ));
         }
         if !(10_000..=1_000_000_000).contains(&self.fuel_yield_interval) {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use cloudware_capability::{BindError, Capability, Consent, LogSink};
+use cloudware_capability::{BindError, Capability, Consent, HostMemory, LogSink};
 use cloudware_types::{
     DesiredInstall, DesiredInstance, Digest, Dimension, HostLoad, InstallId, InstanceId, Limits,
     RecordingId,
@@ -50,6 +50,8 @@ pub struct Engine {
     fuel_yield_interval: u64,
     sandboxes: Arc<Semaphore>,
     warm_places: Arc<Semaphore>,
+    /// Of all sandboxes.
+    memory: Arc<HostMemory>,
     instances: DashMap<InstanceId, Arc<Admission>>,
     installs: DashMap<InstallId, Weak<BoundInstall>>,
     peers: DashMap<InstanceId, Weak<Peers>>,
@@ -159,6 +161,7 @@ impl Engine {
             lag: Lag::watch(&Handle::current()),
             fuel_yield_interval: config.fuel_yield_interval,
             sandboxes: Arc::new(Semaphore::new(config.sandboxes_max as usize)),
+            memory: Arc::new(HostMemory::new(config.memory_max())),
             warm_places: Arc::new(Semaphore::new(
                 (config.sandboxes_max / limits::WARM_POOL_SHARE).max(1) as usize,
             )),
@@ -393,7 +396,7 @@ impl Engine {
         let admission = self
             .instances
             .entry(instance.id)
-            .or_insert_with(|| Arc::new(Admission::new(limits).beside(&self.lag)));
+            .or_insert_with(|| Arc::new(Admission::new(limits).on(&self.lag, &self.memory)));
         admission.set_limits(limits);
         Arc::clone(&admission)
     }
@@ -436,6 +439,8 @@ impl Engine {
             instances: self.instances.len() as u64,
             sandboxes: sandboxes_max.saturating_sub(self.sandboxes.available_permits() as u64),
             sandboxes_max,
+            memory_bytes: self.memory.used(),
+            memory_bytes_max: self.memory.max(),
             waiting: self.scheduler.queue().waiting(),
             lag_ms: self.lag.millis(),
             tasks: 0,

@@ -1,5 +1,6 @@
 //! What the host works for a guest between two points where the guest lets others run. It burns no fuel, which alone
-//! brings a guest to such a point; so one whose calls of the host have taken long is brought to the next one at once.
+//! brings a guest to such a point; so one whose calls of the host have taken long is brought to the next one at once. And
+//! what the host holds for the guest since: every few calls it is looked at what is behind its handles.
 
 use cloudware_capability::{Invocation, LimitReached};
 use cloudware_types::Dimension;
@@ -7,7 +8,8 @@ use wasmtime::{CallHook, Store, StoreContextMut};
 
 use crate::{
     clock::{coarse, millis, thread_moment},
-    limits::{HOST_WORK_MAX, STAY_MAX},
+    held,
+    limits::{CALL_HELD_MAX, CALLS_UNSEEN_MIN, HOST_WORK_MAX, STAY_MAX, UNSEEN_PART},
 };
 
 /// Watches the calls of the host that a guest makes which yields each `interval` of fuel.
@@ -16,6 +18,9 @@ pub(crate) fn watch(store: &mut Store<Invocation>, interval: u64) {
         interval,
         entered_in: 0,
         looked_at: 0,
+        calls_unseen: 0,
+        calls_unseen_max: CALLS_UNSEEN_MIN,
+        handles: 0,
     };
     store.call_hook(move |store, hook| match hook {
         CallHook::CallingHost => watch.enter(store),
@@ -30,6 +35,12 @@ struct Watch {
     entered_in: u64,
     /// When it was last looked whether the run is over its time.
     looked_at: u64,
+    /// Calls of the host since it was looked at what is behind handles.
+    calls_unseen: u64,
+    /// How many there may be.
+    calls_unseen_max: u64,
+    /// The most handles that were seen: the table keeps their places, and a look passes all of them.
+    handles: u64,
 }
 
 impl Watch {
@@ -45,6 +56,10 @@ impl Watch {
     fn leave(&mut self, mut store: StoreContextMut<'_, Invocation>) -> wasmtime::Result<()> {
         let invocation = store.data_mut();
         let is_function = invocation.leave_host();
+        self.calls_unseen += 1;
+        if self.calls_unseen >= self.calls_unseen_max {
+            self.look(invocation)?;
+        }
         let progress = invocation.progress();
         let now = coarse();
         let is_long = now.saturating_sub(progress.slice_began()) >= HOST_WORK_MAX.as_nanos() as u64;
@@ -68,6 +83,18 @@ impl Watch {
             check(invocation)?;
         }
         Ok(())
+    }
+}
+
+impl Watch {
+    /// Counts what the host holds behind the handles of the run.
+    fn look(&mut self, invocation: &mut Invocation) -> wasmtime::Result<()> {
+        let found = held::look(&mut invocation.table);
+        self.handles = self.handles.max(found.handles);
+        let latest = invocation.limit(Dimension::Memory) / UNSEEN_PART / CALL_HELD_MAX;
+        self.calls_unseen_max = (self.handles / 4).min(latest).max(CALLS_UNSEEN_MIN);
+        self.calls_unseen = 0;
+        invocation.memory.find(found.bytes)
     }
 }
 

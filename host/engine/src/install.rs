@@ -274,7 +274,7 @@ impl BoundInstall {
         let Reuse::Warm { requests_max } = self.reuse else {
             return;
         };
-        if sandbox.served() >= requests_max {
+        if sandbox.served() >= requests_max || self.admission.memory().is_scarce() {
             return;
         }
         let Ok(warm_place) = Arc::clone(&self.warm_places).try_acquire_owned() else {

@@ -123,6 +123,40 @@ pub const RANDOM_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of the headers in one `fields` resource; what HTTP servers commonly accept.
 pub const HEADER_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes of the method of a request that a guest makes; servers take no longer ones.
+pub const METHOD_BYTES_MAX: usize = 8 << 10;
+
+/// Bytes of the authority of a request that a guest makes; servers take no longer ones.
+pub const AUTHORITY_BYTES_MAX: usize = 8 << 10;
+
+/// After how many calls of the host, at least, it is looked at what is behind the handles of a run; where there are many handles,
+/// after a quarter as many.
+pub const CALLS_UNSEEN_MIN: u64 = 16;
+
+/// After how many calls it is looked at the latest: as many as can add an eighth of the memory that the run may have.
+pub const UNSEEN_PART: u64 = 8;
+
+/// What one call of the host can add behind a handle, in bytes: a full list of headers, with what its map takes beside.
+pub const CALL_HELD_MAX: u64 = 256 << 10;
+
+/// Bytes that a handle takes by itself.
+pub const HANDLE_BYTES: u64 = 128;
+
+/// Bytes that one header field takes beside its name and value: an entry and its place in the index, of which a map that grows
+/// has twice as many.
+pub const HEADER_FIELD_BYTES: u64 = 256;
+
+/// Processor time of a run that goes on after which it is metered: what a host that is killed forgets of each run, and so
+/// much that it costs nothing.
+pub const UNMETERED_MAX: Duration = Duration::from_millis(20);
+
+/// The least memory that sandboxes may have together: a run may have half of it by default.
+pub const MEMORY_BYTES_MIN: u64 = 256 << 20;
+
+/// The part of the memory of a machine that sandboxes may have together: a half. What is left is the host's own, the
+/// databases', and for compiling.
+pub const MEMORY_PART: u64 = 2;
+
 /// Response body chunks that a guest may be ahead of the client, and the size of each: pages of up to
 /// 64 KiB written in the usual 4 KiB steps leave the sandbox before the client has read them, and what a
 /// client that does not read pins of the host is bounded by 128 KiB.
@@ -204,11 +238,9 @@ pub const REDACTED_NUMBER_COPY_MIN: usize = 4;
 /// Compilations at the same time: one leaves a core of the smallest host to requests.
 pub const COMPILATIONS_MAX: usize = 1;
 
-/// How long a request without a free sandbox should wait before it comes again, in seconds.
-pub const OVERLOAD_RETRY_SECONDS: u32 = 1;
-
 /// How long a delivery is put off at least, as a request is that finds no sandbox.
-pub const PUT_OFF_MIN: Duration = Duration::from_secs(OVERLOAD_RETRY_SECONDS as u64);
+pub const PUT_OFF_MIN: Duration =
+    Duration::from_secs(cloudware_capability::OVERLOAD_RETRY_SECONDS as u64);
 
 /// How long what can wait is put off where the host lags: looking again is work too.
 pub const PUT_OFF_LAGGING: Duration = Duration::from_secs(10);

@@ -167,7 +167,7 @@ impl Run {
             return;
         };
         let wall = self.started.elapsed();
-        let handles = handles(&mut sandbox.store);
+        let handles = sandbox.store.data_mut().handles();
         let invocation = sandbox.store.data();
         let mut meters = *invocation.meters();
         meters[Meter::Requests] = 1;
@@ -181,7 +181,12 @@ impl Run {
         meters[Meter::OutboundCalls] = invocation.progress().outbound_calls();
         meters[Meter::LogBytes] = invocation.log().finish();
         meters[Meter::LogBytesLost] = invocation.log().lost();
-        self.install.usage.add(&meters);
+        let mut rest = meters;
+        let metered = self.task.metered();
+        rest[Meter::Fuel] = rest[Meter::Fuel].saturating_sub(metered.fuel);
+        rest[Meter::CpuNanoseconds] =
+            rest[Meter::CpuNanoseconds].saturating_sub(metered.cpu_nanoseconds);
+        self.install.usage.add(&rest);
         let class = invocation.class();
         let limits = &self.install.limits;
         let storage = invocation.is_full().then(|| {
@@ -234,11 +239,6 @@ impl Drop for Run {
         }
         self.meter();
     }
-}
-
-/// Handles that a guest holds in the host's table.
-pub(crate) fn handles(store: &mut Store<cloudware_capability::Invocation>) -> u64 {
-    store.data_mut().table.iter_mut().count() as u64
 }
 
 /// Bytes held for a time; most runs are shorter than a millisecond, so that the time is not rounded first.

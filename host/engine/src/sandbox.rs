@@ -107,6 +107,7 @@ impl Sandbox {
             access: install.find_access,
             tape,
             waiting,
+            memory: Arc::clone(install.admission.memory()),
         });
         let mut store = Store::new(install.code.engine(), invocation);
         if let Some(world) = world {

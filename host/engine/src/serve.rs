@@ -215,6 +215,7 @@ impl BoundInstall {
             Arc::clone(sandbox.store.data().progress()),
             Arc::clone(&self.admission),
             Arc::clone(&self.queue),
+            Some(Arc::clone(&self.usage)),
             started,
             self.bounds(Class::Request),
         );

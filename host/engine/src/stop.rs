@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use cloudware_capability::{Identity, Invocation, Progress};
+use cloudware_capability::{Identity, Invocation, OVERLOAD_RETRY_SECONDS, Progress};
 use cloudware_types::{Class, Dimension, Stop, StopCause};
 use wasmtime::{
     Error, PoolConcurrencyLimitError, Store, Trap, WasmBacktrace, component::ResourceTableError,
 };
 
-use crate::limits::{HEADER_BYTES_MAX, HOST_CALL_BYTES_MAX, OVERLOAD_RETRY_SECONDS};
+use crate::limits::{HEADER_BYTES_MAX, HOST_CALL_BYTES_MAX};
 
 /// Frames of a panic or an allocation that lie above the function that people look for.
 const RUNTIME_FRAMES: &[&str] = &[
@@ -99,7 +99,7 @@ pub(crate) fn explain(error: &Error, store: &mut Store<Invocation>, started: Ins
     stop
 }
 
-/// The host has no sandbox free.
+/// The host has no sandbox, or no memory for it, free.
 pub(crate) fn overloaded() -> StopCause {
     StopCause::Overloaded {
         retry_after_seconds: OVERLOAD_RETRY_SECONDS,

@@ -23,9 +23,10 @@ use parking_lot::{Mutex, MutexGuard};
 use wasmtime_wasi_http::WasiBody;
 
 use crate::{
+    UsageMeter,
     admission::Admission,
     clock::{coarse, millis, thread_moment},
-    limits::{FIRST_SLICE, STAY_MEMORY_MIN, TURN_MAX},
+    limits::{FIRST_SLICE, STAY_MEMORY_MIN, TURN_MAX, UNMETERED_MAX},
     near::{self, Near, Unmetered},
     schedule::{Queue, Share},
     stop,
@@ -47,6 +48,8 @@ pub(crate) struct Task {
     progress: Arc<Progress>,
     admission: Arc<Admission>,
     queue: Arc<Queue>,
+    /// Whose usage it is.
+    usage: Option<Arc<UsageMeter>>,
     started: Instant,
     bounds: Bounds,
     broke_off: AtomicBool,
@@ -85,6 +88,8 @@ struct State {
     outcome: Option<Result<(), Interruption>>,
     /// Fuel that has been counted for the instance.
     fuel_counted: u64,
+    /// What of its own has been metered while it went on.
+    metered: Metered,
     /// Limits that the run had nearly used up when it ended.
     near: Vec<Near>,
     /// Whether it begins on a compute thread; settled when it begins.
@@ -95,6 +100,13 @@ struct State {
     memory: u64,
     /// What it waited for when its deadline came.
     wait: Wait,
+}
+
+/// What has been metered of a run that goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Metered {
+    pub(crate) cpu_nanoseconds: u64,
+    pub(crate) fuel: u64,
 }
 
 /// What a run waits for.
@@ -128,11 +140,13 @@ enum Slice {
 }
 
 impl Task {
-    /// A run whose call is still to be given ([`Self::begin`]).
+    /// A run whose call is still to be given ([`Self::begin`]), metered with `usage` while it goes on; without, its call
+    /// meters all of it.
     pub(crate) fn new(
         progress: Arc<Progress>,
         admission: Arc<Admission>,
         queue: Arc<Queue>,
+        usage: Option<Arc<UsageMeter>>,
         started: Instant,
         bounds: Bounds,
     ) -> Arc<Self> {
@@ -143,6 +157,7 @@ impl Task {
                 is_woken: false,
                 outcome: None,
                 fuel_counted: 0,
+                metered: Metered::default(),
                 near: Vec::new(),
                 is_kept_off: None,
                 longest_stay: 0,
@@ -154,6 +169,7 @@ impl Task {
             progress,
             admission,
             queue,
+            usage,
             started,
             bounds,
             broke_off: AtomicBool::new(false),
@@ -381,7 +397,10 @@ impl Task {
                     drop(call);
                     Slice::Ended(Err(interruption))
                 }
-                None => Slice::Pending(call),
+                None => {
+                    self.meter();
+                    Slice::Pending(call)
+                }
             };
             self.charge(&entered, until.is_some());
             return slice;
@@ -421,6 +440,35 @@ impl Task {
             cause: exhausted.cause,
             resets_in: Some(exhausted.resets_in),
         })
+    }
+
+    /// Meters what a call has used that goes on, where that is much: it would be lost with the process.
+    fn meter(&self) {
+        let Some(usage) = &self.usage else {
+            return;
+        };
+        let cpu_nanoseconds = self.progress.cpu_own();
+        let mut state = self.state.lock();
+        let before = state.metered;
+        if cpu_nanoseconds.saturating_sub(before.cpu_nanoseconds) < UNMETERED_MAX.as_nanos() as u64
+        {
+            return;
+        }
+        let fuel = self.progress.fuel_own();
+        state.metered = Metered {
+            cpu_nanoseconds,
+            fuel,
+        };
+        drop(state);
+        let mut meters = Meters::default();
+        meters[Meter::CpuNanoseconds] = cpu_nanoseconds - before.cpu_nanoseconds;
+        meters[Meter::Fuel] = fuel.saturating_sub(before.fuel);
+        usage.add(&meters);
+    }
+
+    /// What of the run has been metered already.
+    pub(crate) fn metered(&self) -> Metered {
+        self.state.lock().metered
     }
 
     fn overspent(&self) -> Option<Interruption> {

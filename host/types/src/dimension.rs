@@ -159,11 +159,11 @@ dimensions! {
     Deadline "deadline" Invocation Milliseconds 1..=3_600_000, default 10_000 / 50 / 900_000:
         "Wall time of one run, host waits included. A request has longer than any page should take, and less than the usual proxy time-out of 30 s; a hook keeps its caller waiting.";
     Memory "memory" Invocation Bytes 65_536..=268_435_456, default 134_217_728 / 67_108_864 / 134_217_728:
-        "Sum of all linear memories and tables of one run. An interpreter with its standard library fits; the most is what a pool slot holds.";
+        "Sum of all linear memories and tables of one run, and of what the host holds behind its handles, such as headers and statements. An interpreter with its standard library fits; the most is what a pool slot holds.";
     Stack "stack" Invocation Bytes 524_288..=524_288, default 524_288 / 524_288 / 524_288:
         "Call stack of guest code in one run. The same for all, because a sandbox keeps its stack for the next one; deep recursion in an interpreter fits.";
     Handles "handles" Invocation Count 8..=1_000_000, default 10_000 / 1_000 / 10_000:
-        "Component resources open at once in one run. Each costs the host about 100 bytes.";
+        "Component resources open at once in one run. Each costs the host about 100 bytes; what it holds behind them counts as memory.";
     HostCalls "host-calls" Invocation Count 1..=1_000_000_000, default 1_000_000 / 1_000 / 100_000_000:
         "Calls of capability functions in one run. A call costs about a microsecond of host time.";
     RequestBytes "request-bytes" Invocation Bytes 0..=1_073_741_824, default 16_777_216 / 8_388_608 / 16_777_216:

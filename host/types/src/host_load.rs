@@ -9,6 +9,10 @@ pub struct HostLoad {
     pub sandboxes: u64,
     /// How many there can be.
     pub sandboxes_max: u64,
+    /// Bytes of memory that they have together.
+    pub memory_bytes: u64,
+    /// How many they may have.
+    pub memory_bytes_max: u64,
     /// Runs that compute and wait for a processor.
     pub waiting: u64,
     /// How long what is ready waits for a thread that serves sockets, in milliseconds; less than 10 is 0. Beyond half of an

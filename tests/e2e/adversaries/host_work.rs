@@ -4,30 +4,33 @@ use serde_json::json;
 
 use crate::{assert_others_are_well, platform_with_adversary as platform};
 
-/// Random bytes that take the host about a millisecond, and the guest some dozens of instructions.
-const WORK: &str = "/random?bytes=1048576";
+/// What takes the host about a millisecond, and the guest some dozens of instructions: random bytes, and a text that is too long
+/// for what it is to be.
+const WORKS: [&str; 2] = ["/random?bytes=1048576", "/long-names-again?bytes=8000000"];
 
 #[tokio::test]
 async fn what_the_host_works_for_a_guest_is_bounded() {
     let platform = platform().await;
     let site = platform.site("acme", "/adversary");
-    let limits = json!({ "fuel": "1000G", "deadline": "60s", "cpu-time": "300ms" });
-    platform.limit("acme", limits).await;
-    let problem = site.get(WORK).await.problem(503, "limit-reached");
-    assert_eq!(problem["limit"], "cpu-time");
-    // By fuel alone it would have come to its end after ten seconds.
-    assert!(
-        problem["used"].as_u64().is_some_and(|used| used < 2_000),
-        "{problem}"
-    );
-    let limits = json!({ "deadline": "500ms", "cpu-time": "60s" });
-    platform.limit("acme", limits).await;
-    let problem = site.get(WORK).await.problem(504, "limit-reached");
-    assert_eq!(problem["limit"], "deadline");
-    assert!(
-        problem["used"].as_u64().is_some_and(|used| used < 5_000),
-        "{problem}"
-    );
+    for work in WORKS {
+        let limits = json!({ "fuel": "1000G", "deadline": "60s", "cpu-time": "300ms" });
+        platform.limit("acme", limits).await;
+        let problem = site.get(work).await.problem(503, "limit-reached");
+        assert_eq!(problem["limit"], "cpu-time");
+        // By fuel alone it would have come to its end after ten seconds.
+        assert!(
+            problem["used"].as_u64().is_some_and(|used| used < 2_000),
+            "{problem}"
+        );
+        let limits = json!({ "deadline": "500ms", "cpu-time": "60s" });
+        platform.limit("acme", limits).await;
+        let problem = site.get(work).await.problem(504, "limit-reached");
+        assert_eq!(problem["limit"], "deadline");
+        assert!(
+            problem["used"].as_u64().is_some_and(|used| used < 5_000),
+            "{problem}"
+        );
+    }
     assert_others_are_well(&platform).await;
 }
 
@@ -39,7 +42,11 @@ async fn work_of_the_host_is_done_in_turns() {
     let limits = json!({ "fuel": "1000G", "deadline": "8s", "cpu-time": "60s" });
     platform.limit("acme", limits).await;
     let many = async {
-        let many = (0..32).map(|_| site.get(WORK));
+        let many = WORKS
+            .into_iter()
+            .cycle()
+            .take(32)
+            .map(|work| site.get(work));
         for answer in futures_util::future::join_all(many).await {
             let _ = answer.problem(504, "limit-reached");
         }

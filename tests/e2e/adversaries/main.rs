@@ -11,6 +11,7 @@ mod connections;
 mod guests;
 mod host_work;
 mod log;
+mod memory;
 mod names;
 mod responses;
 mod text;

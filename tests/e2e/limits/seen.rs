@@ -40,6 +40,49 @@ async fn a_guest_can_ask_what_remains() {
     }
 }
 
+/// What is counted while the run goes on is what it did.
+#[tokio::test]
+async fn a_guest_sees_exactly_what_it_used() {
+    let platform = platform().await;
+    let site = platform.site("acme", "/state");
+    let body = "x".repeat(5_000);
+    let request = site.request(Method::POST, "/limits/after").body(body);
+    let seen = site.send(request).await.expect(200).json();
+    let used = |when: &str, name: &str| {
+        let limit = of(&seen[when], name);
+        limit["used"]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no {name} {when}: {seen}"))
+    };
+    for (name, more) in [
+        ("request-bytes", 5_000),
+        ("sql-statements", 2),
+        ("sql-rows-written", 3),
+        ("sql-rows-read", 2),
+        ("kv-operations", 2),
+        // Of the message and its context.
+        ("log-bytes", 15),
+        ("outbound-calls", 0),
+        // Two statements, a bucket, a key that is set and read, a message, and the second look.
+        ("host-calls", 7),
+    ] {
+        let (before, after) = (used("before", name), used("after", name));
+        assert_eq!(after - before, more, "{name}: {seen}");
+    }
+    for name in ["cpu-time", "deadline", "sql-time"] {
+        assert!(
+            used("before", name) <= used("after", name),
+            "{name}: {seen}"
+        );
+        assert!(used("after", name) < 5_000, "{name}: {seen}");
+    }
+    let handles = ["before", "after"].map(|when| used(when, "handles"));
+    assert!(
+        handles.iter().all(|count| (1..50).contains(count)),
+        "{seen}"
+    );
+}
+
 #[tokio::test]
 async fn callers_are_told_when_most_of_a_limit_is_used() {
     let platform = platform().await;

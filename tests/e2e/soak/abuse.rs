@@ -8,12 +8,15 @@ use cloudware_tests::{
 };
 use http::Method;
 use serde_json::json;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::sleep};
 
-use crate::text::{Handler, IDLE, asking};
+use crate::text::{Handler, IDLE, RANDOM_MODULES, asking, with_module};
 
 /// How long an abuse may take to end: many times the deadline of a run.
 const ENDED_WITHIN: Duration = Duration::from_secs(100);
+
+/// After how long a tenant that has no place for more tries again.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Requests without a body that misbehave by themselves.
 const GETS: &[&str] = &[
@@ -27,6 +30,11 @@ const GETS: &[&str] = &[
     "/adversary/exit",
     "/adversary/sleep?ms=60000",
     "/adversary/handles",
+    "/adversary/kept-fields",
+    "/adversary/kept-requests",
+    "/adversary/filled-fields?count=4000",
+    "/adversary/emptied-fields",
+    "/adversary/long-names-again?bytes=8000000",
     "/adversary/host-calls",
     "/adversary/random?bytes=1048576",
     "/adversary/logs?bytes=1000000",
@@ -50,6 +58,13 @@ const GETS: &[&str] = &[
     "/tables/",
     "/callback/",
     "/start/",
+    "/random-0/",
+    "/random-1/",
+    "/random-2/",
+    "/state/kv/secrets/key",
+    "/state/kv/%2e%2e%2facme/key",
+    "/state/kv/acme%2fmain/%00",
+    "/state/config/..%2facme",
 ];
 
 /// Requests that misuse a capability.
@@ -59,6 +74,7 @@ const POSTS: &[&str] = &[
     "/state/sql/hold?ms=60000",
     "/state/sql/hold?ms=60000",
     "/state/sql/leak?count=100",
+    "/state/sql/keep?bytes=100000",
     "/state/logs?lines=100000",
 ];
 
@@ -83,7 +99,7 @@ pub(crate) fn components() -> Vec<(&'static str, Vec<u8>)> {
         module: &start,
         ..Handler::default()
     };
-    vec![
+    let mut components = vec![
         (
             "memories",
             component(include_str!("../components/two_memories.wat")),
@@ -94,8 +110,35 @@ pub(crate) fn components() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("callback", component(&asking("(loop (br 0)) unreachable"))),
         ("start", start.component()),
-    ]
+    ];
+    let idle = Handler {
+        module: IDLE,
+        ..Handler::default()
+    };
+    let idle = idle.component();
+    let names = ["random-0", "random-1", "random-2"];
+    let random = names.into_iter().zip(RANDOM).map(|(name, file)| {
+        let module = std::fs::read(format!("{RANDOM_MODULES}/{file}"));
+        let module = module.expect("it is in the repository");
+        (name, with_module(&idle, &module))
+    });
+    components.extend(random);
+    components
 }
+
+/// Modules at random that the platform takes.
+const RANDOM: [&str; 3] = ["module-000.wasm", "module-003.wasm", "module-007.wasm"];
+
+/// A component that costs more to compile than the host spends on one, and cannot be told by counting.
+static LONG: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+    let loops = "(loop (br_if 0 (local.get 0)))".repeat(30_000);
+    let module = format!("{IDLE} (func (param i32) {loops})");
+    let handler = Handler {
+        module: &module,
+        ..Handler::default()
+    };
+    handler.component()
+});
 
 /// A component that is costly to check.
 static COSTLY: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
@@ -142,9 +185,16 @@ pub(crate) async fn all(platform: &Platform, tenant: &str) {
     );
 }
 
+/// Sends a request until its tenant has a place for it, so that it does what it is meant to.
 async fn send(site: &Http, request: reqwest::RequestBuilder) {
-    // Refused, stopped, cut off or answered: each is an end.
-    let _ = site.try_send(request).await;
+    loop {
+        let attempt = request.try_clone().expect("its body is in memory");
+        match site.try_send(attempt).await {
+            Ok(answer) if answer.status == 429 => sleep(AGAIN_AFTER).await,
+            // Stopped, cut off or answered: each is an end.
+            _ => return,
+        }
+    }
 }
 
 /// Clients that take a little of an answer and go away.
@@ -203,6 +253,7 @@ async fn bad_pushes(platform: &Platform) {
         good.clone().with_component(half),
         good.clone().with_component(b"nonsense".to_vec()),
         good.clone().with_component(COSTLY.clone()),
+        good.clone().with_component(LONG.clone()),
         good.with("../evil", "x"),
     ];
     for package in changed.iter().chain(&others) {

@@ -80,6 +80,7 @@ async fn platform() -> Platform {
     let options = Options {
         variables: vec![
             variable("ENGINE__SANDBOXES_MAX", SANDBOXES.to_string()),
+            variable("ENGINE__COMPILE_SECONDS_MAX", "3".to_owned()),
             variable("DATABASE__IDLE_CLOSE_SECONDS", "1".to_owned()),
         ],
         ..Options::default()

@@ -47,6 +47,14 @@ pub struct Comparison {
     found: Option<Entry>,
 }
 
+impl Comparison {
+    /// Bytes that the host holds for it.
+    fn bytes(&self) -> u64 {
+        let value = self.found.as_ref().map_or(0, |entry| entry.value.len());
+        (self.key.len() + value) as u64
+    }
+}
+
 /// How a swap ends early.
 #[derive(Debug)]
 pub enum SwapFailure {
@@ -143,7 +151,9 @@ impl atomics::Host for Invocation {
         comparison: Resource<Comparison>,
         value: Vec<u8>,
     ) -> Result<(), SwapFailure> {
-        let Comparison { bucket, key, found } = self.table.delete(comparison)?;
+        let comparison = self.table.delete(comparison)?;
+        self.memory.release(comparison.bytes());
+        let Comparison { bucket, key, found } = comparison;
         let expected = found.map(|entry| entry.version);
         let exchange = (key.clone(), expected, value);
         let swapped = operation::compare_and_set(self, "keyvalue.swap", &bucket, exchange).await;
@@ -190,6 +200,7 @@ impl atomics::HostCas for Invocation {
 
     async fn drop(&mut self, comparison: Resource<Comparison>) -> wasmtime::Result<()> {
         let comparison = self.table.delete(comparison)?;
+        self.memory.release(comparison.bytes());
         operation::close(self, comparison.bucket)
     }
 }
@@ -203,6 +214,8 @@ async fn compare(
 ) -> Result<Resource<Comparison>, Failure> {
     let found = operation::get(invocation, call, &bucket, key.clone()).await?;
     let comparison = Comparison { bucket, key, found };
+    let held = invocation.memory.hold(comparison.bytes());
+    held.map_err(Failure::Trap)?;
     Ok(invocation.table.push(comparison)?)
 }
 

@@ -196,3 +196,40 @@ async fn a_guest_that_makes_too_many_operations_is_stopped() {
     let stop = StopCause::limit(Dimension::KvOperations, Class::Request, 3, 2);
     assert_eq!(ended.stop, Some(stop));
 }
+
+/// Reads a value of 60,000 bytes for ever more swaps, none of which is made.
+const KEPT_CODE: &str = r#"
+    (import "wasi:keyvalue/store@0.2.0-draft2" "open" (func $open (param i32 i32 i32)))
+    (import "wasi:keyvalue/store@0.2.0-draft2" "[method]bucket.set" (func $set (param i32 i32 i32 i32 i32 i32)))
+    (import "wasi:keyvalue/atomics@0.2.0-draft2" "[static]cas.new" (func $new (param i32 i32 i32 i32)))
+    (func (export "run") (result i32) (local $bucket i32)
+        (call $open (i32.const 0) (i32.const 7) (i32.const 1024))
+        (local.set $bucket (i32.load (i32.const 1028)))
+        (call $set (local.get $bucket) (i32.const 16) (i32.const 3) (i32.const 0) (i32.const 60000) (i32.const 1024))
+        (if (i32.load8_u (i32.const 1024)) (then (return (i32.const 1))))
+        (loop $more
+            (call $new (local.get $bucket) (i32.const 16) (i32.const 3) (i32.const 1024))
+            (br_if $more (i32.eqz (i32.load8_u (i32.const 1024)))))
+        (i32.const 2))
+"#;
+
+#[tokio::test]
+async fn what_is_held_for_swaps_counts_as_memory() {
+    let bench = bench();
+    let code = format!("{KEPT_CODE}{DATA}");
+    let guest = Guest {
+        wit: DRAFT2,
+        imports: "import wasi:keyvalue/store@0.2.0-draft2; import wasi:keyvalue/atomics@0.2.0-draft2;",
+        code: &code,
+    };
+    let mut install = install();
+    let max = 1 << 20;
+    install.limits = limits(Dimension::Memory, max);
+    let ended = run(&bench.kv, &instance(), &install, &guest).await;
+    assert!(ended.result.is_err(), "{ended:?}");
+    let Some(StopCause::Limit { limit, used, .. }) = ended.stop else {
+        panic!("no limit: {ended:?}");
+    };
+    assert_eq!(limit, Dimension::Memory.of(Class::Request));
+    assert!((max..max + 100_000).contains(&used), "{used}");
+}

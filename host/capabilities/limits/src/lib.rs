@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cloudware_capability::{
     BindError, Binding, Capability, CapabilityLinker, Consent, Invocation, Stateless, Tape,
 };
+use cloudware_threads::cpu_nanoseconds;
 use cloudware_types::{DesiredInstall, DesiredInstance, Dimension, Limit, Meter};
 use serde_json::{Value, json};
 use wasmtime::{
@@ -25,6 +26,7 @@ const COUNTED: &[Dimension] = &[
     Dimension::CpuTime,
     Dimension::Deadline,
     Dimension::Memory,
+    Dimension::Handles,
     Dimension::HostCalls,
     Dimension::RequestBytes,
     Dimension::LogBytes,
@@ -113,7 +115,7 @@ fn in_host_call<R: Noted>(
     store: &mut StoreContextMut<'_, Invocation>,
     name: &'static str,
     asked: impl FnOnce() -> Value,
-    run: impl FnOnce(&StoreContextMut<'_, Invocation>) -> R,
+    run: impl FnOnce(&mut StoreContextMut<'_, Invocation>) -> R,
 ) -> wasmtime::Result<(R,)> {
     store.data_mut().enter(name)?;
     let tape: Option<Arc<Tape>> = store.data().tape().cloned();
@@ -172,7 +174,14 @@ impl Noted for Vec<Remaining> {
 }
 
 /// What the run has used in one dimension; `None` where that is not counted while it goes on.
-fn remaining(store: &StoreContextMut<'_, Invocation>, dimension: Dimension) -> Option<Remaining> {
+fn remaining(
+    store: &mut StoreContextMut<'_, Invocation>,
+    dimension: Dimension,
+) -> Option<Remaining> {
+    let handles = match dimension {
+        Dimension::Handles => store.data_mut().handles(),
+        _ => 0,
+    };
     let invocation = store.data();
     let limit = dimension.of(invocation.class());
     let max = match dimension {
@@ -183,14 +192,10 @@ fn remaining(store: &StoreContextMut<'_, Invocation>, dimension: Dimension) -> O
     let meter = |meter| invocation.meters()[meter];
     let used = match dimension {
         Dimension::Fuel => max.saturating_sub(store.get_fuel().unwrap_or(0)),
-        Dimension::CpuTime => {
-            invocation
-                .progress()
-                .cpu_until(cloudware_threads::cpu_nanoseconds())
-                / 1_000_000
-        }
+        Dimension::CpuTime => invocation.progress().cpu_until(cpu_nanoseconds()) / 1_000_000,
         Dimension::Deadline => u64::try_from(invocation.elapsed().as_millis()).unwrap_or(u64::MAX),
         Dimension::Memory => invocation.memory.used(),
+        Dimension::Handles => handles,
         Dimension::HostCalls => meter(Meter::HostCalls),
         Dimension::RequestBytes => invocation.progress().request_bytes(),
         Dimension::LogBytes => invocation.log().bytes(),

@@ -86,11 +86,14 @@ impl Host for Invocation {
             .describe(&state.scope, Arc::clone(&text), time_max)
             .await;
         let description = settle(self, described, |_| Rows::default())?;
-        Ok(self.table.push(StatementHandle {
+        let statement = StatementHandle {
             text,
             columns: description.columns,
             parameter_count: description.parameter_count,
-        })?)
+        };
+        let held = self.memory.hold(statement.bytes());
+        held.map_err(Failure::Trap)?;
+        Ok(self.table.push(statement)?)
     }
 
     fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<database::Error> {
@@ -214,7 +217,8 @@ impl HostStatement for Invocation {
     }
 
     async fn drop(&mut self, statement: Resource<StatementHandle>) -> wasmtime::Result<()> {
-        self.table.delete(statement)?;
+        let statement = self.table.delete(statement)?;
+        self.memory.release(statement.bytes());
         Ok(())
     }
 }

@@ -34,6 +34,18 @@ pub struct StatementHandle {
     pub(crate) parameter_count: u32,
 }
 
+/// Bytes that the name of a column takes beside its text.
+const COLUMN_BYTES: usize = size_of::<String>() + 16;
+
+impl StatementHandle {
+    /// Bytes that the host holds for it.
+    pub(crate) fn bytes(&self) -> u64 {
+        let column = |name: &String| COLUMN_BYTES + name.len();
+        let columns: usize = self.columns.iter().map(column).sum();
+        (self.text.len() + columns) as u64
+    }
+}
+
 /// How a call ends early: with a refusal that the guest sees, or by ending the invocation.
 #[derive(Debug)]
 pub enum Failure {

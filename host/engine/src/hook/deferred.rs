@@ -82,6 +82,7 @@ where
         Arc::clone(&progress),
         Arc::clone(&admission),
         Arc::clone(&install.queue),
+        None,
         started,
         bounds,
     );

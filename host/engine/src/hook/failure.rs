@@ -46,7 +46,7 @@ pub(crate) enum Failure {
     },
     /// The call would go in a circle, or too deep.
     Circle(String),
-    /// The host has no sandbox free.
+    /// The host has no sandbox, or no memory for it, free.
     Overloaded,
 }
 
@@ -108,7 +108,9 @@ impl fmt::Display for Failure {
                 "it has failed too often and is tried again in {} s",
                 rest.as_secs() + 1
             ),
-            Self::Overloaded => f.write_str("the host has no sandbox free; try again shortly"),
+            Self::Overloaded => {
+                f.write_str("the host has no sandbox, or no memory for it, free; try again shortly")
+            }
         }
     }
 }

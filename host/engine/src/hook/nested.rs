@@ -24,7 +24,7 @@ use crate::{
     clock::thread_moment,
     near::{self, Near, Unmetered},
     recording::EndedCall,
-    run::{byte_milliseconds, handles},
+    run::byte_milliseconds,
     sandbox::Setup,
     stop,
     world::World,
@@ -199,7 +199,11 @@ impl Nested<'_> {
                 stop::Attach::seen_in(stop, sandbox.store.data().progress())
             }
         };
-        Err(Failure::Stopped(run.observed(stopped, self.class)))
+        match stopped.cause {
+            // It is not the hook's doing.
+            StopCause::Overloaded { .. } => Err(Failure::Overloaded),
+            _ => Err(Failure::Stopped(run.observed(stopped, self.class))),
+        }
     }
 }
 
@@ -314,7 +318,7 @@ impl Run {
         let Some(sandbox) = &mut self.sandbox else {
             return;
         };
-        let handles = handles(&mut sandbox.store);
+        let handles = sandbox.store.data_mut().handles();
         let invocation = sandbox.store.data();
         let progress = invocation.progress();
         progress.cpu_leave(thread_moment);

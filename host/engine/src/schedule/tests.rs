@@ -27,6 +27,7 @@ fn run_of(queue: &Arc<Queue>, admission: &Arc<Admission>) -> Arc<Task> {
         Arc::default(),
         Arc::clone(admission),
         Arc::clone(queue),
+        None,
         Instant::now(),
         bounds,
     )

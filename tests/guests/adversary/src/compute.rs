@@ -4,6 +4,7 @@
 use std::hint::black_box;
 
 use cloudware_sdk::http::{Request, Response};
+use wasip2::clocks::monotonic_clock;
 
 use crate::number;
 
@@ -45,11 +46,15 @@ pub fn grow(_request: Request) -> Response {
     }
 }
 
-/// Takes a number of bytes and writes to every page.
+/// Takes a number of bytes, writes to every page, and keeps them for a while.
 #[inline(never)]
 pub fn touch(request: Request) -> Response {
     let bytes = number(&request, "bytes").unwrap_or(0);
     let memory = touched(usize::try_from(bytes).unwrap_or(usize::MAX));
+    let milliseconds = number(&request, "ms").unwrap_or(0);
+    if milliseconds > 0 {
+        monotonic_clock::subscribe_duration(milliseconds.saturating_mul(1_000_000)).block();
+    }
     Response::text(format!("touched {}", memory.len()))
 }
 

@@ -6,11 +6,16 @@
 //! | `/loop` | computes for ever |
 //! | `/spin?iterations=N` | computes for N rounds of a few instructions |
 //! | `/grow` | takes memory until there is no more |
-//! | `/touch?bytes=N` | takes N bytes and writes to every page |
+//! | `/touch?bytes=N&ms=N` | takes N bytes, writes to every page, and keeps them for N milliseconds |
 //! | `/deep-recursion` | calls itself for ever |
 //! | `/trap`, `/panic?iterations=N`, `/exit` | ends by an unreachable instruction, a panic (after N rounds), `exit(3)` |
 //! | `/sleep?ms=N` | waits on the monotonic clock |
 //! | `/handles?count=N` | keeps N resources open (without a count: ever more) |
+//! | `/kept-fields`, `/kept-requests` | keeps ever more resources open behind which the host holds much |
+//! | `/filled-fields?count=N` | keeps N small resources open, then lets the host hold much behind each |
+//! | `/emptied-fields` | keeps ever more resources open behind which the host held much for a moment |
+//! | `/long-names?bytes=N` | makes a request with a method and an authority so long, and answers what was refused |
+//! | `/long-names-again?bytes=N` | the same, for ever |
 //! | `/host-calls?count=N` | asks the clock N times (without a count: for ever) |
 //! | `/random?bytes=N` | asks for N random bytes, for ever |
 //! | `/counter` | counts in guest memory and answers the number: 1 in a fresh sandbox |
@@ -83,6 +88,12 @@ fn router() -> Router {
         .get("/exit", compute::exit)
         .get("/sleep", host::sleep)
         .get("/handles", host::handles)
+        .get("/kept-fields", host::kept_fields)
+        .get("/kept-requests", host::kept_requests)
+        .get("/filled-fields", host::filled_fields)
+        .get("/emptied-fields", host::emptied_fields)
+        .get("/long-names", host::long_names)
+        .get("/long-names-again", host::long_names_again)
         .get("/host-calls", host::calls)
         .get("/random", host::random)
         .get("/counter", counter)

@@ -1,6 +1,7 @@
 //! Answers every request with `hello`, HEAD with the length of that, seven hundred times where the path begins with `/long`, and traps a
 //! moment after its answer where it ends with `/trap-later`, and where it begins with `/upload` when it has read the request's body to its
-//! end, as a component of WASI 0.3 (`wasi:http/handler`).
+//! end, as a component of WASI 0.3 (`wasi:http/handler`). `/names/N` makes a request with a method and an authority of N bytes, and changes a
+//! list of headers; it answers with what was refused.
 
 use wasip3::{
     clocks::monotonic_clock,
@@ -17,6 +18,27 @@ const HELLO: &[u8] = b"hello\n";
 
 struct Hello;
 
+/// What was refused of names of so many bytes, and how many values a list has after some were taken out.
+fn names(length: usize) -> String {
+    let long = "X".repeat(length);
+    let (trailers, no_trailers) = wit_future::new(|| Ok(None));
+    drop(trailers);
+    let (request, _sent) = Request::new(Fields::new(), None, no_trailers, None);
+    let method = request.set_method(&Method::Other(long.clone()));
+    let authority = request.set_authority(Some(&long));
+    let told = [method, authority].map(|taken| if taken.is_ok() { "taken" } else { "refused" });
+    let fields = Fields::new();
+    let value = |text: &str| text.as_bytes().to_vec();
+    let set = fields.set("x-many", &[value("1"), value("2"), value("3")]);
+    let fewer = fields.set("x-many", &[value("4")]);
+    let other = fields.append("x-other", &value("5"));
+    let gone = fields.get_and_delete("x-other").map(|values| values.len());
+    let deleted = fields.delete("x-none");
+    let all_well = set.is_ok() && fewer.is_ok() && other.is_ok() && deleted.is_ok();
+    let left = fields.copy_all().len();
+    format!("{} {} {all_well} {gone:?} {left}", told[0], told[1])
+}
+
 impl wasip3::exports::http::handler::Guest for Hello {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let content_type = ("content-type".to_owned(), CONTENT_TYPE.to_vec());
@@ -30,6 +52,10 @@ impl wasip3::exports::http::handler::Guest for Hello {
             return Ok(Response::new(headers, None, no_trailers).0);
         }
         let path = request.get_path_with_query().unwrap_or_default();
+        if let Some(length) = path.strip_prefix("/names/") {
+            let told = names(length.parse().unwrap_or(0));
+            headers.set("x-names", &[told.into_bytes()]).expect("the header is valid");
+        }
         let is_trap = path.ends_with("/trap-later");
         let times = if path.starts_with("/long") { 700 } else { 1 };
         if path.starts_with("/upload") {

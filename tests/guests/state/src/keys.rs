@@ -125,3 +125,10 @@ pub fn host_calls(request: Request) -> impl IntoResponse {
     }
     Ok::<_, Failed>(Response::json(&json!({"called": count})))
 }
+
+/// Sets a key and gets it.
+pub fn set_and_get() {
+    let bucket = Bucket::open("counted").expect("a bucket");
+    bucket.set("key", b"value").expect("the key is set");
+    drop(bucket.get("key").expect("the key is read"));
+}

@@ -8,6 +8,7 @@
 //! | `POST /sql/transaction` `{"mode", "statements", "end": "commit" \| "rollback"}` | runs several in one transaction |
 //! | `POST /sql/hold?ms=N` | changes a row, keeps the transaction open so long, commits |
 //! | `POST /sql/leak?count=N` | begins so many transactions and ends none |
+//! | `POST /sql/keep?bytes=N` | prepares ever more statements of so many bytes, and keeps them |
 //! | `GET` `PUT` `DELETE /kv/{bucket}/{key}` | one key; `If-Match: N` (0: absent) makes `PUT` a compare-and-set |
 //! | `POST /kv/{bucket}/{key}/increment?by=N` | adds to a number |
 //! | `GET /kv/{bucket}?prefix=&after=&limit=` | lists keys |
@@ -15,6 +16,7 @@
 //! | `GET /host-calls?count=N` | looks for a key so many times (without a count: for ever) |
 //! | `GET /config`, `GET /config/{key}` | answers the configuration |
 //! | `GET /limits`, `GET /limits/{name}` | answers what the run may still use |
+//! | `POST /limits/after` | the same after two statements that write 3 rows and read 2, 2 operations on keys, and a log message |
 //! | `POST /logs?lines=N` | writes so many log messages, levels in turn |
 //! | `POST /log` `{"context", "message"}` | writes one log message |
 
@@ -29,6 +31,9 @@ use cloudware_sdk::{
 };
 use serde_json::json;
 
+/// The most bytes of a body that is read to be counted.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
 cloudware_sdk::app!(handle);
 
 fn handle(request: Request) -> Response {
@@ -38,6 +43,7 @@ fn handle(request: Request) -> Response {
         .post("/sql/transaction", statements::transaction)
         .post("/sql/hold", statements::hold)
         .post("/sql/leak", statements::leak)
+        .post("/sql/keep", statements::keep)
         .get("/kv/{bucket}", keys::list)
         .get("/kv/{bucket}/{key}", keys::get)
         .put("/kv/{bucket}/{key}", keys::set)
@@ -49,6 +55,7 @@ fn handle(request: Request) -> Response {
         .get("/config/{key}", config_get)
         .get("/limits", limits_all)
         .get("/limits/{name}", limits_get)
+        .post("/limits/after", limits_after)
         .post("/logs", logs)
         .post("/log", log)
         .handle(request)
@@ -96,6 +103,17 @@ fn limits_all(request: Request) -> Response {
     let rounds = number(&request, "rounds").unwrap_or(100_000);
     std::hint::black_box((0..rounds).fold(1_u64, |sum, n| std::hint::black_box(sum ^ n)));
     Response::json(&json!({ "before": before, "after": all() }))
+}
+
+/// Every limit before and after a known amount of each.
+fn limits_after(request: Request) -> Result<Response, Problem> {
+    let all = || limits::all().iter().map(seen).collect::<Vec<_>>();
+    let before = all();
+    let body = request.body(BODY_BYTES_MAX)?.len();
+    statements::write_and_read();
+    keys::set_and_get();
+    logging::log(Level::Info, "limits", "a message");
+    Ok(Response::json(&json!({ "before": before, "after": all(), "body": body })))
 }
 
 fn limits_get(request: Request) -> Result<Response, Problem> {

@@ -160,6 +160,29 @@ pub fn leak(request: Request) -> Response {
     answer(nest(count).map(|()| json!({"begun": count})))
 }
 
+/// Keeps ever more prepared statements, each with so much text.
+pub fn keep(request: Request) -> Response {
+    let bytes = number(&request, "bytes").unwrap_or(1);
+    let text = format!(
+        "SELECT '{}'",
+        "x".repeat(usize::try_from(bytes).unwrap_or(0))
+    );
+    loop {
+        match sql::prepare(&text) {
+            Ok(statement) => std::mem::forget(statement),
+            Err(error) => return refused(&error),
+        }
+    }
+}
+
+/// Writes three rows and reads two.
+pub fn write_and_read() {
+    let rows = "INSERT INTO probe_rows (label) VALUES ('x'), ('y'), ('z')";
+    sql::execute(rows, &[]).expect("rows are written");
+    let read = sql::query("SELECT label FROM probe_rows LIMIT 2", &[]).expect("rows are read");
+    drop(read);
+}
+
 fn answer(result: Result<serde_json::Value, sql::Error>) -> Response {
     match result {
         Ok(value) => Response::json(&value),
