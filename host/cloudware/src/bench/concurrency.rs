@@ -140,9 +140,16 @@ impl Part {
         let figure = |what: &str, unit, runs: &[f64]| {
             Figure::new(NAME, format!("{what}, {during}"), unit, runs)
         };
+        let all = Target::ValueAtLeast(f64::from(bench.in_flight));
         let mut figures = vec![
             figure("errors", "requests", &rounds.failed).target(Target::ValueAtMost(0.0)),
-            figure("in flight", "requests", &rounds.in_flight),
+            // Where they come at a rate, as many are in flight as have not been answered yet.
+            match self {
+                Self::Sustained => figure("in flight", "requests", &rounds.in_flight),
+                Self::Wait | Self::Business => {
+                    figure("in flight", "requests", &rounds.in_flight).target(all)
+                }
+            },
         ];
         let rate = figure("answers", "req/s", &rounds.rate);
         figures.push(match self {

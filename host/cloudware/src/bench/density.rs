@@ -107,12 +107,18 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     };
     let mut figures = vec![
         figure("memory of the idle host", "MiB", megabytes(idle))
+            .against("of an empty one", &[megabytes(idle)], &[megabytes(empty)])
             .target(Target::ValueAtMost(2_048.0)),
         figure("memory after requests", "MiB", megabytes(asked)),
         figure("memory of one more", "bytes", each),
         figure("start → ready", "ms", started),
         figure("first request, p50", "ms", quantile(&first, 0.5)),
         figure("first request, p99", "ms", quantile(&first, 0.99))
+            .against(
+                "the second",
+                &[quantile(&first, 0.99)],
+                &[quantile(&second, 0.99)],
+            )
             .target(Target::ValueAtMost(20.0)),
         figure("second request, p50", "ms", quantile(&second, 0.5)),
         figure("second request, p99", "ms", quantile(&second, 0.99))

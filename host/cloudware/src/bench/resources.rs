@@ -156,16 +156,7 @@ fn received_bytes(text: &str, link: &str) -> Option<u64> {
 }
 
 fn memory_bytes() -> Result<u64> {
-    let text = fs::read_to_string("/proc/meminfo").context("/proc/meminfo can't be read")?;
-    total_bytes(&text).context("/proc/meminfo does not say MemTotal")
-}
-
-fn total_bytes(text: &str) -> Option<u64> {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1_024)
+    cloudware_engine::total_memory().context("/proc/meminfo does not say MemTotal")
 }
 
 #[cfg(test)]
@@ -186,6 +177,5 @@ mod tests {
         let links = "Inter-|   Receive\n face |bytes\n    lo: 4321 5 0 0\n  eth0:77 1";
         assert_eq!(received_bytes(links, "lo"), Some(4_321));
         assert_eq!(received_bytes(links, "eth0"), Some(77));
-        assert_eq!(total_bytes("MemTotal:  2 kB\nMemFree: 1 kB"), Some(2_048));
     }
 }
