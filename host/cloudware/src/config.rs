@@ -231,3 +231,42 @@ impl<T: Serialize> IntoDict for Serialized<T> {
         Ok(Figment::from(self).extract()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    fn entries(value: &Value, path: &str) -> Map<String, Value> {
+        let mut all = Map::new();
+        for (key, value) in value.as_object().into_iter().flatten() {
+            let path = format!("{path}{key}");
+            match value {
+                Value::Object(_) => all.extend(entries(value, &format!("{path}."))),
+                value => drop(all.insert(path, value.clone())),
+            }
+        }
+        all
+    }
+
+    /// The file that operators start from changes nothing.
+    #[test]
+    fn every_key_has_its_default_in_the_file_for_operators() {
+        let text = include_str!("../../../deploy/cloudware.toml");
+        let file: Value = toml::from_str(text).unwrap();
+        let mut file = entries(&file, "");
+        let defaults = serde_json::to_value(Config::default()).unwrap();
+        for (path, default) in entries(&defaults, "") {
+            let key = path.rsplit('.').next().unwrap_or(&path);
+            match file.remove(&path) {
+                Some(value) => assert_eq!(value, default, "{path}"),
+                None => assert!(
+                    default.is_null() && text.contains(&format!("# {key} = ")),
+                    "{path} is missing"
+                ),
+            }
+        }
+        assert_eq!(file, Map::new());
+    }
+}

@@ -2,7 +2,7 @@
 //! [`TraceLog`]; tenants see those of their instances, operators all. Providers see none: a trace tells what other
 //! apps a tenant has.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, str::FromStr};
 
 use cloudware_types::{Slug, Trace};
 
@@ -88,10 +88,27 @@ pub async fn list(
     drop(db);
     control.data_plane.flush_stops().await;
     let mut db = control.store.read().await?;
-    let entries = store::trace::list(&mut db, page.cursor()?, page.rows(), &filter).await?;
+    let before = page.cursor::<Number>()?.map(|Number(number)| number);
+    let entries = store::trace::list(&mut db, before, page.rows(), &filter).await?;
     Ok(page.page(entries, |entry: &TraceEntry| {
         format!("{:020}", entry.number)
     }))
+}
+
+/// The number of a trace, as the cursors of their list have it.
+struct Number(i64);
+
+/// Why a text is not the number of a trace.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not the number of a trace, such as 00000000000000000042")]
+struct NumberError;
+
+impl FromStr for Number {
+    type Err = NumberError;
+
+    fn from_str(text: &str) -> Result<Self, NumberError> {
+        text.parse().map(Self).map_err(|_| NumberError)
+    }
 }
 
 /// The newest trace of a request, by the id that its caller was given.
