@@ -290,6 +290,9 @@ impl Invocation {
     pub fn leave_host(&mut self) -> bool {
         let is_function = self.function_depth > 0 && self.function_depth == self.host_depth;
         self.host_depth = self.host_depth.saturating_sub(1);
+        if self.host_depth == 0 {
+            self.memory.passed();
+        }
         is_function
     }
 

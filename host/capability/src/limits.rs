@@ -4,5 +4,9 @@
 /// times, and the host keeps what has no line break yet in memory.
 pub(crate) const LINE_BYTES_MAX: usize = 8 << 10;
 
+/// Bytes of arguments or results of a call of the host from which on they are counted while it lasts: less is held by many at once
+/// without harm, and each call would count.
+pub(crate) const PASSING_BYTES_MIN: usize = 64 << 10;
+
 /// How long a request without a free sandbox, or memory for it, should wait before it comes again, in seconds.
 pub const OVERLOAD_RETRY_SECONDS: u32 = 1;

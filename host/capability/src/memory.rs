@@ -3,7 +3,7 @@
 //! a host, have together.
 
 use std::{
-    cmp,
+    cmp, mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,7 +13,7 @@ use std::{
 use cloudware_types::{Class, Dimension, StopCause};
 use wasmtime::ResourceLimiter;
 
-use crate::limits::OVERLOAD_RETRY_SECONDS;
+use crate::limits::{OVERLOAD_RETRY_SECONDS, PASSING_BYTES_MIN};
 
 /// Bytes that the host keeps for one table element: a pointer.
 const TABLE_ELEMENT_BYTES: u64 = 8;
@@ -95,6 +95,12 @@ impl InstanceMemory {
         taken.is_ok()
     }
 
+    /// What one run has at most where nothing else runs. One that wants more is told of it as of its own limit: to come again
+    /// does not help.
+    fn alone_max(&self) -> u64 {
+        self.host.max / 2
+    }
+
     /// Whether more than half of the memory of the host is in use: what is kept for later gives way.
     #[must_use]
     pub fn is_scarce(&self) -> bool {
@@ -117,6 +123,8 @@ pub struct MemoryMeter {
     held: u64,
     /// What was found behind other handles when they were last looked at.
     found: u64,
+    /// Of the call of the host that the guest is in.
+    passing: u64,
     peak: u64,
     max: u64,
     class: Class,
@@ -130,8 +138,9 @@ impl MemoryMeter {
             guest: 0,
             held: 0,
             found: 0,
+            passing: 0,
             peak: 0,
-            max,
+            max: max.min(instance.alone_max()),
             class,
             stop: None,
             instance,
@@ -152,7 +161,7 @@ impl MemoryMeter {
 
     /// Begins anew with another limit and what there is, for an invocation that serves several requests.
     pub(crate) fn renew(&mut self, max: u64) {
-        self.max = max;
+        self.max = max.min(self.instance.alone_max());
         self.peak = self.used();
     }
 
@@ -192,6 +201,27 @@ impl MemoryMeter {
         Ok(())
     }
 
+    /// Counts what a call of the host holds until it has returned to the guest: arguments while it waits, and results until the
+    /// guest has taken them. A call bounds that by itself; it is none of the run's memory, and the instance's.
+    ///
+    /// # Errors
+    /// The invocation is to end: the host has not as much.
+    pub fn pass(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        if bytes < PASSING_BYTES_MIN {
+            return Ok(());
+        }
+        self.take_of_host(bytes as u64)?;
+        self.passing += bytes as u64;
+        Ok(())
+    }
+
+    /// The call has returned.
+    pub(crate) fn passed(&mut self) {
+        if self.passing > 0 {
+            self.instance.give_back(mem::take(&mut self.passing));
+        }
+    }
+
     /// Takes what is then added to one of the sums.
     fn take(&mut self, more: u64) -> wasmtime::Result<()> {
         let wanted = self.used().saturating_add(more);
@@ -204,14 +234,19 @@ impl MemoryMeter {
             ));
             return Err(wasmtime::Error::msg("the memory limit was reached"));
         }
-        if !self.instance.take(more) {
-            self.stop.get_or_insert(StopCause::Overloaded {
-                retry_after_seconds: OVERLOAD_RETRY_SECONDS,
-            });
-            return Err(wasmtime::Error::msg("the host has no memory free"));
-        }
+        self.take_of_host(more)?;
         self.peak = self.peak.max(wanted);
         Ok(())
+    }
+
+    fn take_of_host(&mut self, more: u64) -> wasmtime::Result<()> {
+        if self.instance.take(more) {
+            return Ok(());
+        }
+        self.stop.get_or_insert(StopCause::Overloaded {
+            retry_after_seconds: OVERLOAD_RETRY_SECONDS,
+        });
+        Err(wasmtime::Error::msg("the host has no memory free"))
     }
 
     fn grow(&mut self, bytes: u64) -> wasmtime::Result<bool> {
@@ -223,7 +258,7 @@ impl MemoryMeter {
 
 impl Drop for MemoryMeter {
     fn drop(&mut self) {
-        self.instance.give_back(self.used());
+        self.instance.give_back(self.used() + self.passing);
     }
 }
 
@@ -304,18 +339,18 @@ mod tests {
         let take = |instance: &Arc<InstanceMemory>| {
             let mut run = meter(u64::MAX, instance);
             while run.memory_growing(0, MIB as usize, None).is_ok() {}
-            let overloaded = run.take_stop();
-            assert!(
-                matches!(overloaded, Some(StopCause::Overloaded { .. })),
-                "{overloaded:?}"
-            );
             run
         };
-        let first = take(&one);
+        // Alone it has half, and is told of that as of its limit.
+        let mut first = take(&one);
         assert_eq!(first.used(), 6 * MIB);
+        let alone = StopCause::limit(Dimension::Memory, Class::Request, 7 * MIB, 6 * MIB);
+        assert_eq!(first.take_stop(), Some(alone));
         assert!(!one.is_scarce());
         let mut second = take(&other);
         assert_eq!(second.used(), 3 * MIB);
+        let overloaded = second.take_stop();
+        assert!(matches!(overloaded, Some(StopCause::Overloaded { .. })));
         // Who has more than is left by now, and wants no more, has it.
         second.find(0).unwrap();
         assert!(meter(u64::MAX, &one).find(1).is_err());
@@ -324,6 +359,22 @@ mod tests {
         drop(first);
         assert_eq!(take(&one).used(), 4 * MIB);
         drop(second);
+        assert_eq!(host.used(), 0);
+    }
+
+    #[test]
+    fn what_passes_is_the_instances_until_it_has_passed() {
+        let host = Arc::new(HostMemory::new(12 * MIB));
+        let instance = Arc::new(InstanceMemory::of(&host));
+        let mut run = meter(1, &instance);
+        run.pass(4 << 20).unwrap();
+        run.pass(1).unwrap();
+        assert_eq!((run.used(), host.used()), (0, 4 * MIB));
+        run.pass(3 << 20).unwrap_err();
+        run.passed();
+        assert_eq!(host.used(), 0);
+        run.pass(6 << 20).unwrap();
+        drop(run);
         assert_eq!(host.used(), 0);
     }
 }

@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{
     },
 };
 
-use crate::held::P2_TYPES;
+use crate::messages::P2_TYPES;
 
 /// Whether an answer ends with its head (RFC 9110, section 6.4.1).
 pub(crate) fn has_no_body(is_head: bool, status: StatusCode) -> bool {

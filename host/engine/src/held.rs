@@ -3,16 +3,11 @@
 
 use std::any::Any;
 
-use cloudware_capability::Invocation;
 use http::HeaderMap;
-use wasmtime::{
-    StoreContextMut,
-    component::{Linker, Resource, ResourceTable},
-};
+use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::{
-    FieldMap, WasiHttpView as _,
+    FieldMap,
     p2::{
-        self,
         bindings::http::types::{Method, Scheme},
         body::HostIncomingBody,
         types::{
@@ -23,17 +18,9 @@ use wasmtime_wasi_http::{
     p3,
 };
 
-use crate::{
-    code::Wasi,
-    limits::{
-        AUTHORITY_BYTES_MAX, BODY_CHUNK_BYTES, BODY_CHUNKS_AHEAD, HANDLE_BYTES, HEADER_BYTES_MAX,
-        HEADER_FIELD_BYTES, METHOD_BYTES_MAX,
-    },
+use crate::limits::{
+    BODY_CHUNK_BYTES, BODY_CHUNKS_AHEAD, HANDLE_BYTES, HEADER_BYTES_MAX, HEADER_FIELD_BYTES,
 };
-
-/// WASI's interface of messages, in the versions that it is linked with.
-pub(crate) const P2_TYPES: &str = "wasi:http/types@0.2.12";
-pub(crate) const P3_TYPES: &str = "wasi:http/types@0.3.0";
 
 /// What may wait unread in the body of one message and behind it: as much as its writer may be ahead, and trailers.
 const UNREAD_BYTES: u64 = ((BODY_CHUNKS_AHEAD + 1) * BODY_CHUNK_BYTES + HEADER_BYTES_MAX) as u64;
@@ -109,70 +96,6 @@ fn headers(headers: &HeaderMap) -> u64 {
     };
     headers.iter().map(field).sum()
 }
-
-/// Replaces how WASI takes the method and the authority of a request that a guest makes: no longer than any server takes
-/// them, which WASI leaves open.
-pub(crate) fn link(linker: &mut Linker<Invocation>, wasi: Wasi) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    link_p2(linker)?;
-    if wasi == Wasi::P3 {
-        link_p3(linker)?;
-    }
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-fn link_p2(linker: &mut Linker<Invocation>) -> wasmtime::Result<()> {
-    use p2::bindings::http::types::HostOutgoingRequest as _;
-    let mut types = linker.instance(P2_TYPES)?;
-    types.func_wrap(
-        "[method]outgoing-request.set-method",
-        |mut store: Store<'_>, (request, method): (Resource<_>, Method)| {
-            let mut http = store.data_mut().http();
-            match &method {
-                Method::Other(text) if text.len() > METHOD_BYTES_MAX => Ok((Err(()),)),
-                _ => Ok((http.set_method(request, method)?,)),
-            }
-        },
-    )?;
-    types.func_wrap(
-        "[method]outgoing-request.set-authority",
-        |mut store: Store<'_>, (request, authority): (Resource<_>, Option<String>)| {
-            let mut http = store.data_mut().http();
-            match authority {
-                Some(text) if text.len() > AUTHORITY_BYTES_MAX => Ok((Err(()),)),
-                authority => Ok((http.set_authority(request, authority)?,)),
-            }
-        },
-    )
-}
-
-fn link_p3(linker: &mut Linker<Invocation>) -> wasmtime::Result<()> {
-    use p3::bindings::http::types::{HostRequest as _, Method};
-    let mut types = linker.instance(P3_TYPES)?;
-    types.func_wrap(
-        "[method]request.set-method",
-        |mut store: Store<'_>, (request, method): (Resource<_>, Method)| {
-            let mut http = store.data_mut().http();
-            match &method {
-                Method::Other(text) if text.len() > METHOD_BYTES_MAX => Ok((Err(()),)),
-                _ => Ok((http.set_method(request, method)?,)),
-            }
-        },
-    )?;
-    types.func_wrap(
-        "[method]request.set-authority",
-        |mut store: Store<'_>, (request, authority): (Resource<_>, Option<String>)| {
-            let mut http = store.data_mut().http();
-            match authority {
-                Some(text) if text.len() > AUTHORITY_BYTES_MAX => Ok((Err(()),)),
-                authority => Ok((http.set_authority(request, authority)?,)),
-            }
-        },
-    )
-}
-
-type Store<'a> = StoreContextMut<'a, Invocation>;
 
 #[cfg(test)]
 mod tests {

@@ -12,9 +12,8 @@ use crate::{
     CodeError, EngineConfig, EngineError, SandboxAllocation, bodiless,
     cache::CodeCache,
     code::{Code, Wasi},
-    fields, held,
     hook::linker_of,
-    limits,
+    limits, messages,
 };
 
 /// One wasmtime engine with everything linked.
@@ -90,8 +89,7 @@ fn link_wasi(linker: &mut Linker<Invocation>, wasi: Wasi) -> wasmtime::Result<()
         wasmtime_wasi::p3::add_to_linker(linker)?;
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
     }
-    held::link(linker, wasi)?;
-    fields::link(linker, wasi)
+    messages::link(linker, wasi)
 }
 
 /// Replaces `wasi:io` by itself with less around it: it needs the resources of an invocation and not its WASI

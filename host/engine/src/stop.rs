@@ -37,7 +37,11 @@ const RUNTIME_FRAMES: &[&str] = &[
 const MESSAGE_CHARS_MAX: usize = 300;
 
 /// A stop of `identity`'s code with the given cause.
-pub(crate) fn stop(identity: &Identity, cause: StopCause, started: Instant) -> Box<Stop> {
+pub(crate) fn stop(identity: &Identity, mut cause: StopCause, started: Instant) -> Box<Stop> {
+    // What a guest says of itself is for people, who read logs, and is kept.
+    if let StopCause::Trap { message } | StopCause::NoResponse { message } = &mut cause {
+        *message = printable(message);
+    }
     let class = match &cause {
         StopCause::Limit { limit, .. } => limit.class(),
         _ => Class::Request,

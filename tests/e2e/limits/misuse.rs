@@ -28,6 +28,7 @@ async fn whatever_a_guest_does_it_is_answered_for() {
         );
         assert_others_are_well(&platform).await;
     }
+    says_little_of_what_a_guest_says_of_itself(&platform).await;
     assert!(
         platform
             .log()
@@ -38,6 +39,22 @@ async fn whatever_a_guest_does_it_is_answered_for() {
     nonsense_does_not_reach_clients(&platform).await;
     a_client_that_hangs_up_ends_the_run(&platform).await;
     assert_others_are_well(&platform).await;
+}
+
+/// The error that a guest gives in place of an answer may be as long as it likes.
+async fn says_little_of_what_a_guest_says_of_itself(platform: &Platform) {
+    let before = platform.log().len();
+    let answer = platform
+        .site("acme", "/adversary")
+        .get("/long-error?bytes=20000000")
+        .await;
+    assert!(answer.body.len() < 3_000, "{} bytes", answer.body.len());
+    let problem = answer.problem(502, "no-response");
+    let message = problem["message"].as_str().unwrap_or_default();
+    assert!(message.contains("EEEE"), "{problem}");
+    let stops = platform.api().get("/stops").await.expect(200);
+    assert!(stops.body.len() < 100_000, "{} bytes", stops.body.len());
+    assert!(platform.log().len() < before + 100_000, "its log is short");
 }
 
 async fn ends_by_the_tighter_of_fuel_and_deadline(platform: &Platform) {

@@ -103,6 +103,8 @@ pub(crate) async fn get_many(
     // The keys come from the guest: their number and each one's length are bounded here.
     let keys = Key::parse_many(keys)?;
     let entries = store.get(&place, keys).await;
+    let values = entries.iter().flatten().flatten();
+    pass(invocation, values.map(|entry| entry.value.len()).sum())?;
     invocation.leave();
     Ok(entries?)
 }
@@ -162,6 +164,7 @@ pub(crate) async fn change(
     if bytes > CALL_BYTES_MAX {
         return Err(KvError::ValueTooLarge(CALL_BYTES_MAX as u64).into());
     }
+    pass(invocation, bytes)?;
     let changes = changes
         .into_iter()
         .map(|(key, value)| {
@@ -190,6 +193,7 @@ pub(crate) async fn compare_and_set(
         expected,
         value: Value::parse(value)?,
     };
+    pass(invocation, exchange.value.as_bytes().len())?;
     let version = store.compare_and_set(&place, exchange).await;
     invocation.leave();
     Ok(version?)
@@ -238,6 +242,11 @@ pub(crate) async fn list(
     let page = store.list(&place, listing).await;
     invocation.leave();
     Ok(page?)
+}
+
+/// Counts what a call holds until it has returned.
+fn pass(invocation: &mut Invocation, bytes: usize) -> Result<(), Failure> {
+    invocation.memory.pass(bytes).map_err(Failure::Trap)
 }
 
 /// Counts and charges the call, and finds out where it takes place.

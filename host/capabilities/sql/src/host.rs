@@ -9,7 +9,7 @@ use wasmtime::component::{HasData, Resource};
 use crate::{
     SqlError, gate,
     session::{
-        Failure, Rows, StatementHandle, TransactionHandle, charge_statement, session, settle,
+        Failure, Rows, StatementHandle, TransactionHandle, charge_statement, pass, session, settle,
         settle_within, time_left,
     },
 };
@@ -264,6 +264,7 @@ async fn query(
         written: set.written,
     })?;
     let set = gate::mask(invocation, rules.as_deref(), set).await?;
+    pass(invocation, set.rows.iter().flatten())?;
     invocation.leave();
     let cells = |row: Vec<Value>| row.into_iter().map(Into::into).collect();
     Ok(database::RowSet {

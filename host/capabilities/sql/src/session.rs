@@ -153,6 +153,7 @@ pub(crate) fn charge_statement(
 ) -> Result<Request, Failure> {
     invocation.enter(call)?;
     invocation.charge(Meter::SqlStatements, Dimension::SqlStatements, 1)?;
+    pass(invocation, &parameters)?;
     let left = |meter, dimension| {
         let max = invocation.limit(dimension);
         max.saturating_sub(invocation.meters()[meter])
@@ -165,6 +166,23 @@ pub(crate) fn charge_statement(
         time_max: time_left(invocation),
         access: None,
     })
+}
+
+/// Counts values that a call holds until it has returned.
+pub(crate) fn pass<'a>(
+    invocation: &mut Invocation,
+    values: impl IntoIterator<Item = &'a Value>,
+) -> Result<(), Failure> {
+    let value = |value: &Value| match value {
+        Value::Text(text) => text.len(),
+        Value::Blob(bytes) => bytes.len(),
+        _ => 0,
+    };
+    let bytes = values
+        .into_iter()
+        .map(|one| size_of::<Value>() + value(one))
+        .sum();
+    invocation.memory.pass(bytes).map_err(Failure::Trap)
 }
 
 /// How long the database may still work for the invocation, a little more than nothing: so that

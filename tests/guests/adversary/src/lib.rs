@@ -22,7 +22,7 @@
 //! | `/logs?bytes=N` | writes N bytes to standard output and N to standard error |
 //! | `/unended-line?bytes=N` | the same without the end of a line |
 //! | `/big-response?bytes=N`, `/endless-response` | streams a body |
-//! | `/no-response`, `/error-response` | sets none, or an error |
+//! | `/no-response`, `/error-response`, `/long-error?bytes=N` | sets none, an error, or one that says so much |
 //! | `/short-body`, `/long-body` | declares 10 bytes and sends 5, or 15 |
 //! | `/bad-header`, `/bad-status` | tries what HTTP does not allow, and answers what was refused |
 //! | `/write-after-finish`, `/write-unasked`, `/unfinished` | breaks the rules of bodies and their streams |
@@ -58,6 +58,7 @@ impl wasip2::exports::http::incoming_handler::Guest for Adversary {
         match target.split('?').next().unwrap_or_default() {
             "/no-response" => {}
             "/error-response" => output::error_response(out),
+            "/long-error" => output::long_error(&target, out),
             "/short-body" => output::wrong_length(out, b"12345"),
             "/long-body" => output::wrong_length(out, b"123451234512345"),
             "/write-after-finish" => protocol::write_after_finish(out),

@@ -67,6 +67,13 @@ pub fn error_response(out: ResponseOutparam) {
     ResponseOutparam::set(out, Err(error));
 }
 
+/// The same with an error of as many bytes as the target says.
+pub fn long_error(target: &str, out: ResponseOutparam) {
+    let bytes = target.rsplit('=').next().and_then(|bytes| bytes.parse().ok());
+    let error = ErrorCode::InternalError(Some("E".repeat(bytes.unwrap_or(0))));
+    ResponseOutparam::set(out, Err(error));
+}
+
 /// Declares 10 bytes and sends others.
 pub fn wrong_length(out: ResponseOutparam, bytes: &[u8]) {
     let headers = Fields::from_list(&[("content-length".into(), b"10".to_vec())])
