@@ -56,9 +56,13 @@ impl Watch {
     fn leave(&mut self, mut store: StoreContextMut<'_, Invocation>) -> wasmtime::Result<()> {
         let invocation = store.data_mut();
         let is_function = invocation.leave_host();
-        self.calls_unseen += 1;
-        if self.calls_unseen >= self.calls_unseen_max {
-            self.look(invocation)?;
+        // Not where the engine has done something for an instruction, which gives no handles: it may have failed, and the engine
+        // takes no second failure of it.
+        if is_function {
+            self.calls_unseen += 1;
+            if self.calls_unseen >= self.calls_unseen_max {
+                self.look(invocation)?;
+            }
         }
         let progress = invocation.progress();
         let now = coarse();
