@@ -82,27 +82,3 @@ pub(crate) fn asking(body: &str) -> String {
     };
     handler.text()
 }
-
-/// Modules that wasm-smith 0.254 made from the seeds in their names: valid, without imports, with a start.
-pub(crate) const RANDOM_MODULES: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../tests/e2e/components/random"
-);
-
-/// A component with one more core module, which is instantiated before anything is called.
-pub(crate) fn with_module(component: &[u8], module: &[u8]) -> Vec<u8> {
-    const CORE_MODULE: u8 = 1;
-    const CORE_INSTANCE: u8 = 2;
-    let mut bytes = component.to_vec();
-    bytes.push(CORE_MODULE);
-    let mut left = module.len();
-    while left >= 0x80 {
-        bytes.push((left & 0x7f) as u8 | 0x80);
-        left >>= 7;
-    }
-    bytes.push(left as u8);
-    bytes.extend_from_slice(module);
-    // One instance: instantiate module 1, which follows the component's own, with nothing.
-    bytes.extend_from_slice(&[CORE_INSTANCE, 4, 1, 0, 1, 0]);
-    bytes
-}

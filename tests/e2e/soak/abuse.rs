@@ -12,7 +12,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::sleep};
 
 use crate::{
     HOSTILE,
-    text::{Handler, IDLE, RANDOM_MODULES, asking, with_module},
+    text::{Handler, IDLE, asking},
 };
 
 /// How long an abuse may take to end: many times the deadline of a run.
@@ -61,9 +61,6 @@ const GETS: &[&str] = &[
     "/tables/",
     "/callback/",
     "/start/",
-    "/random-0/",
-    "/random-1/",
-    "/random-2/",
     "/state/kv/secrets/key",
     "/state/kv/%2e%2e%2facme/key",
     "/state/kv/acme%2fmain/%00",
@@ -102,7 +99,7 @@ pub(crate) fn components() -> Vec<(&'static str, Vec<u8>)> {
         module: &start,
         ..Handler::default()
     };
-    let mut components = vec![
+    vec![
         (
             "memories",
             component(include_str!("../components/two_memories.wat")),
@@ -113,24 +110,8 @@ pub(crate) fn components() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("callback", component(&asking("(loop (br 0)) unreachable"))),
         ("start", start.component()),
-    ];
-    let idle = Handler {
-        module: IDLE,
-        ..Handler::default()
-    };
-    let idle = idle.component();
-    let names = ["random-0", "random-1", "random-2"];
-    let random = names.into_iter().zip(RANDOM).map(|(name, file)| {
-        let module = std::fs::read(format!("{RANDOM_MODULES}/{file}"));
-        let module = module.expect("it is in the repository");
-        (name, with_module(&idle, &module))
-    });
-    components.extend(random);
-    components
+    ]
 }
-
-/// Modules at random that the platform takes.
-const RANDOM: [&str; 3] = ["module-000.wasm", "module-003.wasm", "module-007.wasm"];
 
 /// A component that costs more to compile than the host spends on one, and cannot be told by counting.
 static LONG: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
