@@ -147,7 +147,7 @@ fn message(said: &str) -> String {
     if said.contains("total size of fields exceeds limit") {
         return format!("its headers have more than {} KiB", HEADER_BYTES_MAX >> 10);
     }
-    printable(said)
+    said.to_owned()
 }
 
 /// Names come from the component, and could otherwise write lines of their own into logs.

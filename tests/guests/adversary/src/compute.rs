@@ -4,9 +4,8 @@
 use std::hint::black_box;
 
 use cloudware_sdk::http::{Request, Response};
-use wasip2::clocks::monotonic_clock;
 
-use crate::number;
+use crate::{host::pause, number};
 
 const PAGE_BYTES: usize = 65_536;
 
@@ -51,10 +50,7 @@ pub fn grow(_request: Request) -> Response {
 pub fn touch(request: Request) -> Response {
     let bytes = number(&request, "bytes").unwrap_or(0);
     let memory = touched(usize::try_from(bytes).unwrap_or(usize::MAX));
-    let milliseconds = number(&request, "ms").unwrap_or(0);
-    if milliseconds > 0 {
-        monotonic_clock::subscribe_duration(milliseconds.saturating_mul(1_000_000)).block();
-    }
+    pause(number(&request, "ms").unwrap_or(0));
     Response::text(format!("touched {}", memory.len()))
 }
 

@@ -13,8 +13,13 @@ use crate::number;
 #[inline(never)]
 pub fn sleep(request: Request) -> Response {
     let milliseconds = number(&request, "ms").unwrap_or(0);
-    monotonic_clock::subscribe_duration(milliseconds.saturating_mul(1_000_000)).block();
+    pause(milliseconds);
     Response::text(format!("slept {milliseconds}"))
+}
+
+/// Waits for so many milliseconds.
+pub fn pause(milliseconds: u64) {
+    monotonic_clock::subscribe_duration(milliseconds.saturating_mul(1_000_000)).block();
 }
 
 /// Keeps ever more resources open.
