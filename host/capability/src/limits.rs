@@ -10,3 +10,7 @@ pub(crate) const PASSING_BYTES_MIN: usize = 64 << 10;
 
 /// How long a request without a free sandbox, or memory for it, should wait before it comes again, in seconds.
 pub const OVERLOAD_RETRY_SECONDS: u32 = 1;
+
+/// Growths of memories and tables beyond what they have at most that a run may ask for: allocators give up after a few, and so
+/// many take the host some milliseconds.
+pub(crate) const REFUSED_GROWTHS_MAX: u32 = 10_000;

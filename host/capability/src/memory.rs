@@ -13,7 +13,7 @@ use std::{
 use cloudware_types::{Class, Dimension, StopCause};
 use wasmtime::ResourceLimiter;
 
-use crate::limits::{OVERLOAD_RETRY_SECONDS, PASSING_BYTES_MIN};
+use crate::limits::{OVERLOAD_RETRY_SECONDS, PASSING_BYTES_MIN, REFUSED_GROWTHS_MAX};
 
 /// Bytes that the host keeps for one table element: a pointer.
 const TABLE_ELEMENT_BYTES: u64 = 8;
@@ -127,6 +127,8 @@ pub struct MemoryMeter {
     passing: u64,
     peak: u64,
     max: u64,
+    /// Growths beyond what a memory or table has at most.
+    refused: u32,
     class: Class,
     stop: Option<StopCause>,
     instance: Arc<InstanceMemory>,
@@ -141,6 +143,7 @@ impl MemoryMeter {
             passing: 0,
             peak: 0,
             max: max.min(instance.alone_max()),
+            refused: 0,
             class,
             stop: None,
             instance,
@@ -162,6 +165,7 @@ impl MemoryMeter {
     /// Begins anew with another limit and what there is, for an invocation that serves several requests.
     pub(crate) fn renew(&mut self, max: u64) {
         self.max = max.min(self.instance.alone_max());
+        self.refused = 0;
         self.peak = self.used();
     }
 
@@ -254,6 +258,18 @@ impl MemoryMeter {
         self.guest += bytes;
         Ok(true)
     }
+
+    /// A growth beyond what a memory or table has at most fails as Wasm says, and the guest sees -1. To be refused costs the
+    /// host many times what it costs the guest to ask, and nothing lets others run meanwhile: so not for ever.
+    fn refuse(&mut self) -> wasmtime::Result<bool> {
+        self.refused += 1;
+        if self.refused > REFUSED_GROWTHS_MAX {
+            wasmtime::bail!(
+                "asked for more than its memories and tables have at most over {REFUSED_GROWTHS_MAX} times"
+            );
+        }
+        Ok(false)
+    }
 }
 
 impl Drop for MemoryMeter {
@@ -269,9 +285,8 @@ impl ResourceLimiter for MemoryMeter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // Growth beyond the memory's own declared maximum fails as Wasm says: the guest sees -1.
         if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
+            return self.refuse();
         }
         self.grow(desired.saturating_sub(current) as u64)
     }
@@ -283,7 +298,7 @@ impl ResourceLimiter for MemoryMeter {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
+            return self.refuse();
         }
         let elements = desired.saturating_sub(current) as u64;
         self.grow(elements.saturating_mul(TABLE_ELEMENT_BYTES))

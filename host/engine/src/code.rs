@@ -27,6 +27,9 @@ pub(crate) enum Wasi {
 pub(crate) struct Code {
     /// What it is written for.
     pub(crate) wasi: Wasi,
+    /// Whether the engine may have to copy much for it by itself: texts from one memory into another, and what passes
+    /// through streams of its own.
+    pub(crate) is_copied_for: bool,
     /// How it is instantiated for calls of its functions.
     pre: InstancePre<Invocation>,
     /// What each request is answered with, where it answers HTTP.
@@ -55,8 +58,13 @@ impl Code {
             Wasi::P2 => Some(ProxyPre::P2(p2::bindings::ProxyPre::new(pre.clone())?)),
             Wasi::P3 => Some(ProxyPre::P3(p3::bindings::ServicePre::new(pre.clone())?)),
         };
+        let memories = component
+            .resources_required()
+            .map_or(u32::MAX, |required| required.num_memories);
+        let is_copied_for = wasi == Wasi::P3 || memories > 1;
         Ok(Self {
             wasi,
+            is_copied_for,
             pre,
             proxy,
             functions,

@@ -133,7 +133,11 @@ impl Sandbox {
             fuel_yield_interval: install.fuel_yield_interval,
             served: 0,
         };
-        host_work::watch(&mut sandbox.store, sandbox.fuel_yield_interval);
+        host_work::watch(
+            &mut sandbox.store,
+            sandbox.fuel_yield_interval,
+            install.code.is_copied_for,
+        );
         sandbox.refuel(fuel)?;
         Ok(sandbox)
     }

@@ -64,7 +64,8 @@ pub(crate) fn inspect_with_types(bytes: &[u8]) -> Result<Inspected, Problem> {
                 error.message(),
                 error.offset()
             ),
-            "Build it again; if it stays, report it to the maker of the toolchain.",
+            "Build it for a target without exceptions and garbage collection of WebAssembly, which are not offered; where it has \
+             neither, report it to the maker of the toolchain.",
         )
     })?;
     let imports = names
@@ -112,8 +113,14 @@ struct Names {
     exports: Vec<String>,
 }
 
+/// What the engine does not offer of what validators take by default: it is built without.
+const NOT_OFFERED: WasmFeatures = WasmFeatures::EXCEPTIONS
+    .union(WasmFeatures::GC)
+    .union(WasmFeatures::GC_TYPES);
+
 fn validate(bytes: &[u8], names: &mut Names) -> wasmparser::Result<Types> {
-    let mut validator = Validator::new_with_features(WasmFeatures::default());
+    let mut validator =
+        Validator::new_with_features(WasmFeatures::default().difference(NOT_OFFERED));
     let mut allocations = FuncValidatorAllocations::default();
     let mut last = None;
     for payload in Parser::new(0).parse_all(bytes) {

@@ -8,17 +8,11 @@ use serde_json::json;
 
 use crate::{
     assert_others_are_well, platform,
-    text::{Handler, IDLE},
+    text::{Handler, IDLE, RANDOM_MODULES, with_module},
 };
 
 /// Changed components of each kind. The seeds are the numbers from 0.
 const CHANGED: u64 = 150;
-
-/// Modules that wasm-smith 0.254 made from the seeds in their names: valid, without imports, with a start.
-const RANDOM: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../tests/e2e/components/random"
-);
 
 /// Changes of each.
 const CHANGES: u64 = 3;
@@ -95,7 +89,7 @@ async fn modules_at_random() {
         ..Handler::default()
     };
     let idle = idle.component();
-    let mut modules: Vec<_> = fs::read_dir(RANDOM)
+    let mut modules: Vec<_> = fs::read_dir(RANDOM_MODULES)
         .expect("they are in the repository")
         .collect();
     modules.sort_by_key(|module| module.as_ref().map(fs::DirEntry::file_name).ok());
@@ -120,22 +114,4 @@ async fn modules_at_random() {
         taken > tried / 8 && taken < tried,
         "{taken} of {tried} were taken"
     );
-}
-
-/// A component with one more core module, which is instantiated before anything is called.
-fn with_module(component: &[u8], module: &[u8]) -> Vec<u8> {
-    const CORE_MODULE: u8 = 1;
-    const CORE_INSTANCE: u8 = 2;
-    let mut bytes = component.to_vec();
-    bytes.push(CORE_MODULE);
-    let mut left = module.len();
-    while left >= 0x80 {
-        bytes.push((left & 0x7f) as u8 | 0x80);
-        left >>= 7;
-    }
-    bytes.push(left as u8);
-    bytes.extend_from_slice(module);
-    // One instance: instantiate module 1, which follows the component's own, with nothing.
-    bytes.extend_from_slice(&[CORE_INSTANCE, 4, 1, 0, 1, 0]);
-    bytes
 }

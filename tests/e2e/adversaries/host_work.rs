@@ -1,17 +1,34 @@
 //! Guests that let the host work and burn next to no fuel by themselves: what bounds a guest that computes bounds them.
 
+use cloudware_tests::{Package, Platform};
 use serde_json::json;
 
-use crate::{assert_others_are_well, platform_with_adversary as platform};
+use crate::{assert_others_are_well, platform_with_adversary, text::copying};
 
-/// What takes the host about a millisecond, and the guest some dozens of instructions: random bytes, and a text that is too long
-/// for what it is to be.
-const WORKS: [&str; 2] = ["/random?bytes=1048576", "/long-names-again?bytes=8000000"];
+/// What takes the host about a millisecond, and the guest some dozens of instructions: random bytes, a text that is too long
+/// for what it is to be, and texts that the engine copies from one component into another.
+const WORKS: [&str; 4] = [
+    "/adversary/random?bytes=1048576",
+    "/adversary/long-names-again?bytes=8000000",
+    "/copying-utf8/",
+    "/copying-utf16/",
+];
+
+async fn platform() -> Platform {
+    let platform = platform_with_adversary().await;
+    for encoding in ["utf8", "utf16"] {
+        let name = format!("copying-{encoding}");
+        let component = cloudware_tests::component(&copying("utf8", encoding));
+        platform.push(&Package::around(&name, component)).await;
+        platform.enable("acme", &name, json!({})).await;
+    }
+    platform
+}
 
 #[tokio::test]
 async fn what_the_host_works_for_a_guest_is_bounded() {
     let platform = platform().await;
-    let site = platform.site("acme", "/adversary");
+    let site = platform.site("acme", "");
     for work in WORKS {
         let limits = json!({ "fuel": "1000G", "deadline": "60s", "cpu-time": "300ms" });
         platform.limit("acme", limits).await;
@@ -38,7 +55,7 @@ async fn what_the_host_works_for_a_guest_is_bounded() {
 #[tokio::test]
 async fn work_of_the_host_is_done_in_turns() {
     let platform = platform().await;
-    let site = platform.site("acme", "/adversary");
+    let site = platform.site("acme", "");
     let limits = json!({ "fuel": "1000G", "deadline": "8s", "cpu-time": "60s" });
     platform.limit("acme", limits).await;
     let many = async {

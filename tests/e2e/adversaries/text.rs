@@ -49,6 +49,48 @@ impl Handler<'_> {
     }
 }
 
+/// The text of a component of two that hands the same long text from one to the other for ever, the one encoding it in
+/// `from` and the other in `to`: the engine copies it, which burns no fuel.
+pub(crate) fn copying(from: &str, to: &str) -> String {
+    let types = r#"(instance $types
+        (export "incoming-request" (type (sub resource)))
+        (export "response-outparam" (type (sub resource))))"#;
+    format!(
+        r#"(component
+          (import "wasi:http/types@0.2.0" {types})
+          (component $taker
+            (core module $take (memory (export "memory") 300)
+              (func (export "allocate") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+              (func (export "take") (param i32 i32)))
+            (core instance $only (instantiate $take))
+            (func (export "take") (param "text" string)
+              (canon lift (core func $only "take") string-encoding={to}
+                (memory (core memory $only "memory")) (realloc (core func $only "allocate")))))
+          (component $giver
+            (import "types" {types})
+            (import "take" (func $take (param "text" string)))
+            (alias export $types "incoming-request" (type $request))
+            (alias export $types "response-outparam" (type $outparam))
+            (core module $text (memory (export "memory") 200))
+            (core instance $text (instantiate $text))
+            (core func $take (canon lower (func $take) string-encoding={from}
+              (memory (core memory $text "memory"))))
+            (core instance $taker (export "take" (func $take)))
+            (core module $give
+              (import "taker" "take" (func $take (param i32 i32)))
+              (func (export "handle") (param i32 i32)
+                (loop (call $take (i32.const 0) (i32.const 8000000)) (br 0))))
+            (core instance $only (instantiate $give (with "taker" (instance $taker))))
+            (func (export "handle") (param "request" (own $request)) (param "response-out" (own $outparam))
+              (canon lift (core func $only "handle"))))
+          (instance $taker (instantiate $taker))
+          (instance $giver (instantiate $giver
+            (with "types" (instance $types)) (with "take" (func $taker "take"))))
+          (instance $handler (export "handle" (func $giver "handle")))
+          (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))"#
+    )
+}
+
 /// The text of a guest that asks the host for 16 random bytes and does this when the host asks for memory to put
 /// them into. `$again` is the same host function, to be called from within.
 pub(crate) fn asking(body: &str) -> String {
@@ -81,4 +123,28 @@ pub(crate) fn asking(body: &str) -> String {
         ..Handler::default()
     };
     handler.text()
+}
+
+/// Modules that wasm-smith 0.254 made from the seeds in their names: valid, without imports, with a start.
+pub(crate) const RANDOM_MODULES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../tests/e2e/components/random"
+);
+
+/// A component with one more core module, which is instantiated before anything is called.
+pub(crate) fn with_module(component: &[u8], module: &[u8]) -> Vec<u8> {
+    const CORE_MODULE: u8 = 1;
+    const CORE_INSTANCE: u8 = 2;
+    let mut bytes = component.to_vec();
+    bytes.push(CORE_MODULE);
+    let mut left = module.len();
+    while left >= 0x80 {
+        bytes.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    bytes.push(left as u8);
+    bytes.extend_from_slice(module);
+    // One instance: instantiate module 1, which follows the component's own, with nothing.
+    bytes.extend_from_slice(&[CORE_INSTANCE, 4, 1, 0, 1, 0]);
+    bytes
 }

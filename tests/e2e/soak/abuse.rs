@@ -12,7 +12,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::sleep};
 
 use crate::{
     HOSTILE,
-    text::{Handler, IDLE, asking},
+    text::{Handler, IDLE, RANDOM_MODULES, asking, copying, with_module},
 };
 
 /// How long an abuse may take to end: many times the deadline of a run.
@@ -61,6 +61,10 @@ const GETS: &[&str] = &[
     "/tables/",
     "/callback/",
     "/start/",
+    "/copying/",
+    "/random-0/",
+    "/random-1/",
+    "/random-2/",
     "/state/kv/secrets/key",
     "/state/kv/%2e%2e%2facme/key",
     "/state/kv/acme%2fmain/%00",
@@ -94,12 +98,7 @@ const FUNCTIONS: usize = 150_001;
 
 /// Components that misbehave below what a language can express.
 pub(crate) fn components() -> Vec<(&'static str, Vec<u8>)> {
-    let start = format!("{IDLE} (func $start (loop (br 0))) (start $start)");
-    let start = Handler {
-        module: &start,
-        ..Handler::default()
-    };
-    vec![
+    let mut components = vec![
         (
             "memories",
             component(include_str!("../components/two_memories.wat")),
@@ -109,30 +108,45 @@ pub(crate) fn components() -> Vec<(&'static str, Vec<u8>)> {
             component(include_str!("../components/growing_table.wat")),
         ),
         ("callback", component(&asking("(loop (br 0)) unreachable"))),
-        ("start", start.component()),
-    ]
+        (
+            "start",
+            idle_with("(func $start (loop (br 0))) (start $start)"),
+        ),
+        ("copying", component(&copying("utf8", "utf16"))),
+    ];
+    let idle = idle_with("");
+    let names = ["random-0", "random-1", "random-2"];
+    let random = names.into_iter().zip(RANDOM).map(|(name, file)| {
+        let module = std::fs::read(format!("{RANDOM_MODULES}/{file}"));
+        let module = module.expect("it is in the repository");
+        (name, with_module(&idle, &module))
+    });
+    components.extend(random);
+    components
 }
+
+/// Modules at random that the platform takes.
+const RANDOM: [&str; 3] = ["module-665.wasm", "module-705.wasm", "module-812.wasm"];
 
 /// A component that costs more to compile than the host spends on one, and cannot be told by counting.
 static LONG: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
     let loops = "(loop (br_if 0 (local.get 0)))".repeat(30_000);
-    let module = format!("{IDLE} (func (param i32) {loops})");
-    let handler = Handler {
-        module: &module,
-        ..Handler::default()
-    };
-    handler.component()
+    idle_with(&format!("(func (param i32) {loops})"))
 });
 
 /// A component that is costly to check.
-static COSTLY: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
-    let module = format!("{IDLE} {}", "(func)".repeat(FUNCTIONS));
+static COSTLY: std::sync::LazyLock<Vec<u8>> =
+    std::sync::LazyLock::new(|| idle_with(&"(func)".repeat(FUNCTIONS)));
+
+/// A component whose module has these fields beside a handler that does nothing.
+fn idle_with(fields: &str) -> Vec<u8> {
+    let module = format!("{IDLE} {fields}");
     let handler = Handler {
         module: &module,
         ..Handler::default()
     };
     handler.component()
-});
+}
 
 type Abuse<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
