@@ -101,6 +101,10 @@ pub const VISIT: Duration = Duration::from_millis(1);
 /// It is more than its share only where more than two hundred compete for a processor. Those with less weight get less.
 pub const VISITS_PART: u64 = 200;
 
+/// One of how many times the work of a connection is measured: asking the kernel for a thread's processor time takes a hundredth
+/// of what a short request does, twice each time.
+pub const SOCKET_WORK_SAMPLED: u64 = 16;
+
 /// How long a run that computes is polled on where nobody else waits for the thread. Processor time is measured and its
 /// limit checked this often, and the processor offered to whatever else waits for it, which costs some microseconds.
 pub const TURN_MAX: Duration = Duration::from_millis(2);

@@ -16,6 +16,7 @@
 //! more is forgotten by it, the later comes the next visit, so that nobody is better off by it than by a little.
 
 mod ready;
+mod under_way;
 
 use std::{
     collections::VecDeque,
@@ -42,6 +43,7 @@ use crate::{
 };
 
 use ready::{Listed, NEVER, Ready};
+use under_way::UnderWay;
 
 /// The weight at which a nanosecond of processor time is a unit of virtual time.
 const WEIGHT_UNIT: u64 = 100;
@@ -78,6 +80,8 @@ pub(crate) struct Queue {
     even: AtomicU64,
     /// The weights of the instances whose runs wait for a compute thread or have one.
     competing_weight: AtomicU64,
+    /// What compute threads are at.
+    under_way: UnderWay,
     /// Where long answers wait for a socket thread.
     pace: Arc<Pace>,
 }
@@ -229,6 +233,7 @@ impl Queue {
             now: AtomicU64::new(0),
             even: AtomicU64::new(0),
             competing_weight: AtomicU64::new(0),
+            under_way: UnderWay::default(),
             pace: Arc::default(),
         }
     }
@@ -244,10 +249,29 @@ impl Queue {
         if !self.has_waiting() {
             return true;
         }
+        if share.is_listed.load(Ordering::Relaxed) {
+            return false;
+        }
         let time = share.time.load(Ordering::Relaxed);
-        let even = self.even.load(Ordering::Relaxed);
-        time <= even.max(self.now.load(Ordering::Relaxed)) + AHEAD_MAX
-            && !share.is_listed.load(Ordering::Relaxed)
+        let now = self.now.load(Ordering::Relaxed);
+        let even = self.even.load(Ordering::Relaxed).max(now);
+        let ahead = time.saturating_sub(even);
+        // Turns count when they end, and some guests have long ones: what has been had of them is asked for only where it
+        // makes the difference.
+        ahead <= AHEAD_MAX
+            || ahead - AHEAD_MAX
+                <= self
+                    .evenly(self.under_way.nanoseconds())
+                    .min(EVEN_AHEAD_MAX)
+    }
+
+    /// By how much the clock of even shares goes on with this much processor time of those who compete.
+    fn evenly(&self, cpu_nanoseconds: u64) -> u64 {
+        let weights = self.competing_weight.load(Ordering::Relaxed);
+        // The competition may have ended meanwhile.
+        (cpu_nanoseconds * WEIGHT_UNIT)
+            .checked_div(weights)
+            .unwrap_or(0)
     }
 
     /// Counts processor time that a run has had on any thread.
@@ -281,11 +305,10 @@ impl Queue {
     pub(crate) fn charge_turn(&self, share: &Share, cpu_nanoseconds: u64) {
         self.charge(share, cpu_nanoseconds);
         let now = self.now.load(Ordering::Relaxed);
-        let weights = self.competing_weight.load(Ordering::Relaxed);
-        let Some(step) = (cpu_nanoseconds * WEIGHT_UNIT).checked_div(weights) else {
-            // The competition has ended meanwhile.
+        let step = self.evenly(cpu_nanoseconds);
+        if step == 0 {
             return;
-        };
+        }
         let advance = |even: u64| Some((even.max(now) + step).min(now + EVEN_AHEAD_MAX));
         let _ = self
             .even
@@ -350,8 +373,11 @@ impl Queue {
         let _ = rustix::process::nice(COMPUTE_NICENESS);
         // Without, they wait for the kernel's next tick now and then.
         let _ = take_long_turns(COMPUTE_TURN);
+        let turn = self.under_way.join();
         while let Some(task) = self.next() {
+            turn.begins();
             self.turn(&task);
+            turn.ends();
             give_up_turn();
         }
     }

@@ -28,6 +28,7 @@ use crate::{
     near::{self, Near},
     run::{Asked, Run, RunParts, no_response},
     sandbox::Setup,
+    socket_work,
     stop::{self, Attach as _},
     task::{Interruption, Task, Wait},
     unsent::{Streaming, Unsent},
@@ -55,6 +56,7 @@ impl BoundInstall {
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
+        socket_work::is_for(&self.queue, &self.admission);
         let request_id = RequestId::of(&request);
         let begun = self.begin(request, &request_id);
         self.serving(begun, &request_id)

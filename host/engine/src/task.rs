@@ -29,7 +29,7 @@ use crate::{
     limits::{FIRST_SLICE, STAY_MEMORY_MIN, TURN_MAX, UNMETERED_MAX},
     near::{self, Near, Unmetered},
     schedule::{Queue, Share},
-    stop,
+    socket_work, stop,
 };
 
 /// The call of one invocation, whole: it owns the sandbox.
@@ -234,6 +234,7 @@ impl Task {
 
     /// Drives the run from the task of its connection. After `Ready` it must not be polled again.
     pub(crate) fn poll(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<(), Interruption>> {
+        socket_work::is_for(&self.queue, &self.admission);
         let mut state = self.state.lock();
         if state.place == Place::Idle {
             let share = self.admission.share();
@@ -425,7 +426,10 @@ impl Task {
         let spent = thread_moment().cpu_since(entered);
         match is_turn {
             true => self.queue.charge_turn(self.admission.share(), spent),
-            false => self.queue.charge(self.admission.share(), spent),
+            false => {
+                socket_work::run_had(spent);
+                self.queue.charge(self.admission.share(), spent);
+            }
         }
     }
 

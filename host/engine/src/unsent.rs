@@ -25,6 +25,7 @@ use crate::{
     near::{Near, is_near},
     pace::Turn,
     serve::{Conversation, RequestId, content_length},
+    socket_work,
     stop::{is_late_in_no_call, stop},
     task::{Task, Wait},
 };
@@ -530,6 +531,7 @@ impl Unsent {
         if self.head_alone.is_some() {
             return Poll::Ready(None);
         }
+        socket_work::is_for(&self.install.queue, &self.install.admission);
         if let Some(pause) = &mut self.pause {
             if pause.as_mut().poll(cx).is_pending() {
                 return match self.read_ahead(cx) {

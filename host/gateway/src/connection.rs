@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use cloudware_engine::count_socket_work;
 use http::{HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep};
@@ -69,7 +70,8 @@ impl Connection {
         let mut connection = pin!(connection);
         let mut timer = pin!(sleep(head_time_max));
         poll_fn(|cx| {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            let polled = count_socket_work(|| connection.as_mut().poll(cx));
+            if let Poll::Ready(ended) = polled {
                 return Poll::Ready(Some(ended));
             }
             loop {

@@ -1,10 +1,12 @@
 //! What the host asks of the kernel for its threads: how long their turns are, when others get on, and what processor time
 //! they have had.
 
+mod clock;
 mod turns;
 
 use rustix::time::{ClockId, clock_gettime};
 
+pub use clock::ThreadClock;
 pub use turns::{give_up_turn, let_others_on, take_long_turns};
 
 /// Processor time that the calling thread has had, in nanoseconds.

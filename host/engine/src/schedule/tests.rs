@@ -3,7 +3,7 @@
 use cloudware_types::{Class, Dimension, Limits};
 
 use super::*;
-use crate::{Admission, task::Bounds};
+use crate::{Admission, count_socket_work, socket_work, task::Bounds};
 
 const SLICE: u64 = 100_000;
 
@@ -314,6 +314,63 @@ fn one_below_its_share_never_waits_however_long_the_turns_of_others_are() {
     let greedy: Vec<_> = (0..10).map(|_| instance(100)).collect();
     let (at_once, _) = beside_long_turns(&greedy, 4, 40);
     assert!((400..600).contains(&at_once), "{at_once}");
+}
+
+#[test]
+fn what_others_have_of_a_turn_counts_before_it_ends() {
+    const WORK: u64 = 1_000_000;
+    let queue = queue();
+    let [greedy, modest] = [instance(100), instance(100)];
+    for _ in 0..2 {
+        queue.push(greedy.share(), run_of(&queue, &greedy));
+    }
+    let turn = queue.under_way.join();
+    let _task = queue.next().unwrap();
+    turn.begins();
+    queue.charge(modest.share(), AHEAD_MAX + WORK);
+    assert!(!queue.may_run_at_once(modest.share()));
+    let until = cpu_nanoseconds() + 2 * WORK;
+    while cpu_nanoseconds() < until {}
+    assert!(queue.may_run_at_once(modest.share()));
+    turn.ends();
+    assert!(!queue.may_run_at_once(modest.share()));
+}
+
+#[test]
+fn what_socket_threads_do_beside_runs_counts_for_whom_it_is_done() {
+    const WORK: u64 = 50_000;
+    const TIMES: u64 = 2_000;
+    let queue = queue();
+    let [asked, refused, waiting] = [(); 3].map(|()| instance(100));
+    queue.push(waiting.share(), run_of(&queue, &waiting));
+    let compute = || {
+        let until = cpu_nanoseconds() + WORK;
+        while cpu_nanoseconds() < until {}
+    };
+    for _ in 0..TIMES {
+        count_socket_work(|| {
+            socket_work::is_for(&queue, &asked);
+            compute();
+            // The other half of it was a run's.
+            socket_work::run_had(WORK / 2);
+        });
+        count_socket_work(|| {
+            socket_work::is_for(&queue, &refused);
+            compute();
+        });
+        // Nobody was asked.
+        count_socket_work(compute);
+    }
+    for (one, work) in [(asked, WORK / 2), (refused, WORK)] {
+        let had = one.share().time.load(Ordering::Relaxed);
+        let all = TIMES * work;
+        // One of sixteen is measured.
+        assert!(
+            (all * 7 / 10..all * 14 / 10).contains(&had),
+            "{had} of {all}"
+        );
+    }
+    assert_eq!(waiting.share().time.load(Ordering::Relaxed), 0);
 }
 
 #[test]
