@@ -1,21 +1,24 @@
 //! Guests that let the host work and burn next to no fuel by themselves: what bounds a guest that computes bounds them.
 
-use cloudware_tests::{Package, Platform};
+use cloudware_tests::{Package, Platform, Source};
 use serde_json::json;
 
 use crate::{assert_others_are_well, platform_with_adversary, text::copying};
 
 /// What takes the host about a millisecond, and the guest some dozens of instructions: random bytes, a text that is too long
-/// for what it is to be, and texts that the engine copies from one component into another.
-const WORKS: [&str; 4] = [
+/// for what it is to be, texts that the engine copies from one component into another, and bytes that it copies through a stream.
+const WORKS: [&str; 5] = [
     "/adversary/random?bytes=1048576",
     "/adversary/long-names-again?bytes=8000000",
     "/copying-utf8/",
     "/copying-utf16/",
+    "/hello-p3/copy/8000000",
 ];
 
 async fn platform() -> Platform {
     let platform = platform_with_adversary().await;
+    platform.publish(Source::HELLO_P3).await;
+    platform.enable("acme", "hello-p3", json!({})).await;
     for encoding in ["utf8", "utf16"] {
         let name = format!("copying-{encoding}");
         let component = cloudware_tests::component(&copying("utf8", encoding));

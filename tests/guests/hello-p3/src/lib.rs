@@ -1,7 +1,7 @@
 //! Answers every request with `hello`, HEAD with the length of that, seven hundred times where the path begins with `/long`, and traps a
 //! moment after its answer where it ends with `/trap-later`, and where it begins with `/upload` when it has read the request's body to its
 //! end, as a component of WASI 0.3 (`wasi:http/handler`). `/names/N` makes a request with a method and an authority of N bytes, and changes a
-//! list of headers; it answers with what was refused.
+//! list of headers; it answers with what was refused. `/copy/N` hands the same N bytes on through a stream of its own for ever.
 
 use wasip3::{
     clocks::monotonic_clock,
@@ -39,6 +39,24 @@ fn names(length: usize) -> String {
     format!("{} {} {all_well} {gone:?} {left}", told[0], told[1])
 }
 
+/// Has the engine copy so many bytes for ever.
+async fn copy(length: usize) {
+    let (mut from, mut to) = wit_stream::new();
+    wit_bindgen::spawn_local(async move {
+        let mut read = Vec::with_capacity(length);
+        loop {
+            read.clear();
+            (_, read) = to.read(read).await;
+        }
+    });
+    let mut written = vec![b'x'; length];
+    loop {
+        written = from.write_all(written).await;
+        // SAFETY: it has had this length, and what stands there is still written: to write it anew would be the guest's work.
+        unsafe { written.set_len(length) };
+    }
+}
+
 impl wasip3::exports::http::handler::Guest for Hello {
     async fn handle(request: Request) -> Result<Response, ErrorCode> {
         let content_type = ("content-type".to_owned(), CONTENT_TYPE.to_vec());
@@ -55,6 +73,9 @@ impl wasip3::exports::http::handler::Guest for Hello {
         if let Some(length) = path.strip_prefix("/names/") {
             let told = names(length.parse().unwrap_or(0));
             headers.set("x-names", &[told.into_bytes()]).expect("the header is valid");
+        }
+        if let Some(length) = path.strip_prefix("/copy/") {
+            copy(length.parse().unwrap_or(0)).await;
         }
         let is_trap = path.ends_with("/trap-later");
         let times = if path.starts_with("/long") { 700 } else { 1 };
