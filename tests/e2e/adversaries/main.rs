@@ -10,6 +10,7 @@ mod compile;
 mod connections;
 mod guests;
 mod host_work;
+mod keys;
 mod log;
 mod memory;
 mod names;

@@ -74,6 +74,7 @@ const GETS: &[&str] = &[
 /// Requests that misuse a capability.
 const POSTS: &[&str] = &[
     "/state/kv/flood/flood?bytes=1000",
+    "/state/kv/flood/flood?bytes=1&at-once=1000",
     "/state/kv/large/flood?count=100&bytes=1000000",
     "/state/sql/hold?ms=60000",
     "/state/sql/hold?ms=60000",

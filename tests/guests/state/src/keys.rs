@@ -2,7 +2,7 @@
 
 use cloudware_sdk::{
     http::{IntoResponse, Problem, Request, Response, Status},
-    kv::{self, Bucket, Expected},
+    kv::{self, Bucket, Change, Expected},
 };
 use serde_json::json;
 
@@ -104,14 +104,24 @@ pub fn list(request: Request) -> impl IntoResponse {
     ))
 }
 
-/// Writes ever more keys.
+/// Writes ever more keys, one after the other or several at once.
 pub fn flood(request: Request) -> impl IntoResponse {
     let count = number(&request, "count").unwrap_or(u64::MAX);
     let bytes = number(&request, "bytes").unwrap_or(1_024);
+    let at_once = number(&request, "at-once").unwrap_or(1).max(1);
     let value = vec![b'x'; usize::try_from(bytes).unwrap_or(usize::MAX)];
     let bucket = bucket(&request)?;
-    for index in 0..count {
-        bucket.set(&format!("flood-{index}"), &value)?;
+    for first in (0..count).step_by(usize::try_from(at_once).unwrap_or(usize::MAX)) {
+        if at_once == 1 {
+            bucket.set(&format!("flood-{first}"), &value)?;
+            continue;
+        }
+        let last = first.saturating_add(at_once).min(count);
+        let change = |index| Change::Set {
+            key: format!("flood-{index}"),
+            value: value.clone(),
+        };
+        bucket.write_many((first..last).map(change).collect())?;
     }
     Ok::<_, Failed>(Response::json(&json!({"written": count})))
 }

@@ -12,7 +12,7 @@
 //! | `GET` `PUT` `DELETE /kv/{bucket}/{key}` | one key; `If-Match: N` (0: absent) makes `PUT` a compare-and-set |
 //! | `POST /kv/{bucket}/{key}/increment?by=N` | adds to a number |
 //! | `GET /kv/{bucket}?prefix=&after=&limit=` | lists keys |
-//! | `POST /kv/{bucket}/flood?count=N&bytes=N` | writes so many keys, each so large |
+//! | `POST /kv/{bucket}/flood?count=N&bytes=N&at-once=N` | writes so many keys, each so large, one by one or so many at once |
 //! | `GET /host-calls?count=N` | looks for a key so many times (without a count: for ever) |
 //! | `GET /config`, `GET /config/{key}` | answers the configuration |
 //! | `GET /limits`, `GET /limits/{name}` | answers what the run may still use |
