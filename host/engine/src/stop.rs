@@ -80,7 +80,10 @@ impl Attach for Box<Stop> {}
 pub(crate) trait Attach: Sized + std::ops::DerefMut<Target = Stop> {
     /// When there may be room again.
     fn resetting(mut self, after: Option<Duration>) -> Self {
-        let millis = |after: Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        // Who comes again a part of a millisecond too early is refused again.
+        let millis = |after: Duration| {
+            u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+        };
         self.resets_in_ms = after.map(millis);
         self
     }

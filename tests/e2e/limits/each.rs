@@ -538,7 +538,7 @@ async fn queue_time(platform: &Platform) -> Dimension {
     let problem = refused.problem(429, "limit-reached");
     assert_eq!(problem["limit"], "queue-time");
     assert_eq!(problem["max"], 1);
-    assert!(problem["resets_in_ms"].is_u64(), "{problem}");
+    assert!(problem["resets_in_ms"].as_u64() > Some(0), "{problem}");
     assert_others_are_well(platform).await;
     for running in loops {
         running.abort();
