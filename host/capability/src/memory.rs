@@ -260,7 +260,7 @@ impl MemoryMeter {
     }
 
     /// A growth beyond what a memory or table has at most fails as Wasm says, and the guest sees -1. To be refused costs the
-    /// host many times what it costs the guest to ask, and nothing lets others run meanwhile: so not for ever.
+    /// host many times what it costs the guest to ask: so not for ever.
     fn refuse(&mut self) -> wasmtime::Result<bool> {
         self.refused += 1;
         if self.refused > REFUSED_GROWTHS_MAX {

@@ -1,5 +1,5 @@
-//! What the host works for a guest between two points where the guest lets others run. It burns no fuel, which alone
-//! brings a guest to such a point; so one whose calls of the host have taken long is brought to the next one at once. And
+//! What the host works for a guest between two points where the guest lets others run. It burns no fuel, which brings
+//! a guest that computes to such a point; so one whose calls of the host have taken long is brought to the next one at once. And
 //! what the host holds for the guest since: every few calls it is looked at what is behind its handles.
 
 use std::{future::poll_fn, mem::replace, task::Poll};

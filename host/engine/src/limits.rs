@@ -17,6 +17,10 @@ pub const ASYNC_STACK_BYTES: usize = 2 << 20;
 /// giving it back to the kernel up to about this size.
 pub const KEEP_RESIDENT_BYTES: usize = 512 << 10;
 
+/// Fuel for an instruction that is a call of the engine: about what computing for as long as that takes would burn, a tenth of a
+/// microsecond.
+pub const LEAVING_FUEL: u8 = 250;
+
 /// Fuel between two points where a guest lets others run: about 0.2 ms of work, so that who is next waits
 /// little; letting others run costs about a microsecond.
 pub const FUEL_YIELD_INTERVAL: u64 = 500_000;
@@ -101,9 +105,10 @@ pub const VISIT: Duration = Duration::from_millis(1);
 /// It is more than its share only where more than two hundred compete for a processor. Those with less weight get less.
 pub const VISITS_PART: u64 = 200;
 
-/// One of how many times the work of a connection is measured: asking the kernel for a thread's processor time takes a hundredth
-/// of what a short request does, twice each time.
-pub const SOCKET_WORK_SAMPLED: u64 = 16;
+/// One of how many times the work of a connection is measured. Asking the kernel for a thread's processor time takes a hundredth
+/// of what a short request does, twice each time; and who is measured is charged with as much more at once, which is not to be
+/// more than what an instance may be ahead.
+pub const SOCKET_WORK_SAMPLED: u64 = 4;
 
 /// How long a run that computes is polled on where nobody else waits for the thread. Processor time is measured and its
 /// limit checked this often, and the processor offered to whatever else waits for it, which costs some microseconds.

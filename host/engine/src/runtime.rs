@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use cloudware_capability::{Capability, Invocation};
 use wasmtime::{
-    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+    Config, Enabled, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig,
+    WasmBacktraceDetails,
     component::{Component, HasData, Linker, ResourceTable},
 };
 
@@ -123,6 +124,7 @@ impl HasData for Resources {
 fn settings(config: &EngineConfig, wasi: Wasi, pagemap_scan: Enabled) -> Config {
     let mut settings = Config::new();
     settings.consume_fuel(true);
+    settings.operator_cost(operator_cost());
     settings.wasm_component_model(true);
     settings.wasm_component_model_async(wasi == Wasi::P3);
     settings.concurrency_support(wasi == Wasi::P3);
@@ -136,6 +138,24 @@ fn settings(config: &EngineConfig, wasi: Wasi, pagemap_scan: Enabled) -> Config 
         settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
     settings
+}
+
+/// What instructions cost in fuel: one unit each, as by default, but for those that leave the guest's code. Nothing lets others run
+/// in a slice that consists of them.
+fn operator_cost() -> OperatorCost {
+    let mut cost = OperatorCost::new();
+    let leaving = [
+        &mut cost.MemoryGrow,
+        &mut cost.TableGrow,
+        &mut cost.ElemDrop,
+        &mut cost.MemoryAtomicNotify,
+        &mut cost.MemoryAtomicWait32,
+        &mut cost.MemoryAtomicWait64,
+    ];
+    for own in leaving {
+        *own = limits::LEAVING_FUEL;
+    }
+    cost
 }
 
 /// The shape of the pool of sandboxes.

@@ -43,7 +43,7 @@ use crate::{
 };
 
 use ready::{Listed, NEVER, Ready};
-use under_way::UnderWay;
+use under_way::{ThreadTurn, UnderWay};
 
 /// The weight at which a nanosecond of processor time is a unit of virtual time.
 const WEIGHT_UNIT: u64 = 100;
@@ -80,7 +80,7 @@ pub(crate) struct Queue {
     even: AtomicU64,
     /// The weights of the instances whose runs wait for a compute thread or have one.
     competing_weight: AtomicU64,
-    /// What compute threads are at.
+    /// What threads that give turns are at.
     under_way: UnderWay,
     /// Where long answers wait for a socket thread.
     pace: Arc<Pace>,
@@ -255,14 +255,14 @@ impl Queue {
         let time = share.time.load(Ordering::Relaxed);
         let now = self.now.load(Ordering::Relaxed);
         let even = self.even.load(Ordering::Relaxed).max(now);
-        let ahead = time.saturating_sub(even);
+        if time <= even + AHEAD_MAX {
+            return true;
+        }
         // Turns count when they end, and some guests have long ones: what has been had of them is asked for only where it
         // makes the difference.
-        ahead <= AHEAD_MAX
-            || ahead - AHEAD_MAX
-                <= self
-                    .evenly(self.under_way.nanoseconds())
-                    .min(EVEN_AHEAD_MAX)
+        let had = self.under_way.had(share);
+        let even = (even + self.evenly(had.all)).min(now + EVEN_AHEAD_MAX);
+        time.saturating_add(share.weighed(had.own)) <= even + AHEAD_MAX
     }
 
     /// By how much the clock of even shares goes on with this much processor time of those who compete.
@@ -373,27 +373,28 @@ impl Queue {
         let _ = rustix::process::nice(COMPUTE_NICENESS);
         // Without, they wait for the kernel's next tick now and then.
         let _ = take_long_turns(COMPUTE_TURN);
-        let turn = self.under_way.join();
+        let own = self.under_way.join();
         while let Some(task) = self.next() {
-            turn.begins();
-            self.turn(&task);
-            turn.ends();
+            self.turn(&task, &own);
             give_up_turn();
         }
     }
 
     /// A turn of a run. A bug in what ends it costs the run and not the thread.
-    fn turn(&self, task: &Arc<Task>) {
+    fn turn(&self, task: &Arc<Task>, own: &ThreadTurn) {
+        own.begins(task.share());
         let _ = catch_unwind(AssertUnwindSafe(|| task.compute()));
+        own.ends();
         self.turn_ended(task.share());
     }
 
     /// Serves whom nobody serves, until the host ends.
     fn visit(&self) {
+        let own = self.under_way.join();
         while let Some((share, forgotten, mut task)) = self.next_visit() {
             let (begun, cpu) = (Instant::now(), cpu_nanoseconds());
             loop {
-                self.turn(&task);
+                self.turn(&task, &own);
                 if begun.elapsed() >= VISIT {
                     break;
                 }

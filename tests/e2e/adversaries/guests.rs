@@ -203,6 +203,12 @@ fn out_of_proportion() -> Vec<Case> {
             End::Trap("at most over 10000 times"),
         ),
         handling(
+            "grow-by-nothing",
+            "(memory 1)",
+            "(loop (drop (memory.grow (i32.const 0))) (br 0))",
+            End::Limit("fuel"),
+        ),
+        handling(
             "tail-calls",
             "(func $round (return_call $round))",
             "(call $round)",
