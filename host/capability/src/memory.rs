@@ -265,7 +265,7 @@ impl MemoryMeter {
         self.refused += 1;
         if self.refused > REFUSED_GROWTHS_MAX {
             wasmtime::bail!(
-                "asked for more than its memories and tables have at most over {REFUSED_GROWTHS_MAX} times"
+                "asked over {REFUSED_GROWTHS_MAX} times for more than its memories and tables have at most"
             );
         }
         Ok(false)
