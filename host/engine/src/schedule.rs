@@ -301,6 +301,14 @@ impl Queue {
         }
     }
 
+    /// Counts what socket threads have had for an instance beside its runs, where it competes. A few pages do not, and who
+    /// asks for them would wait for a compute thread now and then because of what they take by chance.
+    pub(crate) fn charge_beside(&self, share: &Share, cpu_nanoseconds: u64) {
+        if share.competing.load(Ordering::Relaxed) > 0 {
+            self.charge_turn(share, cpu_nanoseconds);
+        }
+    }
+
     /// Counts the processor time of a turn of an instance that competes.
     pub(crate) fn charge_turn(&self, share: &Share, cpu_nanoseconds: u64) {
         self.charge(share, cpu_nanoseconds);

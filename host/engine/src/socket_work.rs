@@ -1,5 +1,5 @@
-//! What threads that serve sockets have for an instance beside its runs: its requests are refused and answered there. It counts
-//! for the instance's share of the processors like the rest. To measure it costs a part of what it takes, so one of
+//! What threads that serve sockets have for an instance beside its runs: its requests are refused and answered there. Where the
+//! instance competes for the processors it counts for its share like the rest. To measure it costs a part of what it takes, so one of
 //! several times is measured and counts as all of them.
 
 use std::{
@@ -79,7 +79,7 @@ impl Work {
         let now = cpu_nanoseconds();
         let had = now.saturating_sub(self.began.replace(now));
         let beside = had.saturating_sub(self.runs.take());
-        queue.charge_elsewhere(
+        queue.charge_beside(
             admission.share(),
             beside.saturating_mul(SOCKET_WORK_SAMPLED),
         );

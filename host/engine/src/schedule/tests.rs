@@ -346,8 +346,10 @@ fn what_socket_threads_do_beside_runs_counts_for_whom_it_is_done() {
     const WORK: u64 = 50_000;
     const TIMES: u64 = 2_000;
     let queue = queue();
-    let [asked, refused, waiting] = [(); 3].map(|()| instance(100));
-    queue.push(waiting.share(), run_of(&queue, &waiting));
+    let [asked, refused, modest] = [(); 3].map(|()| instance(100));
+    for competing in [&asked, &refused] {
+        queue.push(competing.share(), run_of(&queue, competing));
+    }
     let compute = || {
         let until = cpu_nanoseconds() + WORK;
         while cpu_nanoseconds() < until {}
@@ -363,8 +365,12 @@ fn what_socket_threads_do_beside_runs_counts_for_whom_it_is_done() {
             socket_work::is_for(&queue, &refused);
             compute();
         });
-        // Nobody was asked.
+        // Nobody was asked, and one that does not compete.
         count_socket_work(compute);
+        count_socket_work(|| {
+            socket_work::is_for(&queue, &modest);
+            compute();
+        });
     }
     for (one, work) in [(asked, WORK / 2), (refused, WORK)] {
         let had = one.share().time.load(Ordering::Relaxed);
@@ -375,7 +381,7 @@ fn what_socket_threads_do_beside_runs_counts_for_whom_it_is_done() {
             "{had} of {all}"
         );
     }
-    assert_eq!(waiting.share().time.load(Ordering::Relaxed), 0);
+    assert_eq!(modest.share().time.load(Ordering::Relaxed), 0);
 }
 
 #[test]
