@@ -10,6 +10,7 @@ use cloudware_gateway::GatewayConfig;
 use cloudware_instance_db::Config as DatabaseConfig;
 use figment::{
     Figment,
+    error::Kind,
     providers::{Env, Format, Serialized, Toml},
     value::{Dict, Value},
 };
@@ -159,9 +160,27 @@ impl Config {
 fn mistakes(error: figment::Error) -> String {
     let line = |error: figment::Error| {
         let source = error.metadata.as_ref().map(place).unwrap_or_default();
-        format!("\n  {}: {}{source}", error.path.join("."), error.kind)
+        let key = error.path.join(".");
+        match error.kind {
+            Kind::InvalidType(found, expected) => {
+                let expected = in_words(&expected);
+                format!("\n  {key}: expected {expected}, found {found}{source}")
+            }
+            kind => format!("\n  {key}: {kind}{source}"),
+        }
     };
     error.into_iter().map(line).collect()
+}
+
+/// What is expected, where the library names the type in this program.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number without a unit",
+        "f32" | "f64" => "a number",
+        "bool" => "true or false",
+        "str" | "string" => "a text",
+        other => other,
+    }
 }
 
 fn place(metadata: &figment::Metadata) -> String {

@@ -141,6 +141,10 @@ async fn quotas_are_set_explained_and_unset() {
     ] {
         assert!(explained.contains(word), "{explained}");
     }
+    let of_hooks = cli.run("quota explain acme/main fuel --class hook").await;
+    assert!(of_hooks.ok().stdout.starts_with("hook-fuel is "));
+    let of_all = cli.run("quota explain acme/main fuel --class all").await;
+    of_all.refused(1, &["choose one class"]);
     let limits = cli.json("quota show acme/main/hello").await;
     let deadline = limits.as_array().into_iter().flatten();
     let deadline = deadline
@@ -195,7 +199,7 @@ async fn quotas_are_set_explained_and_unset() {
         .await
         .ok()
         .stdout;
-    let change = "fuel 2,000,000,000 (default) → 10,000,000 (instance)";
+    let change = "fuel 2,000,000,000 fuel (default) → 10,000,000 fuel (instance)";
     assert!(trail.contains(change) && trail.contains("trial"), "{trail}");
     let entries = cli
         .json("audit list --subject acme/main/hello --limit 1")

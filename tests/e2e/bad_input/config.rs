@@ -68,7 +68,7 @@ async fn bad_values_are_named_at_once() {
         ("log = \"=x=,\"\n", ["log", "=x="]),
         (
             "[engine]\nsandboxes_max = \"many\"\n",
-            ["sandboxes_max", "many"],
+            ["sandboxes_max: expected a whole number", "many"],
         ),
         (
             "[engine]\nallocation = \"magic\"\n",

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use cloudware_types::{Limit, format_exact};
 use serde_json::Value;
 
 use super::print::{self, Column, text, time};
@@ -63,7 +64,7 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
     print::page(client, &page, COLUMNS)
 }
 
-/// What became different: `fuel 2,000,000,000 (default) → 10,000,000 (instance)`.
+/// What became different: `memory 128 MiB (default) → 16 MiB (instance)`.
 fn change(entry: &Value) -> String {
     let (before, after) = (&entry["before"], &entry["after"]);
     let Some(fields) = after.as_object() else {
@@ -74,16 +75,27 @@ fn change(entry: &Value) -> String {
         .filter(|(name, value)| before[name.as_str()] != **value);
     let changed: Vec<_> = changed
         .map(|(name, value)| match &before[name.as_str()] {
-            Value::Null => format!("{name} {}", value_text(value)),
-            old => format!("{name} {} → {}", value_text(old), value_text(value)),
+            Value::Null => format!("{name} {}", value_text(name, value)),
+            old => format!(
+                "{name} {} → {}",
+                value_text(name, old),
+                value_text(name, value)
+            ),
         })
         .collect();
     changed.join(", ")
 }
 
-fn value_text(value: &Value) -> String {
+fn value_text(name: &str, value: &Value) -> String {
     match (value.get("value"), value.get("level")) {
-        (Some(number), Some(level)) => format!("{} ({})", print::number(number), text(level)),
+        (Some(number), Some(level)) => {
+            let limit = name.parse::<Limit>().ok();
+            let number = match (limit, number.as_u64()) {
+                (Some(limit), Some(number)) => format_exact(limit.unit(), number),
+                _ => print::number(number),
+            };
+            format!("{number} ({})", text(level))
+        }
         _ if value.is_null() => "none".to_owned(),
         _ => text(value),
     }
@@ -98,12 +110,12 @@ mod tests {
     #[test]
     fn a_change_shows_from_what_to_what() {
         let entry = json!({
-            "before": { "fuel": { "value": 2_000_000, "level": "default" }, "same": 1 },
-            "after": { "fuel": { "value": 1_000, "level": "instance" }, "same": 1 },
+            "before": { "memory": { "value": 128 << 20, "level": "default" }, "same": 1 },
+            "after": { "memory": { "value": 65_537, "level": "instance" }, "same": 1 },
         });
         assert_eq!(
             change(&entry),
-            "fuel 2,000,000 (default) → 1,000 (instance)"
+            "memory 128 MiB (default) → 65,537 bytes (instance)"
         );
         assert_eq!(
             change(&json!({ "after": { "state": "active" } })),

@@ -1,7 +1,7 @@
 //! `cloudware limits`: everything that can be limited, and the choice of classes that keeps tables of
 //! limits short.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use cloudware_types::{Class, Limit, format_exact};
 use serde_json::Value;
@@ -25,17 +25,34 @@ pub(crate) enum ClassArg {
 impl ClassArg {
     /// The limits of these invocations, from a list of all.
     pub(crate) fn choose(self, limits: &[Value]) -> Vec<Value> {
-        let class = match self {
-            Self::Request => Class::Request,
-            Self::Hook => Class::Hook,
-            Self::Job => Class::Job,
-            Self::All => return limits.to_vec(),
+        let Some(class) = self.class() else {
+            return limits.to_vec();
         };
         let limits = limits.iter();
         limits
             .filter(|limit| limit["class"] == class.name())
             .cloned()
             .collect()
+    }
+
+    /// The limit of the same resource for these invocations.
+    ///
+    /// # Errors
+    /// They are of all classes, and each class has its own.
+    pub(crate) fn limit(self, limit: Limit) -> Result<Limit> {
+        match self.class() {
+            Some(class) => Ok(limit.dimension().of(class)),
+            None => bail!("--class all takes no LIMIT: choose one class, or leave out the limit"),
+        }
+    }
+
+    fn class(self) -> Option<Class> {
+        match self {
+            Self::Request => Some(Class::Request),
+            Self::Hook => Some(Class::Hook),
+            Self::Job => Some(Class::Job),
+            Self::All => None,
+        }
     }
 }
 

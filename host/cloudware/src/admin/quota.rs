@@ -63,16 +63,17 @@ pub(crate) enum Command {
         usage: bool,
     },
     /// Show where limits come from: every level that sets them, and who did.
-    #[command(after_help = "Example:\n  cloudware quota explain acme/main fuel")]
+    #[command(after_help = "Examples:
+  cloudware quota explain acme/main fuel
+  cloudware quota explain acme/main fuel --class hook    the same as hook-fuel")]
     Explain {
         /// The plan, tenant, instance or install.
         target: QuotaTarget,
         /// Only this limit.
-        #[arg(value_parser = dimension, conflicts_with = "class")]
-        limit: Option<String>,
-        /// Limits of which runs.
-        #[arg(long, default_value = "request")]
-        class: ClassArg,
+        limit: Option<Limit>,
+        /// Limits of which runs; those of requests where nothing is said.
+        #[arg(long)]
+        class: Option<ClassArg>,
     },
 }
 
@@ -139,12 +140,16 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             limit,
             class,
         } => {
+            let name = match (limit, class) {
+                (Some(limit), Some(class)) => Some(class.limit(limit)?.name()),
+                (limit, _) => limit.map(Limit::name),
+            };
             let path = format!("{}/quota", target.path());
-            let query = [("overrides", Some("true")), ("name", limit.as_deref())];
+            let query = [("overrides", Some("true")), ("name", name)];
             let quota = client.get_query(&path, &query).await?;
-            let limits = match limit {
+            let limits = match name {
                 Some(_) => limits(&quota).to_vec(),
-                None => class.choose(limits(&quota)),
+                None => class.unwrap_or(ClassArg::Request).choose(limits(&quota)),
             };
             explain(client, &limits)?;
             if quota["overrides_are_cut"] == true {
