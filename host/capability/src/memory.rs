@@ -253,22 +253,29 @@ impl MemoryMeter {
         Err(wasmtime::Error::msg("the host has no memory free"))
     }
 
-    fn grow(&mut self, bytes: u64) -> wasmtime::Result<bool> {
+    /// Whether a memory or table grows, whose elements have so many bytes. Growth beyond what it has at most fails as Wasm says,
+    /// and the guest sees -1; to be refused costs the host many times what it costs the guest to ask, so not for ever.
+    fn grow(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+        element_bytes: u64,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            self.refused += 1;
+            if self.refused > REFUSED_GROWTHS_MAX {
+                wasmtime::bail!(
+                    "asked over {REFUSED_GROWTHS_MAX} times for more than its memories and tables have at most"
+                );
+            }
+            return Ok(false);
+        }
+        let elements = desired.saturating_sub(current) as u64;
+        let bytes = elements.saturating_mul(element_bytes);
         self.take(bytes)?;
         self.guest += bytes;
         Ok(true)
-    }
-
-    /// A growth beyond what a memory or table has at most fails as Wasm says, and the guest sees -1. To be refused costs the
-    /// host many times what it costs the guest to ask: so not for ever.
-    fn refuse(&mut self) -> wasmtime::Result<bool> {
-        self.refused += 1;
-        if self.refused > REFUSED_GROWTHS_MAX {
-            wasmtime::bail!(
-                "asked over {REFUSED_GROWTHS_MAX} times for more than its memories and tables have at most"
-            );
-        }
-        Ok(false)
     }
 }
 
@@ -285,10 +292,7 @@ impl ResourceLimiter for MemoryMeter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return self.refuse();
-        }
-        self.grow(desired.saturating_sub(current) as u64)
+        self.grow(current, desired, maximum, 1)
     }
 
     fn table_growing(
@@ -297,11 +301,7 @@ impl ResourceLimiter for MemoryMeter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return self.refuse();
-        }
-        let elements = desired.saturating_sub(current) as u64;
-        self.grow(elements.saturating_mul(TABLE_ELEMENT_BYTES))
+        self.grow(current, desired, maximum, TABLE_ELEMENT_BYTES)
     }
 
     fn instances(&self) -> usize {

@@ -108,7 +108,7 @@ pub const VISITS_PART: u64 = 200;
 /// One of how many times the work of a connection is measured. Asking the kernel for a thread's processor time takes a hundredth
 /// of what a short request does, twice each time; and who is measured is charged with so many times as much at once, which is not
 /// to be more than what an instance may be ahead.
-pub const SOCKET_WORK_SAMPLED: u64 = 4;
+pub const SOCKET_WORK_SAMPLED: u32 = 4;
 
 /// How long a run that computes is polled on where nobody else waits for the thread. Processor time is measured and its
 /// limit checked this often, and the processor offered to whatever else waits for it, which costs some microseconds.

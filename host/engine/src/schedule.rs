@@ -141,6 +141,11 @@ impl Share {
         cpu_nanoseconds * WEIGHT_UNIT / self.weight()
     }
 
+    /// Whether runs of the instance wait or have a turn.
+    pub(crate) fn is_competing(&self) -> bool {
+        self.competing.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether a run that begins now is kept off the socket threads. To be asked once for each.
     pub(crate) fn keeps_off(&self) -> bool {
         self.kept_off.load(Ordering::Relaxed) > 0
@@ -295,17 +300,10 @@ impl Queue {
     /// Counts processor time that an instance has had elsewhere than in its runs. Where it competes that is as good as a turn:
     /// who is modest is not ahead because compute threads get little beside others.
     pub(crate) fn charge_elsewhere(&self, share: &Share, cpu_nanoseconds: u64) {
-        match share.competing.load(Ordering::Relaxed) {
-            0 => self.charge(share, cpu_nanoseconds),
-            _ => self.charge_turn(share, cpu_nanoseconds),
-        }
-    }
-
-    /// Counts what socket threads have had for an instance beside its runs, where it competes. A few pages do not, and who
-    /// asks for them would wait for a compute thread now and then because of what they take by chance.
-    pub(crate) fn charge_beside(&self, share: &Share, cpu_nanoseconds: u64) {
-        if share.competing.load(Ordering::Relaxed) > 0 {
+        if share.is_competing() {
             self.charge_turn(share, cpu_nanoseconds);
+        } else {
+            self.charge(share, cpu_nanoseconds);
         }
     }
 

@@ -1,5 +1,8 @@
 //! The processor time of a thread, read by others. Elsewhere than on Linux it cannot be read.
 
+#[cfg(target_os = "linux")]
+use crate::in_nanoseconds;
+
 /// The clock that counts the processor time of one thread. Any thread may read it.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
@@ -39,10 +42,7 @@ impl ThreadClock {
         };
         // SAFETY: `time` may be written, and the kernel says so where the clock is none.
         match unsafe { libc::clock_gettime(self.0, &raw mut time) } {
-            0 => {
-                u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
-                    + u64::try_from(time.tv_nsec).unwrap_or(0)
-            }
+            0 => in_nanoseconds(time.tv_sec, time.tv_nsec),
             _ => 0,
         }
     }

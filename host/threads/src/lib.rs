@@ -13,6 +13,10 @@ pub use turns::{give_up_turn, let_others_on, take_long_turns};
 #[must_use]
 pub fn cpu_nanoseconds() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
-        + u64::try_from(time.tv_nsec).unwrap_or(0)
+    in_nanoseconds(time.tv_sec, time.tv_nsec)
+}
+
+/// What a clock of the kernel says, which begins at zero.
+fn in_nanoseconds(seconds: i64, nanoseconds: i64) -> u64 {
+    u64::try_from(seconds).unwrap_or(0) * 1_000_000_000 + u64::try_from(nanoseconds).unwrap_or(0)
 }
