@@ -5,14 +5,14 @@ use serde_json::json;
 
 use crate::{assert_others_are_well, platform_with_adversary, text::copying};
 
-/// What takes the host about a millisecond, and the guest some dozens of instructions: random bytes, a text that is too long
+/// What takes the host milliseconds, and the guest some dozens or hundreds of instructions: random bytes, a text that is too long
 /// for what it is to be, texts that the engine copies from one component into another, and bytes that it copies through a stream.
 const WORKS: [&str; 5] = [
     "/adversary/random?bytes=1048576",
     "/adversary/long-names-again?bytes=8000000",
     "/copying-utf8/",
     "/copying-utf16/",
-    "/hello-p3/copy/8000000",
+    "/hello-p3/copy/50000000",
 ];
 
 async fn platform() -> Platform {
@@ -37,9 +37,9 @@ async fn what_the_host_works_for_a_guest_is_bounded() {
         platform.limit("acme", limits).await;
         let problem = site.get(work).await.problem(503, "limit-reached");
         assert_eq!(problem["limit"], "cpu-time");
-        // By fuel alone it would have come to its end after ten seconds.
+        // By fuel alone it would have come to its end after ten seconds, and the slowest of them does a tenth of that at once.
         assert!(
-            problem["used"].as_u64().is_some_and(|used| used < 2_000),
+            problem["used"].as_u64().is_some_and(|used| used < 600),
             "{problem}"
         );
         let limits = json!({ "deadline": "500ms", "cpu-time": "60s" });

@@ -1,7 +1,13 @@
 //! Answers every request with `hello`, HEAD with the length of that, seven hundred times where the path begins with `/long`, and traps a
 //! moment after its answer where it ends with `/trap-later`, and where it begins with `/upload` when it has read the request's body to its
 //! end, as a component of WASI 0.3 (`wasi:http/handler`). `/names/N` makes a request with a method and an authority of N bytes, and changes a
-//! list of headers; it answers with what was refused. `/copy/N` hands the same N bytes on through a stream of its own for ever.
+//! list of headers; it answers with what was refused. `/copy/N` hands the same N bytes on through a stream of its own for ever, and waits for nothing.
+
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
 
 use wasip3::{
     clocks::monotonic_clock,
@@ -39,21 +45,21 @@ fn names(length: usize) -> String {
     format!("{} {} {all_well} {gone:?} {left}", told[0], told[1])
 }
 
-/// Has the engine copy so many bytes for ever.
-async fn copy(length: usize) {
-    let (mut from, mut to) = wit_stream::new();
-    wit_bindgen::spawn_local(async move {
-        let mut read = Vec::with_capacity(length);
-        loop {
-            read.clear();
-            (_, read) = to.read(read).await;
-        }
-    });
-    let mut written = vec![b'x'; length];
+/// Has the engine copy so many bytes for ever, and never waits for it: a write that has begun is read at once, and has ended when it is
+/// to be cancelled.
+fn copy(length: usize) {
+    let (mut from, mut to) = wit_stream::new::<u8>();
+    let (mut written, mut read) = (vec![b'x'; length], Vec::with_capacity(length));
+    let mut context = Context::from_waker(Waker::noop());
     loop {
-        written = from.write_all(written).await;
-        // SAFETY: it has had this length, and what stands there is still written: to write it anew would be the guest's work.
-        unsafe { written.set_len(length) };
+        let mut writing = pin!(from.write(written));
+        assert!(writing.as_mut().poll(&mut context).is_pending());
+        let Poll::Ready((_, copied)) = pin!(to.read(read)).poll(&mut context) else {
+            panic!("what is written is not read");
+        };
+        let (_, empty) = writing.cancel();
+        (written, read) = (copied, empty.into_vec());
+        read.clear();
     }
 }
 
@@ -75,7 +81,7 @@ impl wasip3::exports::http::handler::Guest for Hello {
             headers.set("x-names", &[told.into_bytes()]).expect("the header is valid");
         }
         if let Some(length) = path.strip_prefix("/copy/") {
-            copy(length.parse().unwrap_or(0)).await;
+            copy(length.parse().unwrap_or(0));
         }
         let is_trap = path.ends_with("/trap-later");
         let times = if path.starts_with("/long") { 700 } else { 1 };
