@@ -5,8 +5,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use cloudware_tests::{Http, Platform, Source, eventually};
+use cloudware_tests::{Answer, Http, Platform, Source, eventually};
 use http::Method;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 /// Who asks at the same time.
@@ -40,7 +41,8 @@ impl Counted {
 async fn usage_is_counted_once_through_crashes_under_load() {
     let mut platform = Platform::start(cloudware_tests::binary!()).await;
     platform.publish(Source::HELLO).await;
-    platform.tenants(&["acme"], &["hello"]).await;
+    platform.publish(Source::STATE).await;
+    platform.tenants(&["acme"], &["hello", "state"]).await;
     // A refused request is counted too, but burns no fuel.
     platform
         .limit("acme", json!({ "request-rate": 1_000_000 }))
@@ -51,10 +53,17 @@ async fn usage_is_counted_once_through_crashes_under_load() {
     }
     let fuel_each = reading(&platform.usage("acme", "hello").await, "fuel") / 10;
     assert!(fuel_each > 0);
+    let (rows, keys) = (Arc::<Counted>::default(), Arc::<Counted>::default());
 
     for _ in 0..2 {
         let before = counted.answered();
         let clients = clients(&platform, &counted);
+        let writer = write(
+            platform.site("acme", "/state"),
+            Arc::clone(&rows),
+            Arc::clone(&keys),
+        );
+        let writer = tokio::spawn(writer);
         // Some of it is in the ledger when the host is killed, some on its way, some in the journal alone.
         eventually("half of the answers", async || {
             (counted.answered() >= before + ANSWERS / 2).then_some(())
@@ -69,8 +78,22 @@ async fn usage_is_counted_once_through_crashes_under_load() {
         for client in clients {
             client.await.expect("clients end when the host does");
         }
+        writer.await.expect("it ends when the host does");
         platform.restart().await;
         check(&platform.usage("acme", "hello").await, &counted, fuel_each);
+        let usage = platform.usage("acme", "state").await;
+        for (meter, counted) in [
+            ("sql-statements", &rows),
+            ("sql-rows-written", &rows),
+            ("kv-operations", &keys),
+        ] {
+            let (metered, answered, sent) =
+                (reading(&usage, meter), counted.answered(), counted.sent());
+            assert!(
+                answered > 0 && (answered..=sent).contains(&metered),
+                "{meter}: {metered}, {answered} answered and {sent} sent"
+            );
+        }
     }
     // A start that follows an orderly end adds nothing.
     let usage = platform.usage("acme", "hello").await;
@@ -84,15 +107,38 @@ async fn usage_is_counted_once_through_crashes_under_load() {
     assert_eq!(journals, 1, "journals of earlier starts are gone");
 }
 
-/// Sends one request and says whether it was answered.
-async fn ask(site: &Http, counted: &Counted) -> bool {
+/// Sends one request and counts it; none where it was not answered.
+async fn answered(site: &Http, request: RequestBuilder, counted: &Counted) -> Option<Answer> {
     counted.sent.fetch_add(1, Ordering::SeqCst);
-    let Ok(answer) = site.try_send(site.request(Method::GET, "/")).await else {
+    let answer = site.try_send(request).await.ok()?.expect(200);
+    counted.answered.fetch_add(1, Ordering::SeqCst);
+    Some(answer)
+}
+
+/// Asks for the page and says whether it was answered.
+async fn ask(site: &Http, counted: &Counted) -> bool {
+    let request = site.request(Method::GET, "/");
+    let Some(answer) = answered(site, request, counted).await else {
         return false;
     };
-    assert_eq!(answer.expect(200).text(), "hello\n");
-    counted.answered.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(answer.text(), "hello\n");
     true
+}
+
+/// Inserts a row and sets a key in turn, until the host is gone.
+async fn write(site: Http, rows: Arc<Counted>, keys: Arc<Counted>) {
+    let insert =
+        json!({ "statement": "INSERT INTO probe_rows (number) VALUES (1)", "how": "execute" });
+    loop {
+        let row = site.request(Method::POST, "/sql").json(&insert);
+        if answered(&site, row, &rows).await.is_none() {
+            return;
+        }
+        let key = site.request(Method::POST, "/kv/counted/flood?count=1&bytes=1");
+        if answered(&site, key, &keys).await.is_none() {
+            return;
+        }
+    }
 }
 
 fn clients(platform: &Platform, counted: &Arc<Counted>) -> Vec<tokio::task::JoinHandle<()>> {
@@ -198,6 +244,29 @@ async fn waiting_takes_memory_and_no_processor() {
     assert!(reading(&usage, "cpu-ns") < 300_000_000, "{usage}");
 }
 
+/// Processor time is what the kernel says of the process too, which has nothing else to do.
+#[tokio::test]
+async fn the_processor_time_of_runs_is_what_the_process_had() {
+    let platform = Platform::start(cloudware_tests::binary!()).await;
+    platform.publish(Source::ADVERSARY).await;
+    platform.tenants(&["acme"], &["adversary"]).await;
+    let limits = json!({ "fuel": "1000G", "cpu-time": "60s", "deadline": "60s" });
+    platform.limit("acme", limits).await;
+    let site = platform.site("acme", "/adversary");
+    let _ = site.get("/spin?iterations=1000").await.expect(200);
+    let metered = async || reading(&platform.usage("acme", "adversary").await, "cpu-ns");
+    let before = (metered().await, platform.cpu_time());
+    for _ in 0..4 {
+        let _ = site.get("/spin?iterations=400000000").await.expect(200);
+    }
+    let had = u64::try_from((platform.cpu_time() - before.1).as_nanos()).unwrap_or(0);
+    let metered = metered().await - before.0;
+    assert!(
+        had > 500_000_000 && metered.abs_diff(had) <= had / 10,
+        "{metered} ns metered, and the process had {had}"
+    );
+}
+
 /// Rows, operations and text of one run are in the ledger as they were.
 #[tokio::test]
 async fn what_runs_did_is_counted_exactly() {
@@ -231,14 +300,20 @@ async fn what_runs_did_is_counted_exactly() {
         assert_eq!(reading(&usage, meter), expected, "{meter}: {usage}");
     }
     assert!(reading(&usage, "sql-ns") > 0, "{usage}");
-    // It is the instance's, and in the ledger for the app whose usage was looked at first.
-    eventually("the size of the database is read", async || {
+    // It is what the database says, however much its files hold twice, and of whom uses it.
+    let held = eventually("the size of the database is read", async || {
         let state = platform.usage("acme", "state").await;
-        let other = platform.usage("acme", "adversary").await;
-        let bytes = reading(&state, "storage-bytes") + reading(&other, "storage-bytes");
-        (bytes > 0).then_some(())
+        let bytes = reading(&state, "storage-bytes");
+        (bytes > 0).then_some(bytes)
     })
     .await;
+    let path = "/tenants/acme/instances/main/quota?usage=true";
+    let shown = platform.api().get(path).await.expect(200).json();
+    let limits = shown["limits"].as_array().expect("limits").iter();
+    let storage: Vec<_> = limits.filter(|limit| limit["name"] == "storage").collect();
+    assert_eq!(storage[0]["used"], held, "{storage:?}");
+    let other = platform.usage("acme", "adversary").await;
+    assert_eq!(reading(&other, "storage-bytes"), 0, "{other}");
     let logged = platform.usage("acme", "adversary").await;
     // A line to each of the two streams.
     let line = "the adversary floods the log with lines such as this one, again and again";

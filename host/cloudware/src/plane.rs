@@ -27,16 +27,16 @@ use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
     BreakerState, DeliveryId, DeliveryRecord, DesiredInstall, DesiredInstance, Digest, Dimension,
     HookId, HostLoad, InstallId, InstanceId, Limit, Meter, Meters, Migration, RecordedOne,
-    StopRecord, Trace, YankedInstall, soft,
+    StopRecord, Trace, YankedInstall,
 };
 use dashmap::DashMap;
 use futures_util::future::join_all;
-use tokio::{sync::Mutex, time::timeout};
+use tokio::sync::Mutex;
 
 use crate::watch::{Watch, now_ms};
 
-/// How long the database of an instance is waited for that may have little storage left: others wait behind it for their
-/// usage to be recorded.
+/// How long the database of an instance is waited for that is to say how much it holds: others wait behind it for their usage
+/// to be recorded.
 const STORAGE_ASKED_MAX: Duration = Duration::from_millis(200);
 
 /// The parts of the data plane.
@@ -79,8 +79,8 @@ struct Measured {
     /// The last minute in which some were, and whose.
     minute: u64,
     instances: HashSet<InstanceId>,
-    /// Those that were too busy to say how much is used, with the install that used it and the size of the files.
-    unsaid: HashMap<InstanceId, (InstallId, u64)>,
+    /// Those that were too busy to say how much they hold, with an install that used them.
+    unsaid: HashMap<InstanceId, InstallId>,
 }
 
 /// What was taken from the watch and has not reached its log yet.
@@ -261,6 +261,11 @@ fn yanked(install: YankedInstall) -> Option<Mount> {
     })
 }
 
+/// Whether runs used the private database.
+fn uses_database(meters: &Meters) -> bool {
+    meters[Meter::SqlStatements] > 0 || meters[Meter::KvOperations] > 0
+}
+
 /// Whether something was written, or may have been.
 fn may_have_grown(meters: &Meters) -> bool {
     meters[Meter::SqlRowsWritten] > 0 || meters[Meter::KvOperations] > 0
@@ -354,10 +359,13 @@ impl DataPlane for Plane {
     }
 
     async fn instance_load(&self, instance: InstanceId) -> InstanceLoad {
-        let size = self.databases.size_bytes(instance).await;
-        let used = self.storage_used(instance, size).await;
+        let used = self.databases.used_bytes(instance, STORAGE_ASKED_MAX).await;
+        let storage_bytes = match used {
+            Ok(used) => used,
+            Err(_) => self.databases.file_bytes(instance),
+        };
         InstanceLoad {
-            storage_bytes: used.unwrap_or(size),
+            storage_bytes,
             used: self.engine.used(instance).into(),
         }
     }
@@ -522,48 +530,48 @@ impl DataPlane for Plane {
 }
 
 impl Plane {
-    /// Adds the sizes of the databases of the instances that were used, once a minute and where they may have grown, and
-    /// tells the engine how much storage is used.
+    /// Adds how much the databases of instances hold whose runs used them, once a minute and where they may have grown, and
+    /// tells the engine too. Those that are not open were not used.
     async fn measure_storage(&self, batch: &mut UsageBatch, measured: &mut Measured) {
-        // The size of a database is the app's own as long as it was used by itself too.
+        // It is the app's own as long as it was used by itself too.
         batch
             .records
             .sort_by_key(|record| (record.minute, record.hook.is_some()));
-        let mut sizes = std::mem::take(&mut measured.unsaid);
-        for record in &mut batch.records {
+        let mut asked = std::mem::take(&mut measured.unsaid);
+        for record in &batch.records {
             if record.minute > measured.minute {
                 measured.minute = record.minute;
                 measured.instances.clear();
             }
             let is_first = measured.instances.insert(record.instance);
-            let has_grown = may_have_grown(&record.meters) && !sizes.contains_key(&record.instance);
-            if is_first || has_grown {
-                let size = self.databases.size_bytes(record.instance).await;
-                record.meters[Meter::StorageBytes] = size;
-                sizes.insert(record.instance, (record.install, size));
+            if is_first || may_have_grown(&record.meters) {
+                asked.insert(record.instance, record.install);
             }
         }
-        let used = sizes.into_iter().map(async |(instance, (install, size))| {
-            match self.storage_used(instance, size).await {
-                Some(used) => {
-                    self.engine.storage_read(install, used);
-                    None
-                }
-                None => Some((instance, (install, size))),
-            }
+        let used = asked.into_iter().map(async |(instance, install)| {
+            let databases = &self.databases;
+            let used = databases.used_bytes_if_open(instance, STORAGE_ASKED_MAX);
+            let used = used.await;
+            (instance, install, used)
         });
-        measured.unsaid = join_all(used).await.into_iter().flatten().collect();
-    }
-
-    /// How much of its storage an instance has used, whose files have `size` bytes. Asks the database where the files could
-    /// mean that little is left: they also hold what was written lately twice, and what is free again. `None` where it is
-    /// too busy to say.
-    async fn storage_used(&self, instance: InstanceId, size: u64) -> Option<u64> {
-        if size < soft(self.storage_max(instance)) {
-            return Some(size);
+        let mut sizes = HashMap::new();
+        for (instance, install, used) in join_all(used).await {
+            match used {
+                Ok(Some(used)) => {
+                    self.engine.storage_read(install, used);
+                    sizes.insert(instance, used);
+                }
+                Ok(None) => {}
+                Err(_) => drop(measured.unsaid.insert(instance, install)),
+            }
         }
-        let used = timeout(STORAGE_ASKED_MAX, self.databases.used_bytes(instance)).await;
-        used.ok()?.ok()
+        for record in &mut batch.records {
+            if uses_database(&record.meters)
+                && let Some(used) = sizes.remove(&record.instance)
+            {
+                record.meters[Meter::StorageBytes] = used;
+            }
+        }
     }
 
     fn storage_max(&self, instance: InstanceId) -> u64 {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::{
     Config, Database, Error, Holder, MigrationError, Namespace,
     database::Shared,
-    file::{beside, check_directory, copy, file_bytes, remove_files},
+    file::{check_directory, copy, file_bytes, remove_files},
     lane::{Lane, Lease},
     limits, memory, migrate,
     pool::Pool,
@@ -224,32 +224,40 @@ impl InstanceDbs {
         result.map_err(|error| database.report(error))
     }
 
-    /// Bytes that a database takes on disk, its log included; 0 where it does not exist yet. Opens nothing.
-    pub async fn size_bytes(&self, instance: InstanceId) -> u64 {
-        let path = self.path(instance);
-        let log = beside(&path, "-wal");
-        tokio::task::spawn_blocking(move || file_bytes(&path) + file_bytes(&log))
-            .await
-            .unwrap_or(0)
-    }
-
-    /// Bytes of the database that hold something: what a storage quota bounds. Asks the database, in the platform's turn,
-    /// where [`Self::size_bytes`] looks at the files alone and gives at least as much.
+    /// Bytes of the database that hold something: what a storage quota bounds. Asks it, in the platform's turn, and opens it
+    /// for that. 0 where it does not exist yet.
     ///
     /// # Errors
-    /// Where the database can't be read.
-    pub async fn used_bytes(&self, instance: InstanceId) -> Result<u64, Error> {
-        const USED: &str =
-            "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count";
-        let database = self.get(instance)?;
-        let pages = database
-            .in_turn(Lane::Read, Holder::PLATFORM, Bounds::PLATFORM, |conn| {
-                Ok(conn
-                    .platform()
-                    .query_row(USED, (), |row| row.get::<_, i64>(0))?)
-            })
-            .await;
-        Ok(pages.result?.unsigned_abs() * limits::PAGE_BYTES)
+    /// [`Error::Busy`] where it has not said it within `wait`, and others where it can't be read.
+    pub async fn used_bytes(&self, instance: InstanceId, wait: Duration) -> Result<u64, Error> {
+        if !self.exists(instance) {
+            return Ok(0);
+        }
+        used(&self.get(instance)?, wait).await
+    }
+
+    /// As [`Self::used_bytes`], of a database that is open; none of another one. Its file is not to be opened and closed
+    /// beside it: that would end the locks of the process (SQLite's “How To Corrupt”, section 2.2).
+    ///
+    /// # Errors
+    /// As [`Self::used_bytes`].
+    pub async fn used_bytes_if_open(
+        &self,
+        instance: InstanceId,
+        wait: Duration,
+    ) -> Result<Option<u64>, Error> {
+        let open = self.open.lock().get(&instance).map(Arc::clone);
+        match open.filter(|_| self.exists(instance)) {
+            Some(database) => used(&database, wait).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Bytes of the database's file, those included that are free in it, and without what is only in its log. 0 where there is
+    /// none.
+    #[must_use]
+    pub fn file_bytes(&self, instance: InstanceId) -> u64 {
+        file_bytes(&self.path(instance))
     }
 
     /// Writes a complete, compact and consistent copy to `file`, which must not exist, while the
@@ -284,6 +292,20 @@ impl InstanceDbs {
         let directory = self.shared.config.dir.join(&id[id.len() - 2..]);
         directory.join(format!("{id}.db"))
     }
+}
+
+/// Bytes of a database that hold something, as it says itself.
+async fn used(database: &Arc<Database>, wait: Duration) -> Result<u64, Error> {
+    const USED: &str =
+        "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count";
+    let pages = database.in_turn(Lane::Read, Holder::PLATFORM, Bounds::PLATFORM, |conn| {
+        Ok(conn
+            .platform()
+            .query_row(USED, (), |row| row.get::<_, i64>(0))?)
+    });
+    let pages = tokio::time::timeout(wait, pages).await;
+    let pages = pages.map_err(|_| Error::Busy)?.result?;
+    Ok(pages.unsigned_abs() * limits::PAGE_BYTES)
 }
 
 /// Databases take file descriptors, and the usual soft limit of 1,024 is meant for programs that

@@ -50,7 +50,7 @@ meters! {
     CpuNanoseconds "cpu-ns" sum: "Nanoseconds of CPU inside the sandbox, host waits not counted.";
     MemoryPeakBytes "memory-peak-bytes" peak: "The largest memory of one invocation.";
     MemoryByteMilliseconds "memory-byte-ms" sum: "Peak memory of each invocation times its wall time, in byte-milliseconds: what it could have taken from others, at most.";
-    StorageBytes "storage-bytes" peak: "The largest size of the private database; read once a minute while the instance is used, and after writes.";
+    StorageBytes "storage-bytes" peak: "The most that the private database of the instance held, which all of its apps share; read once a minute while an app uses it, and after writes.";
     RequestBytes "request-bytes" sum: "Bytes of request bodies read by the guest.";
     ResponseBytes "response-bytes" sum: "Bytes of response bodies sent.";
     LogBytes "log-bytes" sum: "Bytes of log text kept, those included that the host's log had no room for because nobody reads it.";

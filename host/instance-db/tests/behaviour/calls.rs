@@ -340,9 +340,9 @@ async fn many_readers_and_writers_get_along() {
 async fn a_deleted_database_is_gone_with_its_files() {
     let fixture = Fixture::with_apps().await;
     let held = fixture.database();
-    assert!(fixture.dbs.size_bytes(fixture.instance).await > 0);
+    assert!(fixture.used_bytes().await > 0);
     fixture.dbs.delete(fixture.instance).await.unwrap();
-    assert_eq!(fixture.dbs.size_bytes(fixture.instance).await, 0);
+    assert_eq!(fixture.used_bytes().await, 0);
     let late = held
         .query(&scope("stock"), request("SELECT 1 FROM stock_items"))
         .await;

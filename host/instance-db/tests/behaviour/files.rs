@@ -4,12 +4,13 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use cloudware_instance_db::{Config, Durability, Error, InstanceDbs, StartError, Value};
 use cloudware_types::InstanceId;
 
-use crate::fixture::{Fixture, STOCK, STORAGE, request, scope, steps};
+use crate::fixture::{Fixture, STOCK, STORAGE, eventually, request, scope, steps};
 
 fn database_file(fixture: &Fixture) -> PathBuf {
     let id = fixture.instance.to_string();
@@ -123,6 +124,44 @@ async fn a_file_of_something_else_is_refused_and_left_alone() {
     };
     assert!(text.contains("something else"), "{text}");
     assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+/// What is free again, and what the log has of it too, is not in use; and to ask opens what was closed only where that is wanted.
+#[tokio::test]
+async fn a_database_says_how_much_it_holds() {
+    let fixture = Fixture::with_apps().await;
+    let fill =
+        "INSERT INTO stock_items (sku) VALUES (hex(zeroblob(100000))), (hex(zeroblob(150000)))";
+    fixture.execute(fill).await.unwrap();
+    let most = fixture.used_bytes().await;
+    assert!(most > 500_000, "{most}");
+    let remove = "DELETE FROM stock_items WHERE length(sku) = 200000";
+    fixture.execute(remove).await.unwrap();
+    let used = fixture.used_bytes().await;
+    assert!(
+        (300_000..most - 200_000).contains(&used),
+        "{used} of {most}"
+    );
+    let file = database_file(&fixture);
+    let Fixture { dbs, dir, instance } = fixture;
+    drop(dbs);
+    let log = file.with_extension("db-wal");
+    eventually("the database is closed", async || !log.exists()).await;
+    let reopened = InstanceDbs::new(Config {
+        dir: dir.path().join("instances"),
+        ..Config::default()
+    })
+    .unwrap();
+    assert_eq!(reopened.file_bytes(instance), most);
+    let wait = Duration::from_secs(20);
+    let if_open = async || reopened.used_bytes_if_open(instance, wait).await;
+    assert_eq!(if_open().await, Ok(None));
+    assert_eq!(reopened.open_count(), 0);
+    assert_eq!(reopened.used_bytes(instance, wait).await, Ok(used));
+    assert_eq!(if_open().await, Ok(Some(used)));
+    let other = InstanceId::generate();
+    assert_eq!(reopened.used_bytes(other, wait).await, Ok(0));
+    assert!(!reopened.exists(other));
 }
 
 #[tokio::test]

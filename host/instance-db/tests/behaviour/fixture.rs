@@ -76,6 +76,11 @@ impl Fixture {
         self.dbs.get(self.instance).unwrap()
     }
 
+    pub async fn used_bytes(&self) -> u64 {
+        let wait = Duration::from_secs(20);
+        self.dbs.used_bytes(self.instance, wait).await.unwrap()
+    }
+
     pub async fn query(&self, statement: &str) -> Result<RowSet, Error> {
         self.database()
             .query(&scope("stock"), request(statement))
