@@ -166,7 +166,12 @@ fn parts(
         class: Class::Request,
         limits: Arc::clone(&install.limits),
         bindings: Arc::new(bindings),
-        log: Arc::new(GuestLog::new(Arc::clone(&identity), sink, log_bytes_max)),
+        log: Arc::new(GuestLog::new(
+            Arc::clone(&identity),
+            sink,
+            Class::Request,
+            log_bytes_max,
+        )),
         progress: Arc::new(Progress::default()),
         context: None,
         access: |_| Ok(None),

@@ -104,7 +104,7 @@ async fn by_command_line(platform: &Platform, stop: &Value) {
     let shown = cli.run(&format!("stops show {id}")).await.ok().stdout;
     for word in [
         "WHAT TO DO",
-        "raise the limit fuel",
+        "have the limit fuel raised",
         "adversary 1.0.0",
         "try-4",
         stop["function"].as_str().unwrap_or_default(),

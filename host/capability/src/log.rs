@@ -6,6 +6,8 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use cloudware_types::{Class, Dimension, Limit};
+
 use crate::{Identity, lines::Lines};
 
 /// How important a guest says its text is; the levels of `wasi:logging`.
@@ -53,6 +55,7 @@ pub trait LogSink: Send + Sync + 'static {
 pub struct GuestLog {
     identity: Arc<Identity>,
     sink: Arc<dyn LogSink>,
+    limit: Limit,
     bytes_max: u64,
     bytes: AtomicU64,
     lost: AtomicU64,
@@ -81,12 +84,18 @@ impl StandardStream {
 }
 
 impl GuestLog {
-    /// A log that keeps at most `bytes_max` bytes of text.
+    /// A log of runs of `class` that keeps at most `bytes_max` bytes of text, which is their limit.
     #[must_use]
-    pub fn new(identity: Arc<Identity>, sink: Arc<dyn LogSink>, bytes_max: u64) -> Self {
+    pub fn new(
+        identity: Arc<Identity>,
+        sink: Arc<dyn LogSink>,
+        class: Class,
+        bytes_max: u64,
+    ) -> Self {
         Self {
             identity,
             sink,
+            limit: Dimension::LogBytes.of(class),
             bytes_max,
             bytes: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -143,8 +152,8 @@ impl GuestLog {
         let context = &context[..floor_char_boundary(context, room)];
         let message = &message[..floor_char_boundary(message, room - context.len())];
         let text = format!(
-            "{message}… [cut: the limit log-bytes of {} bytes was reached]",
-            self.bytes_max
+            "{message}… [cut: the limit {} of {} bytes was reached]",
+            self.limit, self.bytes_max
         );
         let kept = match self.emit(level, context, &text) {
             true => (context.len() + message.len()) as u64,
@@ -225,7 +234,7 @@ mod tests {
             version: "1.0.0".to_owned(),
         });
         let sink = Arc::new(Kept::default());
-        let log = GuestLog::new(identity, Arc::clone(&sink) as _, 20);
+        let log = GuestLog::new(identity, Arc::clone(&sink) as _, Class::Hook, 20);
         let write = |level, context, message| {
             log.write(level, context, message);
             (log.bytes(), log.lost())
@@ -237,7 +246,7 @@ mod tests {
         assert_eq!(write(LogLevel::Info, "1234567", "abcdéfgh"), (19, 12));
         assert_eq!(write(LogLevel::Info, "", "more"), (19, 16));
         let kept = sink.0.lock().unwrap().clone();
-        let cut = "1234567|abcd… [cut: the limit log-bytes of 20 bytes was reached]";
+        let cut = "1234567|abcd… [cut: the limit hook-log-bytes of 20 bytes was reached]";
         assert_eq!(kept, ["|refused", "ab|cdefgh", cut]);
         log.reset();
         assert_eq!(write(LogLevel::Info, "", "anew"), (4, 0));

@@ -561,6 +561,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nearly_used_up_of_an_instance_is_near() {
+        let mut limits = Limits::default();
+        for (dimension, max) in [
+            (Dimension::Concurrency, 5),
+            (Dimension::FuelPerMinute, 1_000_000),
+            (Dimension::FuelPerDay, 10_000_000),
+            (Dimension::Storage, 1_000_000),
+        ] {
+            limits.set(dimension, max).unwrap();
+        }
+        let admission = Arc::new(Admission::new(&limits));
+        let near = || -> Vec<_> {
+            admission
+                .near()
+                .map(|near| near.limit.dimension())
+                .collect()
+        };
+        let mut held: Vec<_> = (0..3).map(|_| admission.admit().unwrap()).collect();
+        admission.note_storage(799_999);
+        assert!(admission.burn(1_000).is_ok());
+        assert_eq!(near(), []);
+        held.push(admission.admit().unwrap());
+        admission.note_storage(800_000);
+        assert!(admission.burn(900_000).is_ok());
+        let expected = [
+            Dimension::FuelPerMinute,
+            Dimension::Concurrency,
+            Dimension::Storage,
+        ];
+        assert_eq!(near(), expected);
+        assert!(admission.burn(7_200_000).is_err());
+        assert_eq!(near()[1], Dimension::FuelPerDay);
+    }
+
+    #[test]
     fn a_refusal_for_the_rate_says_when_to_come_again() {
         let admission = admission(100, 1);
         assert!(admission.admit().is_ok());

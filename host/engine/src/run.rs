@@ -53,6 +53,7 @@ pub(crate) struct Run {
     sandbox: Option<Sandbox>,
     place: Option<SandboxPlace>,
     started: Instant,
+    request_id: RequestId,
     stopped: bool,
     /// What it calls others with, where it may.
     context: Option<Arc<CallContext>>,
@@ -67,6 +68,7 @@ pub(crate) struct RunParts {
     pub(crate) sandbox: Sandbox,
     pub(crate) place: SandboxPlace,
     pub(crate) started: Instant,
+    pub(crate) request_id: RequestId,
     pub(crate) context: Option<Arc<CallContext>>,
 }
 
@@ -100,6 +102,7 @@ impl Run {
             sandbox: Some(parts.sandbox),
             place: Some(parts.place),
             started: parts.started,
+            request_id: parts.request_id,
             stopped: true,
             context: parts.context,
             outcome: "cancelled",
@@ -190,12 +193,8 @@ impl Run {
         let class = invocation.class();
         let limits = &self.install.limits;
         let storage = invocation.is_full().then(|| {
-            let request_id = self.context.as_ref();
-            let request_id = request_id.map(|context| context.composition.request_id());
-            let unknown = RequestId::default();
-            let request_id = request_id.unwrap_or(&unknown);
             self.install
-                .storage_was_full(self.started, class, request_id)
+                .storage_was_full(self.started, class, &self.request_id)
         });
         let context = self.context.as_ref();
         let unmetered = Unmetered {

@@ -90,6 +90,7 @@ impl Sandbox {
         let log = Arc::new(GuestLog::new(
             Arc::clone(&install.identity),
             Arc::clone(&install.log),
+            class,
             limits.get(Dimension::LogBytes.of(class)),
         ));
         let waiting = waiting(context.as_ref());

@@ -72,9 +72,12 @@ impl BoundInstall {
         }
     }
 
-    /// Adds the plans that would fit to a stop, and tells the observer of it.
+    /// Adds the plans that would fit to a stop, and tells the observer of it. No plan helps where something else than a limit of
+    /// the instance's was lower, for example what a hook has of its own.
     pub(crate) fn observe(&self, stop: &mut Stop, request_id: &RequestId) {
-        if let StopCause::Limit { limit, used, max } = stop.cause {
+        if let StopCause::Limit { limit, used, max } = stop.cause
+            && max >= self.limits.get(limit)
+        {
             stop.fits = self.other_plans.fitting(limit, used, max);
         }
         self.observer
@@ -235,6 +238,7 @@ impl BoundInstall {
             sandbox,
             place: admitted.place,
             started,
+            request_id: request_id.clone(),
             context,
         });
         task.begin(Box::pin(run.handle(asked)));

@@ -56,8 +56,11 @@ impl Stop {
             return text;
         }
         text.push_str(&format!(
-            " Or raise the limit {limit} where it is set, which `quota explain` shows"
+            " Or have the limit {limit} raised where it is set, which `quota explain` shows"
         ));
+        if self.hook.is_some() && HOOKS_OWN.contains(&limit.dimension()) {
+            text.push_str(", or the hook's own, which `hook show` shows: the lower one holds");
+        }
         if let Some(plan) = self.fits.first() {
             text.push_str(&format!("; the plan {plan} has room"));
         }
@@ -65,6 +68,9 @@ impl Stop {
         text
     }
 }
+
+/// What a hook has limits of its own for beside those of its class.
+const HOOKS_OWN: [Dimension; 3] = [Dimension::Fuel, Dimension::Deadline, Dimension::Memory];
 
 /// Host calls that change something for good, whatever becomes of the run.
 const CHANGES: [&str; 15] = [
@@ -189,7 +195,7 @@ mod tests {
         assert_eq!(
             reading.advice(),
             "Do less in one run, or do it in the background. Most of the time went to sql.query (900 calls). \
-             Or raise the limit deadline where it is set, which `quota explain` shows; the plan large has room."
+             Or have the limit deadline raised where it is set, which `quota explain` shows; the plan large has room."
         );
         let writing = Stop {
             host_call: Some("sql.execute".into()),
@@ -224,6 +230,18 @@ mod tests {
                 .advice()
                 .starts_with("Nothing is wrong with the app")
         );
+    }
+
+    #[test]
+    fn a_hook_may_have_reached_a_limit_of_its_own() {
+        let hook = |dimension: Dimension| Stop {
+            hook: Some("inventory-stock/allocation".into()),
+            cause: StopCause::limit(dimension, Class::Hook, 9, 9),
+            ..stop(dimension)
+        };
+        let own = "the hook's own, which `hook show` shows";
+        assert!(hook(Dimension::Fuel).advice().contains(own));
+        assert!(!hook(Dimension::HostCalls).advice().contains(own));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Hooks that misbehave: the policy decides what the app gets, the culprit is named, and nobody else notices.
 
-use cloudware_tests::eventually;
+use cloudware_tests::{Source, eventually};
 use serde_json::{Value, json};
 
 use crate::setup::{Hooked, told_ms};
@@ -96,6 +96,35 @@ async fn what_stopped_a_hook_is_told_as_the_extensions() {
     );
 }
 
+/// A plan with a higher limit helps where the limit was reached, and not where the hook's own was.
+#[tokio::test]
+async fn no_plan_is_named_where_the_hooks_own_limit_was_lower() {
+    let hooked = Hooked::start(&["ext"]).await;
+    let api = hooked.platform.api();
+    for (plan, fuel) in [("small", 1_000_000), ("large", 1_000_000_000)] {
+        let _ = api
+            .post("/plans", &json!({ "slug": plan }))
+            .await
+            .expect(201);
+        let quota = json!({ "hook-fuel": fuel });
+        let path = format!("/plans/{plan}/quota");
+        let _ = api.patch(&path, &quota).await.expect(200);
+    }
+    hooked.calm("ext", "check").await;
+    let stop = async || {
+        hooked.ask("/check?how=loop").await;
+        let stops = api.get("/stops?cause=hook-fuel").await.expect(200).json();
+        stops["items"][0].clone()
+    };
+    let own = stop().await;
+    let is_lower = own["max"].as_u64().is_some_and(|max| max < 100_000_000);
+    let names_none = own["fits"].as_array().is_none_or(Vec::is_empty);
+    assert!(is_lower && names_none, "{own}");
+    let plan = json!({ "plan": "small" });
+    let _ = api.put("/tenants/acme/plan", &plan).await.expect(200);
+    assert_eq!(stop().await["fits"], json!(["large"]));
+}
+
 /// Limits of hooks, what each is set to, the point, and what the hook is asked that is too much.
 const LIMITS: &[(&str, u64, &str, &str)] = &[
     ("hook-fuel", 1_000_000, "check", "/check?how=loop"),
@@ -117,31 +146,80 @@ async fn each_limit_of_hooks_ends_the_hook_and_names_its_point() {
     hooked
         .set("ext", "check", json!({ "fuel": 50_000_000 }))
         .await;
-    let platform = &hooked.platform;
-    for (limit, max, point, path) in LIMITS {
-        platform.limit("acme", json!({ *limit: max })).await;
-        let answer = hooked.ask(path).await;
-        assert!(answer.to_string().contains(limit), "{limit}: {answer}");
-        platform.limit("acme", json!({ *limit: null })).await;
-        let path = format!("/stops?app=ext&cause={limit}");
-        let stop = eventually("the stop is told of", async || {
-            let stops = platform.api().get(&path).await.expect(200).json();
-            stops["items"].get(0).cloned()
-        })
-        .await;
-        let told = ["class", "hook", "max"].map(|member| stop[member].clone());
-        let expected = [
-            json!("hook"),
-            json!(format!("hooks-app/{point}")),
-            json!(max),
-        ];
-        assert_eq!(told, expected, "{stop}");
-        let explanation = stop["explanation"].as_str().unwrap_or_default();
-        assert!(explanation.contains(&format!("as a hook on hooks-app/{point}")));
+    for limit in LIMITS {
+        assert_hook_ends(&hooked, "ext", limit).await;
     }
     hooked.calm("ext", "check").await;
     let answer = hooked.ask("/check?lines=1000").await;
     assert_eq!(answer, json!({ "allowed": true }));
+}
+
+/// The same of the database, in which the hook inserts a row and reads one.
+const SQL_LIMITS: &[(&str, u64, &str, &str)] = &[
+    ("hook-sql-statements", 1, "rewrite", "/rewrite?text=a"),
+    ("hook-sql-rows-read", 0, "rewrite", "/rewrite?text=a"),
+    ("hook-sql-rows-written", 0, "rewrite", "/rewrite?text=a"),
+    ("hook-sql-time", 5, "rewrite", "/rewrite?text=endless"),
+];
+
+#[tokio::test]
+async fn each_limit_of_the_database_ends_a_hook_that_reaches_it() {
+    let hooked = Hooked::start(&[]).await;
+    let platform = &hooked.platform;
+    platform.publish(Source::HOOKS_READER).await;
+    platform.enable("acme", "hooks-reader", json!({})).await;
+    hooked.calm("hooks-reader", "rewrite").await;
+    for limit in SQL_LIMITS {
+        assert_hook_ends(&hooked, "hooks-reader", limit).await;
+    }
+    let patient = json!({ "hook-sql-time": 5_000 });
+    platform.limit("acme", patient).await;
+    let answer = hooked.ask("/rewrite?text=a").await;
+    let text = answer["text"].as_str().unwrap_or_default();
+    assert!(text.contains("1/0.1"), "nothing of them was kept: {answer}");
+}
+
+/// A hook that goes beyond a limit ends, and is told of as a stop of the extension's on the point.
+async fn assert_hook_ends(
+    hooked: &Hooked,
+    extension: &str,
+    (limit, max, point, path): &(&str, u64, &str, &str),
+) {
+    let platform = &hooked.platform;
+    platform.limit("acme", json!({ *limit: max })).await;
+    let answer = hooked.ask(path).await;
+    assert!(answer.to_string().contains(limit), "{limit}: {answer}");
+    platform.limit("acme", json!({ *limit: null })).await;
+    let path = format!("/stops?app={extension}&cause={limit}");
+    let stop = eventually("the stop is told of", async || {
+        let stops = platform.api().get(&path).await.expect(200).json();
+        stops["items"].get(0).cloned()
+    })
+    .await;
+    let told = ["class", "hook", "max"].map(|member| stop[member].clone());
+    let expected = [
+        json!("hook"),
+        json!(format!("hooks-app/{point}")),
+        json!(max),
+    ];
+    assert_eq!(told, expected, "{stop}");
+    let explanation = stop["explanation"].as_str().unwrap_or_default();
+    assert!(explanation.contains(&format!("as a hook on hooks-app/{point}")));
+}
+
+/// A hook that writes more than it may to the log goes on, and the log says what is missing.
+#[tokio::test]
+async fn what_a_hook_logs_is_cut_at_its_limit() {
+    let hooked = Hooked::start(&["ext"]).await;
+    let platform = &hooked.platform;
+    platform
+        .limit("acme", json!({ "hook-log-bytes": 10 }))
+        .await;
+    let answer = hooked.ask("/check?how=trap").await;
+    assert_eq!(answer["allowed"], false, "{answer}");
+    let log = platform.log();
+    let cut = "[cut: the limit hook-log-bytes of 10 bytes was reached]";
+    assert!(log.contains(cut), "{log}");
 }
 
 /// Most of what all hooks of a request may take together is told of in its answer.

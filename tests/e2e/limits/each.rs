@@ -402,6 +402,8 @@ async fn storage(platform: &Platform) -> Dimension {
     let found = platform.api().get("/stops?cause=storage").await;
     let found = found.expect(200).json();
     assert_eq!(found["items"][0]["app"], "state", "{found}");
+    let request_id = full.header("x-request-id");
+    assert_eq!(found["items"][0]["request_id"], request_id, "{found}");
     let warned = platform.api().get("/events?type=quota.near-limit").await;
     let warned = warned.expect(200).json();
     let is_storage = |event: &serde_json::Value| event["data"]["limit"] == "storage";
