@@ -13,7 +13,7 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderName},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Output;
 
@@ -70,6 +70,9 @@ pub(crate) struct Refused {
     detail: String,
     request_id: String,
     problems: Vec<PackageProblem>,
+    /// All of it, as it came.
+    #[serde(skip)]
+    document: Value,
 }
 
 /// One thing that is wrong with a package.
@@ -356,8 +359,13 @@ impl Client {
                     .with_context(|| format!("{} did not answer with JSON", self.base)),
             };
         }
-        let mut refused: Refused = serde_json::from_slice(&bytes).unwrap_or_default();
-        refused.status = status.as_u16();
+        let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let refused: Refused = serde_json::from_value(document.clone()).unwrap_or_default();
+        let refused = Refused {
+            status: status.as_u16(),
+            document,
+            ..refused
+        };
         Err(refused.into())
     }
 
@@ -394,6 +402,17 @@ pub(crate) fn is_status(error: &anyhow::Error, status: StatusCode) -> bool {
     error
         .downcast_ref::<Refused>()
         .is_some_and(|refused| refused.status == status.as_u16())
+}
+
+/// An error for programs: what people are told, and the platform's problem document where it refused something.
+pub(crate) fn error_json(error: &anyhow::Error) -> Value {
+    let mut told = json!({ "error": format!("{error:#}") });
+    if let Some(refused) = error.downcast_ref::<Refused>()
+        && !refused.document.is_null()
+    {
+        told["problem"] = refused.document.clone();
+    }
+    told
 }
 
 async fn read(mut response: reqwest::Response) -> Result<Vec<u8>> {

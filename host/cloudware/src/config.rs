@@ -26,6 +26,19 @@ const OPTION_VARIABLES: &[&str] = &[
     "guest_toolchain",
 ];
 
+/// What names of variables begin with that are keys.
+const VARIABLE_PREFIX: &str = "CLOUDWARE_";
+
+/// Whether a variable is meant as a key, by its name behind the prefix in small letters. Beside a service of the name
+/// `cloudware` Kubernetes sets others in every pod (`CLOUDWARE_SERVICE_HOST`, `CLOUDWARE_PORT_80_TCP`).
+fn is_key(name: &str) -> bool {
+    let is_of_kubernetes = name == "service_host"
+        || name == "port"
+        || name.starts_with("service_port")
+        || name.starts_with("port_");
+    !is_of_kubernetes && !OPTION_VARIABLES.contains(&name)
+}
+
 /// Everything that an operator can set.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,12 +111,8 @@ impl Config {
             given = given.merge(Toml::file_exact(file));
         }
         given = given.merge(
-            Env::prefixed("CLOUDWARE_")
-                .filter(|key| {
-                    !OPTION_VARIABLES
-                        .iter()
-                        .any(|option| key.as_str().eq_ignore_ascii_case(option))
-                })
+            Env::prefixed(VARIABLE_PREFIX)
+                .filter(|key| is_key(&key.as_str().to_ascii_lowercase()))
                 .split("__"),
         );
         check_keys(&given)?;
@@ -159,10 +168,11 @@ impl Config {
 /// What is wrong with values, a line each: the key, the mistake and where it was given.
 fn mistakes(error: figment::Error) -> String {
     let line = |error: figment::Error| {
-        let source = error.metadata.as_ref().map(place).unwrap_or_default();
         let key = error.path.join(".");
+        let source = error.metadata.as_ref().map(|of| place_of(&key, of));
+        let source = source.unwrap_or_default();
         match error.kind {
-            Kind::InvalidType(found, expected) => {
+            Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
                 let expected = in_words(&expected);
                 format!("\n  {key}: expected {expected}, found {found}{source}")
             }
@@ -180,6 +190,17 @@ fn in_words(expected: &str) -> &str {
         "bool" => "true or false",
         "str" | "string" => "a text",
         other => other,
+    }
+}
+
+/// Where a key was given.
+fn place_of(key: &str, metadata: &figment::Metadata) -> String {
+    match metadata.source {
+        None if metadata.name.contains("environment") => {
+            let variable = key.replace('.', "__").to_uppercase();
+            format!(" in {VARIABLE_PREFIX}{variable}")
+        }
+        _ => place(metadata),
     }
 }
 
@@ -206,7 +227,8 @@ fn check_keys(given: &Figment) -> Result<()> {
         .into_iter()
         .filter(|key| !known.contains(key))
         .map(|key| {
-            let place = given.find_metadata(&key).map(place).unwrap_or_default();
+            let metadata = given.find_metadata(&key);
+            let place = metadata.map(|of| place_of(&key, of)).unwrap_or_default();
             format!("unknown key `{key}`{place}")
         })
         .collect();

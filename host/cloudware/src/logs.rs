@@ -12,12 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cloudware_capability::{LogLevel, LogRecord, LogSink};
 use tracing::Metadata;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
-    EnvFilter, fmt, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, filter::LevelFilter, fmt, fmt::MakeWriter, layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
 
 use crate::config::{Config, LogFormat};
@@ -89,8 +90,7 @@ impl Drop for Writing {
 
 /// Starts logging as configured.
 pub(crate) fn init(config: &Config) -> Result<Writing> {
-    let filter = EnvFilter::try_new(&config.log)
-        .with_context(|| format!("log: `{}` is not a level or filter", config.log))?;
+    let filter = filter(&config.log)?;
     let (output, writing) = Output::open().context("standard error can't be written")?;
     let registry = tracing_subscriber::registry().with(filter);
     match config.log_format {
@@ -107,6 +107,18 @@ pub(crate) fn init(config: &Config) -> Result<Writing> {
         }
     }
     Ok(writing)
+}
+
+/// What is logged. A word that is no level would be taken for the name of a target, and nothing else be logged.
+fn filter(log: &str) -> Result<EnvFilter> {
+    // Nothing would be taken for a level too.
+    let is_level = |part: &str| !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+    let is_known = |part: &str| part.contains(['=', '[']) || is_level(part.trim());
+    ensure!(
+        log.contains('[') || log.split(',').all(is_known),
+        "log: `{log}` is not a level (error, warn, info, debug, trace, off), or a filter such as info,sqlx=warn"
+    );
+    EnvFilter::try_new(log).with_context(|| format!("log: `{log}` is not a level or filter"))
 }
 
 /// Where lines go.

@@ -74,7 +74,7 @@ struct Global {
     output: Output,
 }
 
-/// How results are printed on standard output.
+/// How results are printed on standard output, and errors on standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
     /// For people.
@@ -153,6 +153,7 @@ fn main() -> ExitCode {
         .event_interval(EVENT_INTERVAL)
         .build()
         .expect("the asynchronous runtime can start");
+    let output = cli.global.output;
     let outcome = runtime.block_on(run(cli));
     // Work that was not awaited must not keep the process.
     runtime.shutdown_background();
@@ -160,7 +161,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mut stderr = std::io::stderr();
-            let _ = writeln!(stderr, "error: {error:#}");
+            let _ = match output {
+                Output::Text => writeln!(stderr, "error: {error:#}"),
+                Output::Json => writeln!(stderr, "{}", client::error_json(&error)),
+            };
             ExitCode::FAILURE
         }
     }

@@ -145,6 +145,16 @@ async fn quotas_are_set_explained_and_unset() {
     assert!(of_hooks.ok().stdout.starts_with("hook-fuel is "));
     let of_all = cli.run("quota explain acme/main fuel --class all").await;
     of_all.refused(1, &["choose one class"]);
+    let refused = cli.run("quota show nobody --output json").await;
+    let told: serde_json::Value = serde_json::from_str(&refused.stderr).unwrap_or_default();
+    assert_eq!(told["problem"]["status"], 404, "{refused:?}");
+    assert!(
+        told["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("nobody"))
+    );
+    let of_two = "quota explain acme/main hook-fuel --class job";
+    cli.run(of_two).await.refused(1, &["another class"]);
     let limits = cli.json("quota show acme/main/hello").await;
     let deadline = limits.as_array().into_iter().flatten();
     let deadline = deadline

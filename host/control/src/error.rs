@@ -113,7 +113,8 @@ impl Error {
 }
 
 /// Checks a text for people: trimmed, not empty, at most `chars_max` characters, no control
-/// characters.
+/// characters, and none that turn the direction of what stands behind them (Unicode Standard Annex 9): a list would show
+/// something else than what is there.
 pub(crate) fn check_text(field: &str, text: &str, chars_max: usize) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() {
@@ -128,6 +129,9 @@ pub(crate) fn check_text(field: &str, text: &str, chars_max: usize) -> Result<St
     if text.chars().any(char::is_control) {
         return Err(Error::invalid(field, "must not have control characters"));
     }
+    if text.contains(|c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')) {
+        return Err(Error::invalid(field, "must not have marks of direction"));
+    }
     Ok(text.to_owned())
 }
 
@@ -139,4 +143,24 @@ pub(crate) fn check_optional_text(
 ) -> Result<Option<String>, Error> {
     text.map(|text| check_text(field, text, chars_max))
         .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_show_what_they_have() {
+        assert_eq!(check_text("reason", " trial ", 5).unwrap(), "trial");
+        for (text, said) in [
+            ("", "empty"),
+            ("trials", "at most 5"),
+            ("a\nb", "control characters"),
+            ("a\u{202e}b", "marks of direction"),
+            ("\u{2066}b", "marks of direction"),
+        ] {
+            let refused = check_text("reason", text, 5).unwrap_err().to_string();
+            assert!(refused.contains(said), "{text:?}: {refused}");
+        }
+    }
 }

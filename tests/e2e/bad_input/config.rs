@@ -27,6 +27,8 @@ async fn everything_unknown_is_named_at_once() {
     let folder = folder();
     let cli = Cli::new(cloudware_tests::binary!())
         .with("CLOUDWARE_COLOUR", "red")
+        .with("CLOUDWARE_SERVICE_PORT_HTTP", "80")
+        .with("CLOUDWARE_PORT_80_TCP_ADDR", "10.0.0.1")
         .with("CLOUDWARE_ENGINE__TURBO", "on");
     let config =
         "flavour = 1\n[engine]\nsandboxs_max = 5\n[gateway]\ndomain = \"x\"\n[nonsense]\na = 1\n";
@@ -39,7 +41,7 @@ async fn everything_unknown_is_named_at_once() {
             "`gateway.domain`",
             "`nonsense.a`",
             "`colour`",
-            "`engine.turbo`",
+            "`engine.turbo` in CLOUDWARE_ENGINE__TURBO",
             "cloudware.toml",
             "engine.sandboxes_max",
         ],
@@ -66,6 +68,8 @@ async fn bad_values_are_named_at_once() {
     for (config, words) in [
         ("listen = \"nonsense\"\n", ["  listen: ", "cloudware.toml"]),
         ("log = \"=x=,\"\n", ["log", "=x="]),
+        ("log = \"loud\"\n", ["log: `loud` is not a level", "info"]),
+        ("log = \"\"\n", ["log: ``", "info"]),
         (
             "[engine]\nsandboxes_max = \"many\"\n",
             ["sandboxes_max: expected a whole number", "many"],
@@ -81,6 +85,24 @@ async fn bad_values_are_named_at_once() {
         ),
     ] {
         up(&cli, folder.path(), config).await.refused(1, &words);
+    }
+    for (value, words) in [
+        (
+            "64MiB",
+            "expected a whole number without a unit, found string",
+        ),
+        (
+            "-1",
+            "expected a whole number without a unit, found signed int",
+        ),
+    ] {
+        let cli = cli
+            .clone()
+            .with("CLOUDWARE_ENGINE__MEMORY_BYTES_MAX", value);
+        let variable = "CLOUDWARE_ENGINE__MEMORY_BYTES_MAX";
+        up(&cli, folder.path(), "")
+            .await
+            .refused(1, &[words, variable]);
     }
     let absent = cli.run("up --config /nowhere/cloudware.toml").await;
     absent.refused(1, &["/nowhere/cloudware.toml"]);

@@ -38,9 +38,12 @@ impl ClassArg {
     /// The limit of the same resource for these invocations.
     ///
     /// # Errors
-    /// They are of all classes, and each class has its own.
+    /// They are of all classes, and each class has its own; or the limit is named as that of another class.
     pub(crate) fn limit(self, limit: Limit) -> Result<Limit> {
         match self.class() {
+            Some(class) if limit.class() != Class::Request && limit.class() != class => {
+                bail!("{limit} is a limit of another class than --class says")
+            }
             Some(class) => Ok(limit.dimension().of(class)),
             None => bail!("--class all takes no LIMIT: choose one class, or leave out the limit"),
         }

@@ -1,6 +1,6 @@
 //! `cloudware stops`: why and where apps were stopped, and what to do about it.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
 use cloudware_types::{Limit, format_quantity};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::client::Client;
 /// A verb on stops.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List stops, newest first, one line for each kind of stop in a minute.
+    /// List stops, one line for each kind of stop in a minute; those whose first is the newest come first.
     #[command(after_help = "Examples:
   cloudware stops list
   cloudware stops list acme/main --cause fuel
@@ -99,6 +99,10 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
         .target
         .as_ref()
         .map_or((None, None, None), Target::parts);
+    ensure!(
+        app.is_none() || list.app.is_none(),
+        "the app is named twice, by the target and by --app: name it once"
+    );
     let limit = list.limit.to_string();
     let query = [
         ("tenant", tenant),
