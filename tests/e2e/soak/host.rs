@@ -80,10 +80,11 @@ impl Rest {
         let wanted = self.tasks + TASKS_MORE;
         within(
             GIVEN_BACK_WITHIN,
-            &format!("no sandbox in use, and at most {wanted} tasks"),
+            &format!("no sandbox in use, nothing of their memory, and at most {wanted} tasks"),
             async || {
                 let load = load(platform).await;
-                (load["sandboxes"] == 0 && load["tasks"].as_u64()? <= wanted).then_some(())
+                let is_free = load["sandboxes"] == 0 && load["memory_bytes"] == 0;
+                (is_free && load["tasks"].as_u64()? <= wanted).then_some(())
             },
         )
         .await;
