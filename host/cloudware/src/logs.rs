@@ -109,16 +109,19 @@ pub(crate) fn init(config: &Config) -> Result<Writing> {
     Ok(writing)
 }
 
-/// What is logged. A word that is no level would be taken for the name of a target, and nothing else be logged.
+/// What is logged. A word that is no level would be taken for the name of a target, and nothing else be logged; so would a level
+/// with a blank before it.
 fn filter(log: &str) -> Result<EnvFilter> {
-    // Nothing would be taken for a level too.
-    let is_level = |part: &str| !part.is_empty() && part.parse::<LevelFilter>().is_ok();
-    let is_known = |part: &str| part.contains(['=', '[']) || is_level(part.trim());
+    let parts = log.split(',').map(str::trim);
+    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+    let is_known =
+        |part: &&str| part.contains(['=', '[', ']']) || part.parse::<LevelFilter>().is_ok();
     ensure!(
-        log.contains('[') || log.split(',').all(is_known),
+        !parts.is_empty() && parts.iter().all(is_known),
         "log: `{log}` is not a level (error, warn, info, debug, trace, off), or a filter such as info,sqlx=warn"
     );
-    EnvFilter::try_new(log).with_context(|| format!("log: `{log}` is not a level or filter"))
+    EnvFilter::try_new(parts.join(","))
+        .with_context(|| format!("log: `{log}` is not a level or filter"))
 }
 
 /// Where lines go.

@@ -531,45 +531,49 @@ impl DataPlane for Plane {
 
 impl Plane {
     /// Adds how much the databases of instances hold whose runs used them, once a minute and where they may have grown, and
-    /// tells the engine too. Those that are not open were not used.
+    /// tells the engine too. Of one that is closed again, or too busy to say it, the size of its file is added.
     async fn measure_storage(&self, batch: &mut UsageBatch, measured: &mut Measured) {
         // It is the app's own as long as it was used by itself too.
         batch
             .records
             .sort_by_key(|record| (record.minute, record.hook.is_some()));
         let mut asked = std::mem::take(&mut measured.unsaid);
-        for record in &batch.records {
+        let mut places = HashMap::new();
+        for (place, record) in batch.records.iter().enumerate() {
             if record.minute > measured.minute {
                 measured.minute = record.minute;
                 measured.instances.clear();
             }
+            if !uses_database(&record.meters) {
+                continue;
+            }
             let is_first = measured.instances.insert(record.instance);
             if is_first || may_have_grown(&record.meters) {
                 asked.insert(record.instance, record.install);
+                if record.hook.is_none() || !places.contains_key(&record.instance) {
+                    places.insert(record.instance, place);
+                }
             }
         }
         let used = asked.into_iter().map(async |(instance, install)| {
             let databases = &self.databases;
             let used = databases.used_bytes_if_open(instance, STORAGE_ASKED_MAX);
-            let used = used.await;
-            (instance, install, used)
+            (instance, install, used.await)
         });
-        let mut sizes = HashMap::new();
         for (instance, install, used) in join_all(used).await {
-            match used {
+            let bytes = match used {
                 Ok(Some(used)) => {
                     self.engine.storage_read(install, used);
-                    sizes.insert(instance, used);
+                    used
                 }
-                Ok(None) => {}
-                Err(_) => drop(measured.unsaid.insert(instance, install)),
-            }
-        }
-        for record in &mut batch.records {
-            if uses_database(&record.meters)
-                && let Some(used) = sizes.remove(&record.instance)
-            {
-                record.meters[Meter::StorageBytes] = used;
+                Err(cloudware_instance_db::Error::Busy) => {
+                    measured.unsaid.insert(instance, install);
+                    self.databases.file_bytes(instance)
+                }
+                Ok(None) | Err(_) => self.databases.file_bytes(instance),
+            };
+            if let Some(&place) = places.get(&instance) {
+                batch.records[place].meters[Meter::StorageBytes] = bytes;
             }
         }
     }

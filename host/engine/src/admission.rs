@@ -591,7 +591,7 @@ mod tests {
             Dimension::Storage,
         ];
         assert_eq!(near(), expected);
-        assert!(admission.burn(7_200_000).is_err());
+        assert!(admission.burn(8_000_000).is_err());
         assert_eq!(near()[1], Dimension::FuelPerDay);
     }
 

@@ -169,10 +169,12 @@ async fn each_limit_of_the_database_ends_a_hook_that_reaches_it() {
     platform.publish(Source::HOOKS_READER).await;
     platform.enable("acme", "hooks-reader", json!({})).await;
     hooked.calm("hooks-reader", "rewrite").await;
+    // A disk may be slow.
+    let patient = json!({ "hook-sql-time": 5_000 });
+    platform.limit("acme", patient.clone()).await;
     for limit in SQL_LIMITS {
         assert_hook_ends(&hooked, "hooks-reader", limit).await;
     }
-    let patient = json!({ "hook-sql-time": 5_000 });
     platform.limit("acme", patient).await;
     let answer = hooked.ask("/rewrite?text=a").await;
     let text = answer["text"].as_str().unwrap_or_default();
