@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cloudware_types::{Class, Dimension, Stop, StopCause};
+use cloudware_types::{Class, Dimension, Limit, Stop, StopCause};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};
@@ -72,11 +72,22 @@ impl BoundInstall {
         }
     }
 
-    /// Adds the plans that would fit to a stop, and tells the observer of it. No plan helps where something else than a limit of
-    /// the instance's was lower, for example what a hook has of its own.
+    /// Adds the plans that would fit to a stop, and tells the observer of it.
     pub(crate) fn observe(&self, stop: &mut Stop, request_id: &RequestId) {
+        self.observe_within(stop, request_id, |_| None);
+    }
+
+    /// As [`Self::observe`], where `own` tells what binds beside a limit of the instance's. No plan helps where that was lower, or
+    /// would be as soon as the plan gives more.
+    pub(crate) fn observe_within(
+        &self,
+        stop: &mut Stop,
+        request_id: &RequestId,
+        own: impl FnOnce(Limit) -> Option<u64>,
+    ) {
         if let StopCause::Limit { limit, used, max } = stop.cause
             && max >= self.limits.get(limit)
+            && own(limit).is_none_or(|own| own > used)
         {
             stop.fits = self.other_plans.fitting(limit, used, max);
         }

@@ -96,9 +96,9 @@ async fn what_stopped_a_hook_is_told_as_the_extensions() {
     );
 }
 
-/// A plan with a higher limit helps where the limit was reached, and not where the hook's own was.
+/// A plan with a higher limit helps where the limit was reached, and not where the hook's own was or would be.
 #[tokio::test]
-async fn no_plan_is_named_where_the_hooks_own_limit_was_lower() {
+async fn no_plan_is_named_where_the_hooks_own_limit_is_as_low() {
     let hooked = Hooked::start(&["ext"]).await;
     let api = hooked.platform.api();
     for (plan, fuel) in [("small", 1_000_000), ("large", 1_000_000_000)] {
@@ -123,6 +123,13 @@ async fn no_plan_is_named_where_the_hooks_own_limit_was_lower() {
     let plan = json!({ "plan": "small" });
     let _ = api.put("/tenants/acme/plan", &plan).await.expect(200);
     assert_eq!(stop().await["fits"], json!(["large"]));
+    // With a larger plan the hook's own would be the lower one.
+    hooked
+        .set("ext", "check", json!({ "fuel": 1_000_000 }))
+        .await;
+    let same = stop().await;
+    let names_none = same["fits"].as_array().is_none_or(Vec::is_empty);
+    assert!(same["max"] == 1_000_000 && names_none, "{same}");
 }
 
 /// Limits of hooks, what each is set to, the point, and what the hook is asked that is too much.

@@ -281,7 +281,11 @@ pub(super) fn told(
         stop.hook = context.path.point();
     }
     let request_id = context.composition.request_id();
-    context.install.observe(&mut stop, request_id);
+    let own = |limit| match class {
+        Class::Hook => context.path.hook()?.own(limit),
+        _ => None,
+    };
+    context.install.observe_within(&mut stop, request_id, own);
     let mut meters = Meters::default();
     meters[Meter::Stops] = 1;
     usage.add(&meters);

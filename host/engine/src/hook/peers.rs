@@ -8,7 +8,7 @@ use std::{
 
 use cloudware_types::{
     Class, DesiredHook, DesiredInstall, DesiredInstance, Digest, Dimension, HookTarget, InstallId,
-    Limits, PointKind, Slug,
+    Limit, Limits, PointKind, Slug,
 };
 
 use super::{Hooks, NothingOutside, access::AccessPoints, breaker::Breaker};
@@ -259,8 +259,7 @@ impl BoundHook {
                 (Dimension::Memory, self.desired.memory),
             ];
             let lower = own.map(|(dimension, value)| (dimension.of(Class::Hook), value));
-            let lowers =
-                |&(limit, value): &(cloudware_types::Limit, u64)| value < install.limits.get(limit);
+            let lowers = |&(limit, value): &(Limit, u64)| value < install.limits.get(limit);
             if !lower.iter().any(lowers) {
                 return Arc::clone(&install.limits);
             }
@@ -271,6 +270,17 @@ impl BoundHook {
             }
             Arc::new(limits)
         })
+    }
+
+    /// What the hook has of its own beside a limit of its class. Of fuel it is the least: what its arguments add differs from
+    /// call to call.
+    pub(crate) fn own(&self, limit: Limit) -> Option<u64> {
+        match limit.dimension() {
+            Dimension::Deadline => Some(self.desired.deadline_ms),
+            Dimension::Fuel => Some(self.desired.fuel),
+            Dimension::Memory => Some(self.desired.memory),
+            _ => None,
+        }
     }
 
     /// Milliseconds that one call of a component may take.
