@@ -14,6 +14,7 @@ mod observers;
 mod plane;
 mod ready;
 mod sources;
+mod storage;
 mod up;
 mod watch;
 
@@ -143,7 +144,15 @@ struct UpArgs {
 const EVENT_INTERVAL: u32 = 8;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && wants_json() => {
+            let told = anyhow::anyhow!("{}", not_understood(&error));
+            eprintln!("{}", client::error_json(&told));
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
     // Without the asynchronous runtime: it is bounded as a process.
     if let Command::Compile { settings } = &cli.command {
         return cloudware_engine::compile_for_parent(settings).into();
@@ -168,6 +177,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether JSON is wanted, of a command line that can't be understood.
+fn wants_json() -> bool {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let said = arguments
+        .windows(2)
+        .any(|pair| pair[0] == "--output" && pair[1] == "json");
+    let assigned = arguments.iter().any(|it| it == "--output=json");
+    said || assigned || std::env::var_os("CLOUDWARE_OUTPUT").is_some_and(|set| set == "json")
+}
+
+/// What was wrong with a command line, without the heading that people get.
+fn not_understood(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    text.trim_end().to_owned()
 }
 
 async fn run(cli: Cli) -> Result<()> {

@@ -1,11 +1,7 @@
 //! The data plane of this host: the engine, the gateway's routes and the private databases behind the
 //! one trait through which the control plane reaches them.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,18 +22,16 @@ use cloudware_instance_db::{
 use cloudware_packages::{Problem, Problems};
 use cloudware_types::{
     BreakerState, DeliveryId, DeliveryRecord, DesiredInstall, DesiredInstance, Digest, Dimension,
-    HookId, HostLoad, InstallId, InstanceId, Limit, Meter, Meters, Migration, RecordedOne,
-    StopRecord, Trace, YankedInstall,
+    HookId, HostLoad, InstallId, InstanceId, Limit, Migration, RecordedOne, StopRecord, Trace,
+    YankedInstall,
 };
 use dashmap::DashMap;
-use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
-use crate::watch::{Watch, now_ms};
-
-/// How long the database of an instance is waited for that is to say how much it holds: others wait behind it for their usage
-/// to be recorded.
-const STORAGE_ASKED_MAX: Duration = Duration::from_millis(200);
+use crate::{
+    storage::{self, StorageReadings},
+    watch::{Watch, now_ms},
+};
 
 /// The parts of the data plane.
 pub(crate) struct Plane {
@@ -70,17 +64,7 @@ pub(crate) struct Plane {
 struct Metered {
     /// What was taken from the engine and has not reached the ledger yet.
     batch: Option<UsageBatch>,
-    measured: Measured,
-}
-
-/// The databases that were measured.
-#[derive(Default)]
-struct Measured {
-    /// The last minute in which some were, and whose.
-    minute: u64,
-    instances: HashSet<InstanceId>,
-    /// Those that were too busy to say how much they hold, with an install that used them.
-    unsaid: HashMap<InstanceId, InstallId>,
+    storage: StorageReadings,
 }
 
 /// What was taken from the watch and has not reached its log yet.
@@ -261,16 +245,6 @@ fn yanked(install: YankedInstall) -> Option<Mount> {
     })
 }
 
-/// Whether runs used the private database.
-fn uses_database(meters: &Meters) -> bool {
-    meters[Meter::SqlStatements] > 0 || meters[Meter::KvOperations] > 0
-}
-
-/// Whether something was written, or may have been.
-fn may_have_grown(meters: &Meters) -> bool {
-    meters[Meter::SqlRowsWritten] > 0 || meters[Meter::KvOperations] > 0
-}
-
 fn deliveries_error(error: cloudware_instance_db::Error) -> DeliveriesError {
     match error {
         cloudware_instance_db::Error::Busy => DeliveriesError::Busy,
@@ -359,7 +333,10 @@ impl DataPlane for Plane {
     }
 
     async fn instance_load(&self, instance: InstanceId) -> InstanceLoad {
-        let used = self.databases.used_bytes(instance, STORAGE_ASKED_MAX).await;
+        let used = self
+            .databases
+            .used_bytes(instance, storage::ASKED_MAX)
+            .await;
         let storage_bytes = match used {
             Ok(used) => used,
             Err(_) => self.databases.file_bytes(instance),
@@ -428,14 +405,15 @@ impl DataPlane for Plane {
 
     async fn flush_usage(&self) {
         let mut metered = self.metered.lock().await;
-        let Metered { batch, measured } = &mut *metered;
+        let Metered { batch, storage } = &mut *metered;
         // While the ledger takes nothing, the engine adds up by minute and install, which is bounded. A batch
         // stays here until it is recorded, also where a caller goes away in between.
-        if batch.is_none() {
-            let batch = batch.insert(self.engine.drain_usage());
-            self.measure_storage(batch, measured).await;
-        }
-        let Some(taken) = batch else { return };
+        let taken = batch.get_or_insert_with(|| {
+            let mut taken = self.engine.drain_usage();
+            storage.note(&mut taken);
+            taken
+        });
+        storage.read(&self.databases, &self.engine, taken).await;
         match self.ledger.record(&taken.records).await {
             Ok(()) => {
                 if let Some(taken) = batch.take() {
@@ -530,54 +508,6 @@ impl DataPlane for Plane {
 }
 
 impl Plane {
-    /// Adds how much the databases of instances hold whose runs used them, once a minute and where they may have grown, and
-    /// tells the engine too. Of one that is closed again, or too busy to say it, the size of its file is added.
-    async fn measure_storage(&self, batch: &mut UsageBatch, measured: &mut Measured) {
-        // It is the app's own as long as it was used by itself too.
-        batch
-            .records
-            .sort_by_key(|record| (record.minute, record.hook.is_some()));
-        let mut asked = std::mem::take(&mut measured.unsaid);
-        let mut places = HashMap::new();
-        for (place, record) in batch.records.iter().enumerate() {
-            if record.minute > measured.minute {
-                measured.minute = record.minute;
-                measured.instances.clear();
-            }
-            if !uses_database(&record.meters) {
-                continue;
-            }
-            let is_first = measured.instances.insert(record.instance);
-            if is_first || may_have_grown(&record.meters) {
-                asked.insert(record.instance, record.install);
-                if record.hook.is_none() || !places.contains_key(&record.instance) {
-                    places.insert(record.instance, place);
-                }
-            }
-        }
-        let used = asked.into_iter().map(async |(instance, install)| {
-            let databases = &self.databases;
-            let used = databases.used_bytes_if_open(instance, STORAGE_ASKED_MAX);
-            (instance, install, used.await)
-        });
-        for (instance, install, used) in join_all(used).await {
-            let bytes = match used {
-                Ok(Some(used)) => {
-                    self.engine.storage_read(install, used);
-                    used
-                }
-                Err(cloudware_instance_db::Error::Busy) => {
-                    measured.unsaid.insert(instance, install);
-                    self.databases.file_bytes(instance)
-                }
-                Ok(None) | Err(_) => self.databases.file_bytes(instance),
-            };
-            if let Some(&place) = places.get(&instance) {
-                batch.records[place].meters[Meter::StorageBytes] = bytes;
-            }
-        }
-    }
-
     fn storage_max(&self, instance: InstanceId) -> u64 {
         let storage = self.storage.get(&instance).map(|bytes| *bytes);
         storage.unwrap_or_else(|| Limit::from(Dimension::Storage).default_value())

@@ -286,7 +286,7 @@ impl Admission {
         self.lost_log.take(coarse(), 1).is_ok()
     }
 
-    /// Notes the size of the private database.
+    /// Notes how much the private database holds.
     pub(crate) fn note_storage(&self, bytes: u64) {
         self.storage.store(bytes, Ordering::Relaxed);
     }

@@ -53,7 +53,7 @@ pub struct Database {
     /// Milliseconds from the host's start to the last use.
     last_used_ms: AtomicU64,
     idle: Mutex<Idle>,
-    /// Whether the file has been made and checked. Locked on threads that may wait for the disk only.
+    /// Whether the file has been made and checked. Waited for on threads that may wait for the disk only.
     is_set_up: Mutex<bool>,
     last_report: Mutex<Option<Instant>>,
 }
@@ -269,6 +269,13 @@ impl Database {
             drop(lease);
         }
         idling.look_again
+    }
+
+    /// Whether its file has been made and checked; not yet while that goes on.
+    pub(crate) fn is_set_up(&self) -> bool {
+        self.is_set_up
+            .try_lock()
+            .is_some_and(|is_set_up| *is_set_up)
     }
 
     /// Prepares the writer for a call that may use `pages` pages of the file.

@@ -247,7 +247,7 @@ impl InstanceDbs {
         wait: Duration,
     ) -> Result<Option<u64>, Error> {
         let open = self.open.lock().get(&instance).map(Arc::clone);
-        match open.filter(|_| self.exists(instance)) {
+        match open.filter(|open| open.is_set_up()) {
             Some(database) => used(&database, wait).await.map(Some),
             None => Ok(None),
         }
