@@ -40,21 +40,21 @@ impl Measured {
     /// Goes on for another instance. What came before the first one belongs to that.
     fn go_on(&mut self, queue: &Arc<Queue>, admission: &Arc<Admission>) {
         if self.whose.is_some() {
-            let now = cpu_nanoseconds();
-            self.count(now);
-            (self.began, self.runs) = (now, 0);
+            self.count();
+            (self.began, self.runs) = (cpu_nanoseconds(), 0);
         }
         self.whose = Some((Arc::clone(queue), Arc::clone(admission)));
     }
 
-    /// Counts what has been measured until `now` for whom it was done. A few pages do not compete, and who asks for them would
+    /// Counts what has been measured until now for whom it was done. A few pages do not compete, and who asks for them would
     /// wait for a compute thread now and then because of what they take by chance.
-    fn count(&self, now: u64) {
+    fn count(&self) {
         let Some((queue, admission)) = &self.whose else {
             return;
         };
         let share = admission.share();
         if share.is_competing() {
+            let now = cpu_nanoseconds();
             let beside = now.saturating_sub(self.began).saturating_sub(self.runs);
             queue.charge_turn(share, beside.saturating_mul(SOCKET_WORK_SAMPLED.into()));
         }
@@ -68,7 +68,7 @@ pub fn count_socket_work<T>(work: impl FnOnce() -> T) -> T {
     MEASURED.set(rand::random_ratio(1, SOCKET_WORK_SAMPLED).then(Measured::begin));
     let done = work();
     if let Some(measured) = MEASURED.take() {
-        measured.count(cpu_nanoseconds());
+        measured.count();
     }
     done
 }
