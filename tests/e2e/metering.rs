@@ -70,9 +70,13 @@ async fn usage_is_counted_once_through_crashes_under_load() {
         })
         .await;
         let _ = platform.usage("acme", "hello").await;
-        eventually("the other half", async || {
-            (counted.answered() >= before + ANSWERS).then_some(())
-        })
+        eventually(
+            "the other half, and rows and keys beside them",
+            async || {
+                let is_enough = counted.answered() >= before + ANSWERS && keys.answered() > 0;
+                is_enough.then_some(())
+            },
+        )
         .await;
         platform.kill9().await;
         for client in clients {

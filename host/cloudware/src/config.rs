@@ -29,14 +29,24 @@ const OPTION_VARIABLES: &[&str] = &[
 /// What names of variables begin with that are keys.
 const VARIABLE_PREFIX: &str = "CLOUDWARE_";
 
-/// Whether a variable is meant as a key, by its name behind the prefix in small letters. Beside a service of the name
-/// `cloudware` Kubernetes sets others in every pod (`CLOUDWARE_SERVICE_HOST`, `CLOUDWARE_PORT_80_TCP`).
+/// Whether a variable is meant as a key, by its name behind the prefix in small letters.
 fn is_key(name: &str) -> bool {
-    let is_of_kubernetes = name == "service_host"
-        || name == "port"
-        || name.starts_with("service_port")
-        || name.starts_with("port_");
-    !is_of_kubernetes && !OPTION_VARIABLES.contains(&name)
+    let is_of_service = is_of_service(name, || {
+        std::env::var(format!("{VARIABLE_PREFIX}{}", name.to_ascii_uppercase())).ok()
+    });
+    !is_of_service && !OPTION_VARIABLES.contains(&name)
+}
+
+/// Whether a variable tells of a service: beside one whose name begins with `cloudware`, Kubernetes sets such in every pod
+/// (`CLOUDWARE_SERVICE_HOST`, `CLOUDWARE_PORT_80_TCP`, and `CLOUDWARE_PORT` with an address).
+fn is_of_service(name: &str, value: impl FnOnce() -> Option<String>) -> bool {
+    let has = |part: &str| name.starts_with(part) || name.contains(&format!("_{part}"));
+    let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    let is_port = || name == "port" || name.ends_with("_port");
+    has("service_host")
+        || has("service_port")
+        || name.split("port_").skip(1).any(is_number)
+        || is_port() && value().is_some_and(|value| value.contains("://"))
 }
 
 /// Everything that an operator can set.
@@ -185,10 +195,9 @@ fn mistakes(error: figment::Error) -> String {
 /// What is expected, where the library names the type in this program.
 fn in_words(expected: &str) -> &str {
     match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number without a unit",
-        "f32" | "f64" => "a number",
-        "bool" => "true or false",
-        "str" | "string" => "a text",
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "a whole number without a sign or a unit",
         other => other,
     }
 }
@@ -197,7 +206,10 @@ fn in_words(expected: &str) -> &str {
 fn place_of(key: &str, metadata: &figment::Metadata) -> String {
     match metadata.source {
         None if metadata.name.contains("environment") => {
-            let variable = key.replace('.', "__").to_uppercase();
+            // Elements of lists have no variables of their own.
+            let is_name = |part: &&str| part.parse::<usize>().is_err();
+            let parts: Vec<_> = key.split('.').take_while(is_name).collect();
+            let variable = parts.join("__").to_uppercase();
             format!(" in {VARIABLE_PREFIX}{variable}")
         }
         _ => place(metadata),
@@ -278,6 +290,29 @@ mod tests {
     use serde_json::{Map, Value};
 
     use super::*;
+
+    #[test]
+    fn variables_that_tell_of_services_are_no_keys() {
+        let is_of_service = |name: &str, value: &str| is_of_service(name, || Some(value.into()));
+        for name in [
+            "service_host",
+            "service_port_http",
+            "port_80_tcp",
+            "port_80_tcp_addr",
+            "port_80_tcp_port",
+            "admin_service_host",
+            "admin_port_443_tcp_proto",
+        ] {
+            assert!(is_of_service(name, "10.0.0.1"), "{name}");
+        }
+        for name in ["port", "admin_port"] {
+            assert!(is_of_service(name, "tcp://10.0.0.1:80"), "{name}");
+            assert!(!is_of_service(name, "8080"), "{name}");
+        }
+        for name in ["listen", "gateway__domains", "engine__sandboxes_max"] {
+            assert!(!is_of_service(name, "tcp://10.0.0.1:80"), "{name}");
+        }
+    }
 
     fn entries(value: &Value, path: &str) -> Map<String, Value> {
         let mut all = Map::new();

@@ -130,7 +130,10 @@ pub(crate) fn check_text(field: &str, text: &str, chars_max: usize) -> Result<St
         return Err(Error::invalid(field, "must not have control characters"));
     }
     if text.contains(|c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')) {
-        return Err(Error::invalid(field, "must not have marks of direction"));
+        return Err(Error::invalid(
+            field,
+            "must not have embeddings, overrides or isolates of direction",
+        ));
     }
     Ok(text.to_owned())
 }

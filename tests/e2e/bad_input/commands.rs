@@ -3,6 +3,7 @@
 use std::fs;
 
 use cloudware_tests::{Cli, Entry, Platform, archive_of};
+use serde_json::Value;
 
 #[tokio::test]
 async fn command_lines_that_can_not_be_understood() {
@@ -100,12 +101,18 @@ async fn commands_that_a_platform_refuses() {
         .refused(1, &["request "])
         .to_owned();
     assert!(!message.contains(&platform.operator()));
-    assert!(
-        cli.run("tenant show nobody --output json")
-            .await
-            .stdout
-            .is_empty()
-    );
+    for (words, code, said) in [
+        ("tenant show nobody --output json", 1, "nobody"),
+        ("tenant list --output=json --nonsense", 2, "--nonsense"),
+    ] {
+        let ran = cli.run(words).await;
+        let told: Value = serde_json::from_str(ran.refused(code, &[said])).expect("it is JSON");
+        assert!(
+            told["error"]
+                .as_str()
+                .is_some_and(|told| told.contains(said))
+        );
+    }
 }
 
 #[tokio::test]

@@ -89,11 +89,11 @@ async fn bad_values_are_named_at_once() {
     for (value, words) in [
         (
             "64MiB",
-            "expected a whole number without a unit, found string",
+            "expected a whole number without a sign or a unit, found string",
         ),
         (
             "-1",
-            "expected a whole number without a unit, found signed int",
+            "expected a whole number without a sign or a unit, found signed int",
         ),
     ] {
         let cli = cli

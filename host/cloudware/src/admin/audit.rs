@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use cloudware_types::{Limit, format_exact};
+use cloudware_types::format_exact;
 use serde_json::Value;
 
 use super::print::{self, Column, text, time};
@@ -89,11 +89,7 @@ fn change(entry: &Value) -> String {
 fn value_text(name: &str, value: &Value) -> String {
     match (value.get("value"), value.get("level")) {
         (Some(number), Some(level)) => {
-            let limit = name.parse::<Limit>().ok();
-            let number = match (limit, number.as_u64()) {
-                (Some(limit), Some(number)) => format_exact(limit.unit(), number),
-                _ => print::number(number),
-            };
+            let number = print::of_limit(name, number, format_exact);
             format!("{number} ({})", text(level))
         }
         _ if value.is_null() => "none".to_owned(),

@@ -74,13 +74,6 @@ pub(super) async fn run(class: ClassArg, client: &Client) -> Result<()> {
     print::list(client, &class.choose(limits), COLUMNS)
 }
 
-/// A value with its unit, for limits that this version of the command knows.
 fn quantity(limit: &Value, field: &str) -> String {
-    let known = limit["name"]
-        .as_str()
-        .and_then(|name| name.parse::<Limit>().ok());
-    match (known, limit[field].as_u64()) {
-        (Some(known), Some(value)) => format_exact(known.unit(), value),
-        _ => text(&limit[field]),
-    }
+    print::of_limit(&text(&limit["name"]), &limit[field], format_exact)
 }

@@ -4,7 +4,7 @@
 use std::io::{ErrorKind, Write};
 
 use anyhow::Result;
-use cloudware_types::{Unit, format_quantity};
+use cloudware_types::{Limit, Unit, format_quantity};
 use serde_json::Value;
 
 use crate::{Output, client::Client};
@@ -141,6 +141,15 @@ pub(crate) fn number(value: &Value) -> String {
         out.push(digit);
     }
     out
+}
+
+/// The value of a limit with its unit, as `format` writes it; without one where this version of the command does not know the
+/// limit.
+pub(crate) fn of_limit(name: &str, value: &Value, format: fn(Unit, u64) -> String) -> String {
+    match (name.parse::<Limit>(), value.as_u64()) {
+        (Ok(limit), Some(value)) => format(limit.unit(), value),
+        _ => number(value),
+    }
 }
 
 /// Bytes as people say them.

@@ -41,8 +41,8 @@ pub(crate) enum Command {
         /// The plan, tenant, instance or install.
         target: QuotaTarget,
         /// Names of limits.
-        #[arg(required = true, value_name = "LIMIT", value_parser = dimension)]
-        limits: Vec<String>,
+        #[arg(required = true, value_name = "LIMIT")]
+        limits: Vec<Limit>,
         /// Why, for the audit trail.
         #[arg(long)]
         reason: Option<String>,
@@ -117,7 +117,8 @@ pub(super) async fn run(command: Command, client: &Client) -> Result<()> {
             limits,
             reason,
         } => {
-            let changes = limits.into_iter().map(|name| (name, Value::Null)).collect();
+            let names = limits.iter().map(|limit| limit.name().to_owned());
+            let changes = names.map(|name| (name, Value::Null)).collect();
             change(client, &target, changes, reason).await
         }
         Command::Show {
@@ -287,9 +288,4 @@ fn assignment(text: &str) -> Result<(String, String)> {
     let known: Limit = name.parse()?;
     cloudware_types::parse_quantity(known, value)?;
     Ok((name.to_owned(), value.to_owned()))
-}
-
-fn dimension(text: &str) -> Result<String> {
-    let known: Limit = text.parse()?;
-    Ok(known.name().to_owned())
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
-use cloudware_types::{Limit, format_quantity};
+use cloudware_types::format_quantity;
 use serde_json::Value;
 
 use super::{
@@ -14,7 +14,7 @@ use crate::client::Client;
 /// A verb on stops.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List stops, one line for each kind of stop in a minute; those whose first is the newest come first.
+    /// List stops, one line for each kind of stop in a minute, in the order in which the first of each came, the newest at the top.
     #[command(after_help = "Examples:
   cloudware stops list
   cloudware stops list acme/main --cause fuel
@@ -140,13 +140,7 @@ fn location(stop: &Value) -> String {
 
 /// A number in the unit of the limit that was reached.
 fn quantity(stop: &Value, member: &str) -> String {
-    let limit = stop["limit"]
-        .as_str()
-        .and_then(|limit| limit.parse::<Limit>().ok());
-    match (limit, stop[member].as_u64()) {
-        (Some(limit), Some(value)) => format_quantity(limit.unit(), value),
-        _ => number(&stop[member]),
-    }
+    print::of_limit(&text(&stop["limit"]), &stop[member], format_quantity)
 }
 
 /// How long after the last stop there was room again.
