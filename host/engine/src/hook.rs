@@ -40,7 +40,7 @@ pub(crate) use access::find as find_access;
 pub(crate) use composition::{CallContext, Composition, Ended, SpanStart, Who};
 pub(crate) use failure::Failure;
 pub(crate) use link::linker_of;
-pub(crate) use peers::{BoundHook, BoundPoint};
+pub(crate) use peers::{BoundHook, BoundPoint, Own};
 pub(crate) use value::{arguments as function_arguments, from_json, to_json};
 
 use self::{

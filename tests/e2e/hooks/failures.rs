@@ -101,12 +101,15 @@ async fn what_stopped_a_hook_is_told_as_the_extensions() {
 async fn no_plan_is_named_where_the_hooks_own_limit_is_as_low() {
     let hooked = Hooked::start(&["ext"]).await;
     let api = hooked.platform.api();
-    for (plan, fuel) in [("small", 1_000_000), ("large", 1_000_000_000)] {
+    for (plan, fuel, memory) in [
+        ("small", 1_000_000, 8 << 20),
+        ("large", 1_000_000_000, 64 << 20),
+    ] {
         let _ = api
             .post("/plans", &json!({ "slug": plan }))
             .await
             .expect(201);
-        let quota = json!({ "hook-fuel": fuel });
+        let quota = json!({ "hook-fuel": fuel, "hook-memory": memory });
         let path = format!("/plans/{plan}/quota");
         let _ = api.patch(&path, &quota).await.expect(200);
     }
@@ -125,11 +128,29 @@ async fn no_plan_is_named_where_the_hooks_own_limit_is_as_low() {
     assert_eq!(stop().await["fits"], json!(["large"]));
     // With a larger plan the hook's own would be the lower one.
     hooked
-        .set("ext", "check", json!({ "fuel": 1_000_000 }))
+        .set(
+            "ext",
+            "check",
+            json!({ "fuel": 1_000_000, "fuel_per_item": 0 }),
+        )
         .await;
     let same = stop().await;
     let names_none = same["fits"].as_array().is_none_or(Vec::is_empty);
     assert!(same["max"] == 1_000_000 && names_none, "{same}");
+    // What the arguments add is more.
+    hooked
+        .set("ext", "check", json!({ "fuel_per_item": 10_000 }))
+        .await;
+    assert_eq!(stop().await["fits"], json!(["large"]));
+    // Memory that nobody has set for it rises with the plan.
+    let fuel = json!({ "hook-fuel": 100_000_000 });
+    let _ = api.patch("/plans/small/quota", &fuel).await.expect(200);
+    hooked
+        .set("ext", "check", json!({ "fuel": 100_000_000 }))
+        .await;
+    hooked.ask("/check?how=grow").await;
+    let stops = api.get("/stops?cause=hook-memory").await.expect(200).json();
+    assert_eq!(stops["items"][0]["fits"], json!(["large"]), "{stops}");
 }
 
 /// Limits of hooks, what each is set to, the point, and what the hook is asked that is too much.

@@ -12,8 +12,8 @@ use std::{
 };
 
 use cloudware_types::{
-    Class, Dimension, HookId, HookTarget, InstallId, InstanceId, Limit, Span, StopCause, TenantId,
-    Trace, Waiting,
+    Class, Dimension, HookId, InstallId, InstanceId, Limit, Span, StopCause, TenantId, Trace,
+    Waiting,
 };
 use parking_lot::Mutex;
 
@@ -21,7 +21,7 @@ use crate::{
     BoundInstall, Observer,
     clock::unix_coarse,
     hook::{
-        BoundHook, BoundPoint, Peers,
+        BoundPoint, Peers,
         time::{End, EndOf, RunTime},
     },
     serve::RequestId,
@@ -418,13 +418,6 @@ impl Step {
     /// The point that is asked at this step, as people write it.
     pub(crate) fn point(&self) -> Option<String> {
         self.point.as_ref().map(|point| point.path())
-    }
-
-    /// The hook that is asked at this step.
-    pub(crate) fn hook(&self) -> Option<&BoundHook> {
-        let hooks = &self.point.as_ref()?.hooks;
-        let target = HookTarget::Install(self.install);
-        hooks.iter().find(|hook| hook.desired.target == target)
     }
 
     /// Whether the install runs on this path already.

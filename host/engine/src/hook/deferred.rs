@@ -109,13 +109,13 @@ where
             let stopped = stop::stop(&install.identity, cause, started);
             match (&stopped.cause, resets_in) {
                 (StopCause::Limit { .. }, Some(resets_in)) => {
-                    let stopped = told(&context, usage, stopped, Class::Hook);
+                    let stopped = told(&context, usage, stopped, (Class::Hook, None));
                     put_off(&stopped, resets_in)
                 }
                 // It never had a turn.
                 (StopCause::Limit { .. }, None) => put_off(&stopped, PUT_OFF_MIN),
                 // A host function failed, which took the call with it.
-                _ => Failure::Stopped(observed(&context, usage, stopped, Class::Hook)),
+                _ => Failure::Stopped(observed(&context, usage, stopped, (Class::Hook, None))),
             }
         }
     })
@@ -261,7 +261,8 @@ impl Peers {
         let arguments = arguments(&ty, delivery.arguments).map_err(unfit)?;
         let limits = Arc::clone(hook.limits(&install));
         let deadline = Duration::from_millis(hook.deadline_ms(&install));
-        let fuel = hook.fuel(&install, value::items(&arguments));
+        let items = value::items(&arguments);
+        let (fuel, own) = (hook.fuel(&install, items), hook.own(items));
         let budget = Duration::from_millis(limits.get(Dimension::ExtensionTime.of(Class::Hook)));
         let call = format!("{}.{}", point.path(), delivery.function);
         let composition = Composition::begin(
@@ -289,6 +290,7 @@ impl Peers {
                     class: Class::Hook,
                     limits: &limits,
                     fuel,
+                    own: Some(own),
                     deadline,
                     ends_at: None,
                     shared: None,

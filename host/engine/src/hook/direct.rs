@@ -116,6 +116,7 @@ impl BoundInstall {
                     class,
                     limits: &limits,
                     fuel,
+                    own: None,
                     deadline,
                     ends_at: None,
                     shared: None,

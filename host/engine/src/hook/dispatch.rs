@@ -340,6 +340,7 @@ impl Ask<'_> {
                 let install = &peer.install;
                 let time = self.context.time.of_hook(end.clone());
                 let span = self.span(point, hook, false);
+                let items = value::items(arguments);
                 let nested = Nested {
                     context: self.nested_context(install, Some(point), span, Arc::clone(&time)),
                     caller: &self.caller,
@@ -348,7 +349,8 @@ impl Ask<'_> {
                     ty: self.ty,
                     class: Class::Hook,
                     limits: hook.limits(install),
-                    fuel: hook.fuel(install, value::items(arguments)),
+                    fuel: hook.fuel(install, items),
+                    own: Some(hook.own(items)),
                     deadline: Duration::from_millis(end.max),
                     ends_at: Some(end.at),
                     shared: end.reached_instead(hook.desired.id),
@@ -529,6 +531,7 @@ impl Ask<'_> {
                 class: Class::Request,
                 limits,
                 fuel: limits.get(Dimension::Fuel),
+                own: None,
                 deadline: Duration::from_millis(limits.get(Dimension::Deadline)),
                 ends_at: None,
                 shared: None,

@@ -13,7 +13,7 @@ use cloudware_types::{Class, Dimension, Limits, Meter, Meters, Stop, StopCause};
 use wasmtime::component::{Val, types::ComponentFunc};
 
 use super::{
-    Failure,
+    Failure, Own,
     composition::{CallContext, Ended},
     size,
     slices::{NestedBounds, Slices},
@@ -43,6 +43,8 @@ pub(crate) struct Nested<'a> {
     pub(crate) class: Class,
     pub(crate) limits: &'a Arc<Limits>,
     pub(crate) fuel: u64,
+    /// What a hook has of its own.
+    pub(crate) own: Option<Own>,
     pub(crate) deadline: Duration,
     /// When it ends, where that was settled before; otherwise the deadline counts from its start.
     pub(crate) ends_at: Option<Instant>,
@@ -202,7 +204,9 @@ impl Nested<'_> {
         match stopped.cause {
             // It is not the hook's doing.
             StopCause::Overloaded { .. } => Err(Failure::Overloaded),
-            _ => Err(Failure::Stopped(run.observed(stopped, self.class))),
+            _ => Err(Failure::Stopped(
+                run.observed(stopped, (self.class, self.own)),
+            )),
         }
     }
 }
@@ -211,7 +215,7 @@ impl Nested<'_> {
     /// What it was to be given is too large, which is not its own doing.
     fn too_large(&self, cause: StopCause, started: Instant) -> Failure {
         let stop = stop::stop(&self.context.install.identity, cause, started);
-        let stop = told(&self.context, self.usage, stop, self.class);
+        let stop = told(&self.context, self.usage, stop, (self.class, self.own));
         Failure::CutOff {
             reason: stop.explanation(),
             limit: Dimension::RequestBytes.of(self.class),
@@ -260,9 +264,9 @@ pub(super) fn observed(
     context: &CallContext,
     usage: &UsageMeter,
     stop: Box<Stop>,
-    class: Class,
+    (class, own): (Class, Option<Own>),
 ) -> Box<Stop> {
-    let stop = told(context, usage, stop, class);
+    let stop = told(context, usage, stop, (class, own));
     let mut meters = Meters::default();
     meters[Meter::HookFailures] = u64::from(class == Class::Hook);
     usage.add(&meters);
@@ -274,17 +278,14 @@ pub(super) fn told(
     context: &CallContext,
     usage: &UsageMeter,
     mut stop: Box<Stop>,
-    class: Class,
+    (class, own): (Class, Option<Own>),
 ) -> Box<Stop> {
     stop.class = class;
     if class == Class::Hook {
         stop.hook = context.path.point();
     }
     let request_id = context.composition.request_id();
-    let own = |limit| match class {
-        Class::Hook => context.path.hook()?.own(limit),
-        _ => None,
-    };
+    let own = |limit| own.and_then(|own| own.of(limit));
     context.install.observe_within(&mut stop, request_id, own);
     let mut meters = Meters::default();
     meters[Meter::Stops] = 1;
@@ -304,8 +305,8 @@ struct Run {
 }
 
 impl Run {
-    fn observed(&self, stop: Box<Stop>, class: Class) -> Box<Stop> {
-        observed(&self.context, &self.usage, stop, class)
+    fn observed(&self, stop: Box<Stop>, called: (Class, Option<Own>)) -> Box<Stop> {
+        observed(&self.context, &self.usage, stop, called)
     }
 
     async fn keep_warm(&mut self) {

@@ -53,6 +53,14 @@ pub(crate) struct BoundHook {
     limits: OnceLock<Arc<Limits>>,
 }
 
+/// What one call of a hook has of its own, which stays as it is when the limits of its class change. Memory that nobody has set
+/// for it rises with them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own {
+    deadline_ms: u64,
+    fuel: u64,
+}
+
 /// An interface of another app that an install imports.
 struct BoundCall {
     interface: Arc<str>,
@@ -250,6 +258,17 @@ impl BoundPoint {
     }
 }
 
+impl Own {
+    /// What it has beside a limit of its class, if anything.
+    pub(crate) fn of(self, limit: Limit) -> Option<u64> {
+        match limit.dimension() {
+            Dimension::Deadline => Some(self.deadline_ms),
+            Dimension::Fuel => Some(self.fuel),
+            _ => None,
+        }
+    }
+}
+
 impl BoundHook {
     /// The limits of one call of a component: those of its install for hooks, lowered by the hook's own.
     pub(crate) fn limits(&self, install: &BoundInstall) -> &Arc<Limits> {
@@ -272,14 +291,12 @@ impl BoundHook {
         })
     }
 
-    /// What the hook has of its own beside a limit of its class. Of fuel it is the least: what its arguments add differs from
-    /// call to call.
-    pub(crate) fn own(&self, limit: Limit) -> Option<u64> {
-        match limit.dimension() {
-            Dimension::Deadline => Some(self.desired.deadline_ms),
-            Dimension::Fuel => Some(self.desired.fuel),
-            Dimension::Memory => Some(self.desired.memory),
-            _ => None,
+    /// What one call whose arguments have so many items has of its own.
+    pub(crate) fn own(&self, items: u64) -> Own {
+        let per_item = self.desired.fuel_per_item.saturating_mul(items);
+        Own {
+            deadline_ms: self.desired.deadline_ms,
+            fuel: self.desired.fuel.saturating_add(per_item),
         }
     }
 
@@ -293,8 +310,7 @@ impl BoundHook {
 
     /// Fuel of one call whose arguments have so many items.
     pub(crate) fn fuel(&self, install: &BoundInstall, items: u64) -> u64 {
-        let per_item = self.desired.fuel_per_item.saturating_mul(items);
         let max = install.limits.get(Dimension::Fuel.of(Class::Hook));
-        self.desired.fuel.saturating_add(per_item).min(max)
+        self.own(items).fuel.min(max)
     }
 }

@@ -37,7 +37,8 @@ pub(super) fn run(
     }
     let limits = Arc::clone(hook.limits(&install));
     let deadline = Duration::from_millis(hook.deadline_ms(&install));
-    let fuel = hook.fuel(&install, value::items(arguments));
+    let items = value::items(arguments);
+    let (fuel, own) = (hook.fuel(&install, items), hook.own(items));
     let span = ask.span(point, hook, true);
     let context = ask.context.apart(&install, span, RunTime::of_practice());
     let (import, ty) = (ask.import.clone(), ask.ty.clone());
@@ -69,6 +70,7 @@ pub(super) fn run(
                     class: Class::Hook,
                     limits: &limits,
                     fuel,
+                    own: Some(own),
                     deadline,
                     ends_at: None,
                     shared: None,
