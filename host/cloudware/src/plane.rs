@@ -410,10 +410,11 @@ impl DataPlane for Plane {
         // stays here until it is recorded, also where a caller goes away in between.
         let taken = batch.get_or_insert_with(|| {
             let mut taken = self.engine.drain_usage();
-            storage.note(&mut taken);
+            storage.note(&mut taken.records);
             taken
         });
-        storage.read(&self.databases, &self.engine, taken).await;
+        let records = &mut taken.records;
+        storage.read(&self.databases, &self.engine, records).await;
         match self.ledger.record(&taken.records).await {
             Ok(()) => {
                 if let Some(taken) = batch.take() {
