@@ -196,8 +196,8 @@ fn mistakes(error: figment::Error) -> String {
 fn in_words(expected: &str) -> &str {
     match expected {
         "u8" => "a whole number from 0 to 255",
-        "u16" => "a whole number from 0 to 65535",
-        "u32" | "u64" | "usize" => "a whole number without a sign or a unit",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number without a sign or a unit",
         other => other,
     }
 }

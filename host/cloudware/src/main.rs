@@ -148,7 +148,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && wants_json() => {
             let told = anyhow::anyhow!("{}", not_understood(&error));
-            eprintln!("{}", client::error_json(&told));
+            let _ = writeln!(std::io::stderr(), "{}", client::error_json(&told));
             return ExitCode::from(2);
         }
         Err(error) => error.exit(),
@@ -181,12 +181,17 @@ fn main() -> ExitCode {
 
 /// Whether JSON is wanted, of a command line that can't be understood.
 fn wants_json() -> bool {
-    let arguments: Vec<_> = std::env::args_os().collect();
-    let said = arguments
-        .windows(2)
-        .any(|pair| pair[0] == "--output" && pair[1] == "json");
-    let assigned = arguments.iter().any(|it| it == "--output=json");
-    said || assigned || std::env::var_os("CLOUDWARE_OUTPUT").is_some_and(|set| set == "json")
+    let arguments = std::env::args_os().map(|it| it.to_string_lossy().into_owned());
+    let arguments: Vec<_> = arguments.take_while(|it| it != "--").collect();
+    let of = |at: usize| match arguments[at].strip_prefix("--output") {
+        Some("") => arguments.get(at + 1).map(String::as_str),
+        Some(assigned) => assigned.strip_prefix('='),
+        None => None,
+    };
+    match (0..arguments.len()).filter_map(of).next_back() {
+        Some(said) => said == "json",
+        None => std::env::var_os("CLOUDWARE_OUTPUT").is_some_and(|set| set == "json"),
+    }
 }
 
 /// What was wrong with a command line, without the heading that people get.
