@@ -19,6 +19,15 @@ use crate::{
     Binding, DataAccess, GuestLog, InstanceMemory, MemoryMeter, Progress, Tape, UsageSink,
 };
 
+/// What the engine keeps with a run that may call other apps, or is called.
+pub trait RunContext: Any + Send + Sync {
+    /// See [`Invocation::depth`].
+    fn depth(&self) -> u64;
+
+    /// See [`Invocation::extension_time`].
+    fn extension_time(&self) -> (Duration, Duration);
+}
+
 /// Who runs. It comes from the route, never from the guest, and no guest-facing function takes it.
 #[derive(Debug)]
 pub struct Identity {
@@ -56,8 +65,8 @@ pub struct InvocationParts {
     pub log: Arc<GuestLog>,
     /// What the engine can see of the run from outside.
     pub progress: Arc<Progress>,
-    /// What the engine itself must find again when the guest calls other apps; capabilities don't look at it.
-    pub context: Option<Arc<dyn Any + Send + Sync>>,
+    /// What the engine itself must find again when the guest calls other apps.
+    pub context: Option<Arc<dyn RunContext>>,
     /// Finds whoever decides about the use of the app's tables in the run; asked once, where the app uses tables at all.
     pub access: FindAccess,
     /// Where its host calls are noted or answered from, for one that is recorded or repeated.
@@ -81,7 +90,7 @@ pub struct Renewal {
     /// What the engine can see of the run from outside. Whoever waited for the run before may still look at that one's.
     pub progress: Arc<Progress>,
     /// See [`InvocationParts::context`].
-    pub context: Option<Arc<dyn Any + Send + Sync>>,
+    pub context: Option<Arc<dyn RunContext>>,
     /// See [`InvocationParts::waiting`].
     pub waiting: Waiting,
 }
@@ -104,7 +113,7 @@ pub struct Invocation {
     opened: Vec<(&'static str, Box<dyn Any + Send>)>,
     log: Arc<GuestLog>,
     progress: Arc<Progress>,
-    context: Option<Arc<dyn Any + Send + Sync>>,
+    context: Option<Arc<dyn RunContext>>,
     access: FindAccess,
     tape: Option<Arc<Tape>>,
     waiting: Waiting,
@@ -215,8 +224,27 @@ impl Invocation {
     /// What the engine keeps with the invocation, where it is of this type.
     #[must_use]
     pub fn context<C: Send + Sync + 'static>(&self) -> Option<Arc<C>> {
-        let context = Arc::clone(self.context.as_ref()?);
-        context.downcast().ok()
+        let context: Arc<dyn RunContext> = Arc::clone(self.context.as_ref()?);
+        let any: Arc<dyn Any + Send + Sync> = context;
+        any.downcast().ok()
+    }
+
+    /// How many calls of apps and hooks lie between the request and this run.
+    #[must_use]
+    pub fn depth(&self) -> u64 {
+        self.context.as_ref().map_or(0, |context| context.depth())
+    }
+
+    /// Time that the hooks of the request have had, and that they may have, together.
+    #[must_use]
+    pub fn extension_time(&self) -> (Duration, Duration) {
+        match &self.context {
+            Some(context) => context.extension_time(),
+            None => (
+                Duration::ZERO,
+                Duration::from_millis(self.limit(Dimension::ExtensionTime)),
+            ),
+        }
     }
 
     /// Whoever decides about the use of the app's tables in this run; `None` where nobody does.

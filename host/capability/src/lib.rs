@@ -17,7 +17,9 @@ mod usage;
 
 pub use access::DataAccess;
 pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent, Stateless};
-pub use invocation::{FindAccess, Identity, Invocation, InvocationParts, LimitReached, Renewal};
+pub use invocation::{
+    FindAccess, Identity, Invocation, InvocationParts, LimitReached, Renewal, RunContext,
+};
 pub use limits::OVERLOAD_RETRY_SECONDS;
 pub use log::{GuestLog, LogLevel, LogRecord, LogSink, StandardStream};
 pub use memory::{HostMemory, InstanceMemory, MemoryMeter};

@@ -252,6 +252,29 @@ async fn what_a_hook_logs_is_cut_at_its_limit() {
     assert!(log.contains(cut), "{log}");
 }
 
+/// What is counted over the whole request can be asked for in every run of it.
+#[tokio::test]
+async fn a_hook_sees_how_deep_it_is_and_what_all_hooks_may_take() {
+    let hooked = Hooked::start(&[]).await;
+    let platform = &hooked.platform;
+    platform.publish(Source::HOOKS_READER).await;
+    platform.enable("acme", "hooks-reader", json!({})).await;
+    hooked.calm("hooks-reader", "rewrite").await;
+    platform
+        .limit(
+            "acme",
+            json!({ "hook-recursion": 5, "extension-time": 12_345 }),
+        )
+        .await;
+    let answer = hooked.ask("/rewrite?text=limits").await;
+    let text = answer["text"].as_str().unwrap_or_default();
+    assert!(
+        text.starts_with("hook-recursion 1/5 hook-extension-time "),
+        "{answer}"
+    );
+    assert!(text.ends_with("/12345"), "{answer}");
+}
+
 /// Most of what all hooks of a request may take together is told of in its answer.
 #[tokio::test]
 async fn a_budget_that_is_nearly_used_up_is_told_of() {

@@ -63,6 +63,8 @@ async fn a_guest_sees_exactly_what_it_used() {
         // Of the message and its context.
         ("log-bytes", 15),
         ("outbound-calls", 0),
+        ("recursion", 0),
+        ("extension-time", 0),
         // Two statements, a bucket, a key that is set and read, a message, and the second look.
         ("host-calls", 7),
     ] {

@@ -1,7 +1,7 @@
 //! The capability `limits`: what the present run has used of what it may, by `cloudware:limits/limits`, so
 //! that an app can do less before the host stops it. Every app has it: it says nothing of others.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cloudware_capability::{
     BindError, Binding, Capability, CapabilityLinker, Consent, Invocation, Stateless, Tape,
@@ -36,6 +36,8 @@ const COUNTED: &[Dimension] = &[
     Dimension::SqlTime,
     Dimension::KvOperations,
     Dimension::OutboundCalls,
+    Dimension::ExtensionTime,
+    Dimension::Recursion,
 ];
 
 /// One limit as guests see it; the record of the WIT.
@@ -187,13 +189,14 @@ fn remaining(
     let max = match dimension {
         // Hooks are given what those have who wait for them.
         Dimension::Fuel => invocation.progress().fuel_given(),
+        Dimension::ExtensionTime => millis(invocation.extension_time().1),
         _ => invocation.limit(dimension),
     };
     let meter = |meter| invocation.meters()[meter];
     let used = match dimension {
         Dimension::Fuel => max.saturating_sub(store.get_fuel().unwrap_or(0)),
         Dimension::CpuTime => invocation.progress().cpu_until(cpu_nanoseconds()) / 1_000_000,
-        Dimension::Deadline => u64::try_from(invocation.elapsed().as_millis()).unwrap_or(u64::MAX),
+        Dimension::Deadline => millis(invocation.elapsed()),
         Dimension::Memory => invocation.memory.used(),
         Dimension::Handles => handles,
         Dimension::HostCalls => meter(Meter::HostCalls),
@@ -205,6 +208,8 @@ fn remaining(
         Dimension::SqlTime => meter(Meter::SqlNanoseconds) / 1_000_000,
         Dimension::KvOperations => meter(Meter::KvOperations),
         Dimension::OutboundCalls => invocation.progress().outbound_calls(),
+        Dimension::ExtensionTime => millis(invocation.extension_time().0),
+        Dimension::Recursion => invocation.depth(),
         _ => return None,
     };
     Some(Remaining {
@@ -213,4 +218,8 @@ fn remaining(
         used,
         max,
     })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

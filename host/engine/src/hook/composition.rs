@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cloudware_capability::RunContext;
 use cloudware_types::{
     Class, Dimension, HookId, InstallId, InstanceId, Limit, Span, StopCause, TenantId, Trace,
     Waiting,
@@ -291,6 +292,16 @@ pub(crate) struct CallContext {
     pub(crate) waiting: Waiting,
     /// How its time is counted, and when it ends at the latest.
     pub(crate) time: Arc<RunTime>,
+}
+
+impl RunContext for CallContext {
+    fn depth(&self) -> u64 {
+        self.path.depth()
+    }
+
+    fn extension_time(&self) -> (Duration, Duration) {
+        (self.composition.spent(), self.composition.budget)
+    }
 }
 
 impl CallContext {

@@ -20,6 +20,11 @@ impl exports::test::points::rewrite::Guest for Extension {
         if text == "endless" {
             let _ = sql::query(ENDLESS, params![]);
         }
+        if text == "limits" {
+            let of = |name| limits::get(name).map(|limit| format!("{name} {}/{}", limit.used, limit.max));
+            let named = ["hook-recursion", "hook-extension-time"].map(of);
+            return Ok(named.into_iter().flatten().collect::<Vec<_>>().join(" "));
+        }
         let label = config::get("label").ok().flatten().unwrap_or_default();
         let kept = keys(&text).map_err(|error| error.to_string())?;
         let noted = rows(&text).map_err(|error| error.to_string())?;
