@@ -3,15 +3,20 @@
 //! the rate that the planned number of people makes. What the machine uses meanwhile is printed beside what it
 //! may use.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
+use cloudware_types::InstanceId;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 
 use super::{
     Bench,
-    figure::{Figure, Target},
+    figure::{Figure, Target, quantile},
     guests,
     load::{Ask, Expected, Failures, Mix, Outcome, Pace, Traffic},
     machine,
@@ -70,6 +75,15 @@ struct Rounds {
     shares: Vec<Shares>,
 }
 
+/// Milliseconds that a purchase may take until its instance has all that it needs.
+const PROVISIONED_WITHIN_MS: f64 = 500.0;
+
+/// Milliseconds within which an id is made.
+const ID_WITHIN_MS: f64 = 1.0;
+
+/// Ids that are made to know how long that takes.
+const IDS: usize = 100_000;
+
 const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
 
 /// A platform with its tenants.
@@ -81,6 +95,8 @@ struct Prepared {
     waiting: Vec<String>,
     /// Where the business application is.
     business: Vec<String>,
+    /// Milliseconds that each instance took to be made, with both apps and the tables of one.
+    provisioned_ms: Vec<f64>,
 }
 
 /// Runs the bench.
@@ -89,12 +105,37 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let parts = bench.wanted(&PARTS, Part::name)?;
     machine::allow_open_files(2 * u64::from(bench.in_flight) + FILES_SPARE)?;
     let prepared = prepare(bench).await?;
-    let mut figures = Vec::new();
+    let mut figures = made(&prepared);
     for part in parts {
         let rounds = tokio::task::block_in_place(|| rounds(bench, &prepared, part))?;
         figures.extend(part.figures(bench, rounds));
     }
     Ok(figures)
+}
+
+/// How long it takes to make what is made for everyone who buys.
+fn made(prepared: &Prepared) -> Vec<Figure> {
+    let provisioned = [quantile(&prepared.provisioned_ms, 0.95)];
+    let ids: Vec<f64> = (0..IDS)
+        .map(|_| {
+            let began = Instant::now();
+            std::hint::black_box(InstanceId::generate());
+            began.elapsed().as_secs_f64() * 1_000.0
+        })
+        .collect();
+    vec![
+        Figure::new(
+            NAME,
+            format!(
+                "p95, an instance with two apps and tables is made, {PREPARED_AT_ONCE} at once"
+            ),
+            "ms",
+            &provisioned,
+        )
+        .target(Target::ValueAtMost(PROVISIONED_WITHIN_MS)),
+        Figure::new(NAME, "p99, an id is made", "ms", &[quantile(&ids, 0.99)])
+            .target(Target::ValueAtMost(ID_WITHIN_MS)),
+    ]
 }
 
 impl Part {
@@ -199,28 +240,31 @@ async fn prepare(bench: &Bench<'_>) -> Result<Prepared> {
         async move {
             let slug = format!("tenant-{number}");
             let tenant = platform.tenant(&slug).await?;
+            let began = Instant::now();
             tenant.create_instance("main").await?;
             let waiting = tenant.enable("main", noisy).await?;
             let business = tenant.enable("main", stock).await?;
+            let took = began.elapsed().as_secs_f64() * 1_000.0;
             fill(platform, &business)
                 .await
                 .with_context(|| format!("{slug} can't be given its stock"))?;
             step.detail(&slug);
-            anyhow::Ok((waiting, business))
+            anyhow::Ok((took, (waiting, business)))
         }
     });
-    let paths: Vec<(String, String)> = tenants
+    let made: Vec<(f64, (String, String))> = tenants
         .buffer_unordered(PREPARED_AT_ONCE)
         .try_collect()
         .await?;
     drop(step);
-    let (waiting, business) = paths.into_iter().unzip();
+    let (provisioned_ms, (waiting, business)) = made.into_iter().unzip();
     Ok(Prepared {
         address: platform.address()?,
         platform,
         data,
         waiting,
         business,
+        provisioned_ms,
     })
 }
 

@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
     Bench,
-    figure::{Figure, Target},
+    figure::{Figure, Target, quantile},
     guests::{self, BuiltGuest},
     hello,
     load::{self, Ask, Expected},
@@ -246,17 +246,6 @@ fn common_divisor(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { common_divisor(b, a % b) }
 }
 
-fn quantile(values: &[f64], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().saturating_sub(1) as f64;
-    // The index of a sample of thousands is exact.
-    sorted
-        .get((last * share).round() as usize)
-        .copied()
-        .unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -271,13 +260,5 @@ mod tests {
             assert!(chosen.iter().all(|&number| number < all));
             assert_eq!(chosen.iter().collect::<BTreeSet<_>>().len(), chosen.len());
         }
-    }
-
-    #[test]
-    fn quantiles_are_of_what_was_measured() {
-        let values: Vec<f64> = (1..=101).rev().map(f64::from).collect();
-        assert!((quantile(&values, 0.5) - 51.0).abs() < 1e-9);
-        assert!((quantile(&values, 0.99) - 100.0).abs() < 1e-9);
-        assert!(quantile(&[], 0.5).abs() < 1e-9);
     }
 }

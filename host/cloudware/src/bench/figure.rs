@@ -218,6 +218,18 @@ pub(super) fn median(values: &[f64]) -> Option<f64> {
     Some(f64::midpoint(sorted[sorted.len() / 2 - 1], upper))
 }
 
+/// The value that a share of the sample is not above; 0 of an empty one.
+pub(super) fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1) as f64;
+    // The index of a sample of thousands is exact.
+    sorted
+        .get((last * share).round() as usize)
+        .copied()
+        .unwrap_or_default()
+}
+
 /// A number with as many digits as say something.
 fn plain(value: f64) -> String {
     match value.abs() {
@@ -303,5 +315,13 @@ mod tests {
         let lines = table(&figures);
         assert_eq!(lines[1], "hello  a       25,100 req/s  24,000–26,000");
         assert_eq!(lines[2], "hello  longer  1.23 µs");
+    }
+
+    #[test]
+    fn quantiles_are_of_what_was_measured() {
+        let values: Vec<f64> = (1..=101).rev().map(f64::from).collect();
+        assert!((quantile(&values, 0.5) - 51.0).abs() < 1e-9);
+        assert!((quantile(&values, 0.99) - 100.0).abs() < 1e-9);
+        assert!(quantile(&[], 0.5).abs() < 1e-9);
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Meter<'a> {
 pub(super) struct Shares {
     /// Of one core, which is what the server has.
     cpu: f64,
-    /// Of the machine's memory.
+    /// Of the machine's memory, the most of it.
     memory: f64,
     /// Of the time; None where the disk of the folder is not known to the system.
     disk: Option<f64>,
@@ -43,6 +43,7 @@ impl<'a> Meter<'a> {
     /// Looks for the first time. `data` is the server's folder.
     pub(super) fn begin(server: &'a Server, data: &Path) -> Result<Self> {
         let disk = disk_of(data)?;
+        server.forget_peak();
         Ok(Self {
             server,
             began: Instant::now(),
@@ -61,7 +62,7 @@ impl<'a> Meter<'a> {
         let network = loopback_bytes()?.saturating_sub(self.network_bytes);
         Ok(Shares {
             cpu: (self.server.cpu_seconds()? - self.cpu_seconds) / seconds * 100.0,
-            memory: self.server.resident_bytes()? as f64 / memory_bytes()? as f64 * 100.0,
+            memory: self.server.peak_bytes()? as f64 / memory_bytes()? as f64 * 100.0,
             disk: disk.map(|(after, before)| {
                 after.saturating_sub(before) as f64 / (seconds * 1_000.0) * 100.0
             }),
@@ -88,7 +89,11 @@ pub(super) fn figures(bench: &'static str, during: &str, rounds: &[Shares]) -> V
     };
     vec![
         figure("processor, of one core", &|round| round.cpu, CPU_MAX),
-        figure("memory, of the machine", &|round| round.memory, OTHERS_MAX),
+        figure(
+            "memory at its peak, of the machine",
+            &|round| round.memory,
+            OTHERS_MAX,
+        ),
         disk,
         figure("network, of a gigabit", &|round| round.network, OTHERS_MAX),
     ]

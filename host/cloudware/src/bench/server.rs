@@ -167,10 +167,25 @@ impl Server {
 
     /// Bytes of memory that the server itself occupies.
     pub(super) fn resident_bytes(&self) -> Result<u64> {
+        let status = self.status()?;
+        bytes_of(&status, "VmRSS:").context("the system does not say VmRSS of the server")
+    }
+
+    /// The most that it has occupied since [`Self::forget_peak`].
+    pub(super) fn peak_bytes(&self) -> Result<u64> {
+        let status = self.status()?;
+        bytes_of(&status, "VmHWM:").context("the system does not say VmHWM of the server")
+    }
+
+    /// Lets the peak begin anew. Where the system refuses, it goes on from the start of the server.
+    pub(super) fn forget_peak(&self) {
+        // What "5" does is in proc(5).
+        let _ = fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+    }
+
+    fn status(&self) -> Result<String> {
         let path = format!("/proc/{}/status", self.child.id());
-        let status =
-            fs::read_to_string(&path).with_context(|| format!("{} has ended", self.name))?;
-        resident_bytes(&status).with_context(|| format!("{path} does not say VmRSS"))
+        fs::read_to_string(&path).with_context(|| format!("{} has ended", self.name))
     }
 
     /// Asks the server to end and waits for it.
@@ -229,10 +244,9 @@ impl Stat {
     }
 }
 
-fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// A number of bytes in `/proc/<pid>/status`, by the beginning of its line.
+fn bytes_of(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1_024)
 }
@@ -264,7 +278,8 @@ mod tests {
         let script = "echo starting >&2; sleep 600 & echo child $!; echo port 12; wait";
         let (server, port, _) = shell(script, port, LONG).start().unwrap();
         assert_eq!(port, 12);
-        assert!(server.resident_bytes().unwrap() > 0);
+        let resident = server.resident_bytes().unwrap();
+        assert!(resident > 0 && server.peak_bytes().unwrap() >= resident);
         assert!(server.cpu_seconds().unwrap() >= 0.0);
         let group = server.group;
         server.stop().unwrap();
@@ -306,7 +321,7 @@ mod tests {
         );
         assert_eq!(Stat::read("7 (short) S 1"), None);
         let status = "VmPeak:\t  90 kB\nVmRSS:\t    2048 kB\n";
-        assert_eq!(resident_bytes(status), Some(2_097_152));
-        assert_eq!(resident_bytes("VmPeak: 1 kB"), None);
+        assert_eq!(bytes_of(status, "VmRSS:"), Some(2_097_152));
+        assert_eq!(bytes_of("VmPeak: 1 kB", "VmRSS:"), None);
     }
 }
