@@ -25,7 +25,18 @@ pub trait RunContext: Any + Send + Sync {
     fn depth(&self) -> u64;
 
     /// See [`Invocation::extension_time`].
-    fn extension_time(&self) -> (Duration, Duration);
+    fn extension_time(&self) -> ExtensionTime;
+}
+
+/// Time that all hooks of a request have together.
+#[derive(Clone, Copy, Debug)]
+pub struct ExtensionTime {
+    /// The limit that bounds it: of the class of the run with which the request began.
+    pub limit: Limit,
+    /// What they have had, those included that go on.
+    pub used: Duration,
+    /// What they may have.
+    pub max: Duration,
 }
 
 /// Who runs. It comes from the route, never from the guest, and no guest-facing function takes it.
@@ -235,15 +246,16 @@ impl Invocation {
         self.context.as_ref().map_or(0, |context| context.depth())
     }
 
-    /// Time that the hooks of the request have had, and that they may have, together.
+    /// Time that the hooks of the request have together.
     #[must_use]
-    pub fn extension_time(&self) -> (Duration, Duration) {
+    pub fn extension_time(&self) -> ExtensionTime {
         match &self.context {
             Some(context) => context.extension_time(),
-            None => (
-                Duration::ZERO,
-                Duration::from_millis(self.limit(Dimension::ExtensionTime)),
-            ),
+            None => ExtensionTime {
+                limit: Dimension::ExtensionTime.of(self.class),
+                used: Duration::ZERO,
+                max: Duration::from_millis(self.limit(Dimension::ExtensionTime)),
+            },
         }
     }
 

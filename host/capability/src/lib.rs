@@ -18,7 +18,8 @@ mod usage;
 pub use access::DataAccess;
 pub use binding::{BindError, Binding, Capability, CapabilityLinker, Consent, Stateless};
 pub use invocation::{
-    FindAccess, Identity, Invocation, InvocationParts, LimitReached, Renewal, RunContext,
+    ExtensionTime, FindAccess, Identity, Invocation, InvocationParts, LimitReached, Renewal,
+    RunContext,
 };
 pub use limits::OVERLOAD_RETRY_SECONDS;
 pub use log::{GuestLog, LogLevel, LogRecord, LogSink, StandardStream};

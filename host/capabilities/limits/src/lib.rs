@@ -84,11 +84,9 @@ impl Capability for Limits {
                 || json!({ "name": name }),
                 |store| {
                     // A stranger's text is only compared.
-                    let limit = name.parse::<Limit>().ok();
-                    let class = store.data().class();
-                    let limit = limit.filter(|limit| limit.dimension().of(class) == *limit);
-                    let dimension = limit.map(Limit::dimension);
-                    dimension.and_then(|dimension| remaining(store, dimension))
+                    let dimension = name.parse().map(Limit::dimension).ok();
+                    let found = dimension.and_then(|dimension| remaining(store, dimension));
+                    found.filter(|limit| limit.name == name)
                 },
             )
         })?;
@@ -185,11 +183,16 @@ fn remaining(
         _ => 0,
     };
     let invocation = store.data();
-    let limit = dimension.of(invocation.class());
+    let extension_time = invocation.extension_time();
+    let limit = match dimension {
+        // Hooks have it together with those who wait for them.
+        Dimension::ExtensionTime => extension_time.limit,
+        _ => dimension.of(invocation.class()),
+    };
     let max = match dimension {
         // Hooks are given what those have who wait for them.
         Dimension::Fuel => invocation.progress().fuel_given(),
-        Dimension::ExtensionTime => millis(invocation.extension_time().1),
+        Dimension::ExtensionTime => millis(extension_time.max),
         _ => invocation.limit(dimension),
     };
     let meter = |meter| invocation.meters()[meter];
@@ -208,7 +211,7 @@ fn remaining(
         Dimension::SqlTime => meter(Meter::SqlNanoseconds) / 1_000_000,
         Dimension::KvOperations => meter(Meter::KvOperations),
         Dimension::OutboundCalls => invocation.progress().outbound_calls(),
-        Dimension::ExtensionTime => millis(invocation.extension_time().0),
+        Dimension::ExtensionTime => millis(extension_time.used),
         Dimension::Recursion => invocation.depth(),
         _ => return None,
     };

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cloudware_capability::RunContext;
+use cloudware_capability::{ExtensionTime, RunContext};
 use cloudware_types::{
     Class, Dimension, HookId, InstallId, InstanceId, Limit, Span, StopCause, TenantId, Trace,
     Waiting,
@@ -299,8 +299,12 @@ impl RunContext for CallContext {
         self.path.depth()
     }
 
-    fn extension_time(&self) -> (Duration, Duration) {
-        (self.composition.spent(), self.composition.budget)
+    fn extension_time(&self) -> ExtensionTime {
+        ExtensionTime {
+            limit: self.composition.budget_limit,
+            used: self.composition.spent() + self.time.own_of_hook(),
+            max: self.composition.budget,
+        }
     }
 }
 

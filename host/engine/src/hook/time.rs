@@ -123,6 +123,14 @@ impl RunTime {
         elapsed.saturating_sub(Duration::from_nanos(self.others.load(Ordering::Relaxed)))
     }
 
+    /// What a hook has had so far that counts for the request's budget; nothing of a run that is none.
+    pub(crate) fn own_of_hook(&self) -> Duration {
+        match self.counts && self.end.is_some() {
+            true => self.own(self.began.elapsed()),
+            false => Duration::ZERO,
+        }
+    }
+
     /// Whether a part of its time is most of what it has had.
     pub(crate) fn is_mostly(&self, part: Duration) -> bool {
         part > self.began.elapsed() / 2
