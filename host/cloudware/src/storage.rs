@@ -28,8 +28,8 @@ pub(crate) struct StorageReadings {
 struct Due {
     /// An install that used it.
     install: InstallId,
-    /// The record that the reading belongs to: the last of the instance's, one of the app itself if there is one.
-    /// None where the reading of its own minute was given already, as the size of the file.
+    /// The record that the reading belongs to: the last of the instance's, of its last minute one of an app itself if there is
+    /// one. None where the reading of its own minute was given already, as the size of the file.
     place: Option<usize>,
 }
 
@@ -37,7 +37,7 @@ impl StorageReadings {
     /// Notes which databases are to be read: those that runs used for the first time in a minute, and that may have grown.
     pub(crate) fn note(&mut self, records: &mut [UsageRecord]) {
         // It is the app's own as long as it was used by itself too.
-        records.sort_by_key(|record| (record.hook.is_none(), record.minute));
+        records.sort_by_key(|record| (record.minute, record.hook.is_none()));
         for (place, record) in records.iter().enumerate() {
             if !uses_database(&record.meters) {
                 continue;
