@@ -266,7 +266,7 @@ impl Assembly {
             component: release.component,
             http: row.mount.map(|mount| HttpRoute { mount }),
             reuse: connections::reuse(manifest),
-            points: connections::points(offered, hooks, limits, &mut self.texts),
+            points: connections::points(offered, hooks, &mut self.texts),
             calls,
             dependencies: manifest.dependencies.keys().cloned().collect(),
             grants: row.grants,

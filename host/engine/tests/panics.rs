@@ -276,7 +276,7 @@ fn hook(target: &DesiredInstall) -> DesiredHook {
         deadline_ms: 10_000,
         fuel: 10_000_000,
         fuel_per_item: 0,
-        memory: 16 << 20,
+        memory: Some(16 << 20),
     }
 }
 

@@ -143,8 +143,8 @@ pub struct DesiredHook {
     pub fuel: u64,
     /// Further fuel for each element of the lists in the arguments.
     pub fuel_per_item: u64,
-    /// Memory of one call in bytes; the class limit `hook-memory` bounds it too.
-    pub memory: u64,
+    /// Memory of one call in bytes, where somebody has set it; the class limit `hook-memory` bounds it too, or alone.
+    pub memory: Option<u64>,
 }
 
 /// What a hook calls.

@@ -141,7 +141,7 @@ fn point(extension: &DesiredInstall, hooks: u32) -> Result<DesiredPoint> {
         deadline_ms: 50,
         fuel: 1_000_000,
         fuel_per_item: 1_000,
-        memory: 64 << 20,
+        memory: Some(64 << 20),
     };
     Ok(DesiredPoint {
         name: "price".parse().context("a name")?,

@@ -2,15 +2,12 @@
 //! answers whose calls.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
 use cloudware_packages::{ExtensionPoint, Manifest};
-use cloudware_types::{
-    Class, DesiredCall, DesiredHook, DesiredPoint, Dimension, HookTarget, InstallId, Limits, Reuse,
-    Slug,
-};
+use cloudware_types::{DesiredCall, DesiredHook, DesiredPoint, HookTarget, InstallId, Reuse, Slug};
 
 use crate::{
     composition::first_provider, limits::WEBHOOK_DEADLINE_MS_DEFAULT, store::desired::HookRow,
@@ -38,7 +35,6 @@ impl Texts {
 pub(super) fn points(
     points: &BTreeMap<Slug, ExtensionPoint>,
     hooks: Vec<HookRow>,
-    limits: &HashMap<InstallId, Arc<Limits>>,
     texts: &mut Texts,
 ) -> Vec<DesiredPoint> {
     let mut desired: Vec<_> = points
@@ -53,7 +49,7 @@ pub(super) fn points(
     for row in hooks {
         let place = desired.iter_mut().find(|point| point.name == row.point);
         if let (Some(place), Some(point)) = (place, points.get(&row.point)) {
-            place.hooks.push(hook(row, point, limits, texts));
+            place.hooks.push(hook(row, point, texts));
         }
     }
     for point in &mut desired {
@@ -62,14 +58,8 @@ pub(super) fn points(
     desired
 }
 
-/// A hook with what was chosen for it, or else what its point says, or else what the limits of the extension's
-/// install say.
-fn hook(
-    row: HookRow,
-    point: &ExtensionPoint,
-    limits: &HashMap<InstallId, Arc<Limits>>,
-    texts: &mut Texts,
-) -> DesiredHook {
+/// A hook with what was chosen for it, or else what its point says.
+fn hook(row: HookRow, point: &ExtensionPoint, texts: &mut Texts) -> DesiredHook {
     let chosen = row.fields;
     let policy = chosen.on_failure.unwrap_or(point.on_failure);
     let mut desired = DesiredHook {
@@ -80,21 +70,13 @@ fn hook(
         deadline_ms: chosen.deadline_ms.unwrap_or(point.deadline_ms),
         fuel: chosen.fuel.unwrap_or(point.fuel),
         fuel_per_item: chosen.fuel_per_item.unwrap_or(point.fuel_per_item),
-        memory: 0,
+        memory: chosen.memory,
         target: row.target,
     };
-    let memory = Dimension::Memory.of(Class::Hook);
-    match &desired.target {
-        HookTarget::Install(install) => {
-            let limit = limits.get(install).map(|limits| limits.get(memory));
-            let limit = limit.unwrap_or_else(|| memory.default_value());
-            desired.memory = chosen.memory.unwrap_or(limit);
-        }
+    if let HookTarget::Webhook(_) = desired.target {
         // It computes elsewhere, and further away.
-        HookTarget::Webhook(_) => {
-            (desired.fuel, desired.fuel_per_item) = (0, 0);
-            desired.deadline_ms = chosen.deadline_ms.unwrap_or(WEBHOOK_DEADLINE_MS_DEFAULT);
-        }
+        (desired.fuel, desired.fuel_per_item, desired.memory) = (0, 0, None);
+        desired.deadline_ms = chosen.deadline_ms.unwrap_or(WEBHOOK_DEADLINE_MS_DEFAULT);
     }
     desired
 }

@@ -158,7 +158,9 @@ fn effects_in(instance: &DesiredInstance) -> HashMap<HookId, Effect> {
                     fuel: hook.fuel.min(limit(Dimension::Fuel)),
                     fuel_per_item: hook.fuel_per_item,
                     fuel_max: limit(Dimension::Fuel),
-                    memory: hook.memory.min(limit(Dimension::Memory)),
+                    memory: hook.memory.map_or(limit(Dimension::Memory), |own| {
+                        own.min(limit(Dimension::Memory))
+                    }),
                 });
             }
             Some((hook.id, effect))

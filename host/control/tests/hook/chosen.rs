@@ -40,7 +40,7 @@ async fn what_is_chosen_holds_within_the_limits() {
             called_as.fuel_per_item,
             called_as.memory
         ),
-        (500, 1_000, 9, 1 << 20)
+        (500, 1_000, 9, Some(1 << 20))
     );
     let again = set(&world, &acme, FEFO_HOOK, change).await.unwrap();
     assert_eq!(again.revision, 2, "nothing is new");
@@ -89,9 +89,11 @@ async fn what_is_chosen_holds_within_the_limits() {
             called_as.deadline_ms,
             called_as.memory
         ),
-        (OnFailure::Default, 40, 1 << 19),
-        "the point's own, and the limit where it says nothing"
+        (OnFailure::Default, 40, None),
+        "the point's own, and nothing where the limit alone bounds it"
     );
+    let now = effect(&world).await;
+    assert_eq!(now.sandbox.unwrap().memory, 1 << 19);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use cloudware_control::{
     hook::{self, TargetNew},
     install, point,
 };
-use cloudware_types::{Class, Dimension, HookMode, HookTarget, OnFailure, PointKind, Reuse};
+use cloudware_types::{HookMode, HookTarget, OnFailure, PointKind, Reuse};
 
 use crate::{
     FEFO_HOOK, MAIN, actions, called, hooked, hooks, names, provider,
@@ -32,11 +32,10 @@ async fn an_extension_that_is_enabled_is_hooked_on_its_point() {
         (hook.mode, hook.on_failure),
         (HookMode::Active, OnFailure::Default)
     );
-    let memory = Dimension::Memory.of(Class::Hook).default_value();
     assert_eq!(
         (hook.deadline_ms, hook.fuel, hook.fuel_per_item, hook.memory),
-        (40, 5_000_000, 7, memory),
-        "what the point says, and the limit where it says nothing"
+        (40, 5_000_000, 7, None),
+        "what the point says, and nothing where the limit alone bounds it"
     );
     let served = world.plane.served(changed.install.instance_id);
     let fefo = served.installs.iter().find(|i| i.app.as_str() == "fefo");

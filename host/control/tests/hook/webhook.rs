@@ -33,7 +33,7 @@ async fn a_webhook_is_signed_with_keys_that_nobody_sees_again() {
         assert_eq!(webhook.payload_version, 1);
         assert_eq!(
             (erp.deadline_ms, erp.fuel, erp.memory),
-            (WEBHOOK_DEADLINE_MS_DEFAULT, 0, 0)
+            (WEBHOOK_DEADLINE_MS_DEFAULT, 0, None)
         );
         webhook.keys.clone()
     };

@@ -324,7 +324,7 @@ pub fn hook(name: &str) -> DesiredHook {
         deadline_ms: 50,
         fuel: 1,
         fuel_per_item: 0,
-        memory: 1,
+        memory: Some(1),
     }
 }
 

@@ -53,12 +53,13 @@ pub(crate) struct BoundHook {
     limits: OnceLock<Arc<Limits>>,
 }
 
-/// What one call of a hook has of its own, which stays as it is when the limits of its class change. Memory that nobody has set
-/// for it rises with them.
+/// What one call of a hook has of its own, which stays as it is when the limits of its class change.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Own {
     deadline_ms: u64,
     fuel: u64,
+    /// None where nobody has set it, and the limit alone bounds it.
+    memory: Option<u64>,
 }
 
 /// An interface of another app that an install imports.
@@ -264,6 +265,7 @@ impl Own {
         match limit.dimension() {
             Dimension::Deadline => Some(self.deadline_ms),
             Dimension::Fuel => Some(self.fuel),
+            Dimension::Memory => self.memory,
             _ => None,
         }
     }
@@ -274,16 +276,20 @@ impl BoundHook {
     pub(crate) fn limits(&self, install: &BoundInstall) -> &Arc<Limits> {
         self.limits.get_or_init(|| {
             let own = [
-                (Dimension::Deadline, self.desired.deadline_ms),
+                (Dimension::Deadline, Some(self.desired.deadline_ms)),
                 (Dimension::Memory, self.desired.memory),
             ];
-            let lower = own.map(|(dimension, value)| (dimension.of(Class::Hook), value));
+            let lower = own.into_iter().filter_map(|(dimension, value)| {
+                let limit = dimension.of(Class::Hook);
+                value.map(|value| (limit, value))
+            });
             let lowers = |&(limit, value): &(Limit, u64)| value < install.limits.get(limit);
-            if !lower.iter().any(lowers) {
+            let mut lower = lower.filter(lowers).peekable();
+            if lower.peek().is_none() {
                 return Arc::clone(&install.limits);
             }
             let mut limits = Limits::clone(&install.limits);
-            for (limit, value) in lower.into_iter().filter(lowers) {
+            for (limit, value) in lower {
                 // A value below what the limit may be is raised to it.
                 let _ = limits.set(limit, value.max(limit.bounds().0));
             }
@@ -297,6 +303,7 @@ impl BoundHook {
         Own {
             deadline_ms: self.desired.deadline_ms,
             fuel: self.desired.fuel.saturating_add(per_item),
+            memory: self.desired.memory,
         }
     }
 
