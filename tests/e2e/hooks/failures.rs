@@ -166,7 +166,6 @@ async fn no_plan_is_named_where_the_hooks_own_limit_is_as_low() {
 const LIMITS: &[(&str, u64, &str, &str)] = &[
     ("hook-fuel", 1_000_000, "check", "/check?how=loop"),
     ("hook-cpu-time", 5, "check", "/check?how=loop"),
-    ("hook-deadline", 100, "check", "/check?how=wait"),
     ("hook-memory", 8 << 20, "check", "/check?how=grow"),
     ("hook-stack", 524_288, "check", "/check?how=deep"),
     ("hook-handles", 20, "check", "/check?how=handles"),
@@ -175,17 +174,26 @@ const LIMITS: &[(&str, u64, &str, &str)] = &[
     ("hook-kv-operations", 0, "check", "/check?how=keep"),
     ("hook-request-bytes", 10_000, "check", "/check?lines=1000"),
     ("hook-response-bytes", 8, "rewrite", "/rewrite?text=123456"),
+    ("hook-deadline", 100, "check", "/check?how=wait"),
 ];
 
 #[tokio::test]
 async fn each_limit_of_hooks_ends_the_hook_and_names_its_point() {
     let hooked = Hooked::start(&["ext"]).await;
     hooked
-        .set("ext", "check", json!({ "fuel": 50_000_000 }))
+        .set(
+            "ext",
+            "check",
+            json!({ "fuel": 50_000_000, "deadline_ms": 2_000 }),
+        )
         .await;
+    // A busy machine reaches no limit that is not meant.
+    let patient = json!({ "hook-deadline": 2_000 });
+    hooked.platform.limit("acme", patient.clone()).await;
     for limit in LIMITS {
         assert_hook_ends(&hooked, "ext", limit).await;
     }
+    hooked.platform.limit("acme", patient).await;
     hooked.calm("ext", "check").await;
     let answer = hooked.ask("/check?lines=1000").await;
     assert_eq!(answer, json!({ "allowed": true }));
