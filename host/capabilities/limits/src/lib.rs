@@ -4,7 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use cloudware_capability::{
-    BindError, Binding, Capability, CapabilityLinker, Consent, Invocation, Stateless, Tape,
+    BindError, Binding, Capability, CapabilityLinker, Consent, ExtensionTime, Invocation,
+    Stateless, Tape,
 };
 use cloudware_threads::cpu_nanoseconds;
 use cloudware_types::{DesiredInstall, DesiredInstance, Dimension, Limit, Meter};
@@ -48,6 +49,17 @@ struct Remaining {
     unit: &'static str,
     used: u64,
     max: u64,
+}
+
+impl Remaining {
+    fn of(limit: Limit, used: u64, max: u64) -> Self {
+        Self {
+            name: limit.name(),
+            unit: limit.unit().word(),
+            used,
+            max,
+        }
+    }
 }
 
 /// The capability; one per process.
@@ -141,12 +153,8 @@ impl Noted for Remaining {
 
     fn read(noted: &Value) -> Option<Self> {
         let limit: Limit = noted["name"].as_str()?.parse().ok()?;
-        Some(Self {
-            name: limit.name(),
-            unit: limit.unit().word(),
-            used: noted["used"].as_u64()?,
-            max: noted["max"].as_u64()?,
-        })
+        let number = |member: &str| noted[member].as_u64();
+        Some(Self::of(limit, number("used")?, number("max")?))
     }
 }
 
@@ -183,16 +191,14 @@ fn remaining(
         _ => 0,
     };
     let invocation = store.data();
-    let extension_time = invocation.extension_time();
-    let limit = match dimension {
+    if dimension == Dimension::ExtensionTime {
         // Hooks have it together with those who wait for them.
-        Dimension::ExtensionTime => extension_time.limit,
-        _ => dimension.of(invocation.class()),
-    };
+        let ExtensionTime { limit, used, max } = invocation.extension_time();
+        return Some(Remaining::of(limit, millis(used), millis(max)));
+    }
     let max = match dimension {
         // Hooks are given what those have who wait for them.
         Dimension::Fuel => invocation.progress().fuel_given(),
-        Dimension::ExtensionTime => millis(extension_time.max),
         _ => invocation.limit(dimension),
     };
     let meter = |meter| invocation.meters()[meter];
@@ -211,16 +217,11 @@ fn remaining(
         Dimension::SqlTime => meter(Meter::SqlNanoseconds) / 1_000_000,
         Dimension::KvOperations => meter(Meter::KvOperations),
         Dimension::OutboundCalls => invocation.progress().outbound_calls(),
-        Dimension::ExtensionTime => millis(extension_time.used),
         Dimension::Recursion => invocation.depth(),
         _ => return None,
     };
-    Some(Remaining {
-        name: limit.name(),
-        unit: limit.unit().word(),
-        used,
-        max,
-    })
+    let limit = dimension.of(invocation.class());
+    Some(Remaining::of(limit, used, max))
 }
 
 fn millis(duration: Duration) -> u64 {
