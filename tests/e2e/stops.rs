@@ -79,6 +79,25 @@ async fn a_stop_is_explained_to_everybody_whom_it_concerns() {
     assert!(!seen.to_string().contains("acme"), "{seen}");
 
     by_command_line(&platform, last).await;
+    // What other apps have burnt is none of the provider's business.
+    platform
+        .limit("acme", json!({ "fuel-per-day": 1_000 }))
+        .await;
+    let _ = site.get("/panic").await.problem(429, "limit-reached");
+    platform
+        .limit("acme", json!({ "fuel-per-day": null }))
+        .await;
+    let own = items(&acme, "/stops?cause=fuel-per-day").await;
+    assert_eq!(own[0]["max"], 1_000, "{own:?}");
+    assert!(own[0]["used"].is_u64(), "{own:?}");
+    let seen = items(&isv, "/stops?cause=fuel-per-day").await;
+    assert_eq!(seen[0]["limit"], "fuel-per-day", "{seen:?}");
+    assert!(
+        seen[0].get("used").is_none() && seen[0].get("max").is_none(),
+        "{seen:?}"
+    );
+    let explained = seen[0]["explanation"].as_str().unwrap_or_default();
+    assert!(!explained.contains("1,000"), "{explained}");
     // An orderly end loses none.
     let _ = site.get("/panic").await.problem(502, "trap");
     let _ = platform.terminate().await;

@@ -68,10 +68,11 @@ pub(crate) struct StopView {
     /// The limit that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<String>,
-    /// How much was used or asked for when it was stopped, in `unit`.
+    /// How much was used or asked for when it was stopped, in `unit`; absent for providers where the limit is one of the
+    /// whole instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     used: Option<u64>,
-    /// The limit's value, in `unit`.
+    /// The limit's value, in `unit`; absent for providers where the limit is one of the whole instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<u64>,
     /// The unit of `used` and `max`, as in the table of limits.
@@ -123,11 +124,19 @@ pub(crate) struct ConsumerView {
 impl From<StopEntry> for StopView {
     fn from(entry: StopEntry) -> Self {
         let stop = entry.stop;
+        let is_for_provider = entry.place.is_none();
         let (limit, used, max) = match &stop.cause {
+            StopCause::Limit { limit, .. } if is_for_provider && stop.is_of_instance() => {
+                (Some(limit.to_string()), None, None)
+            }
             StopCause::Limit { limit, used, max } => {
                 (Some(limit.to_string()), Some(*used), Some(*max))
             }
             _ => (None, None, None),
+        };
+        let explanation = match is_for_provider {
+            true => stop.explanation_to_provider(),
+            false => stop.explanation(),
         };
         let (tenant, instance) = entry.place.unzip();
         Self {
@@ -147,7 +156,7 @@ impl From<StopEntry> for StopView {
             elapsed_ms: stop.elapsed_ms,
             resets_in_ms: stop.resets_in_ms,
             request_id: Some(entry.request_id).filter(|id| !id.is_empty()),
-            explanation: stop.explanation(),
+            explanation,
             advice: stop.advice(),
             app: stop.app,
             version: stop.version,

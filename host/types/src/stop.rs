@@ -141,6 +141,23 @@ impl Stop {
     /// One sentence for people: what happened, used against max, where.
     #[must_use]
     pub fn explanation(&self) -> String {
+        self.explained(true)
+    }
+
+    /// The same for the provider of the app, who may not know what the other apps of an instance use, nor what the
+    /// instance has.
+    #[must_use]
+    pub fn explanation_to_provider(&self) -> String {
+        self.explained(!self.is_of_instance())
+    }
+
+    /// Whether a limit was reached that bounds all of the instance, other apps included.
+    #[must_use]
+    pub fn is_of_instance(&self) -> bool {
+        matches!(self.cause, StopCause::Limit { limit, .. } if limit.dimension().scope() == Scope::Instance)
+    }
+
+    fn explained(&self, says_amounts: bool) -> String {
         let mut place = match (&self.function, self.host_call.as_deref()) {
             (_, Some(Self::REQUEST_BODY)) => {
                 " while waiting for the body of its request".to_owned()
@@ -163,6 +180,12 @@ impl Stop {
             place.push_str(hook);
         }
         match &self.cause {
+            StopCause::Limit { .. } if self.is_of_host && !says_amounts => {
+                format!(
+                    "the host has more to do than it can, {} {} included",
+                    self.app, self.version
+                )
+            }
             StopCause::Limit { limit, used, max } if self.is_of_host => {
                 let [used, max] = [used, max].map(|value| format_quantity(limit.unit(), *value));
                 format!(
@@ -176,13 +199,16 @@ impl Stop {
                     Scope::Invocation => "",
                     Scope::Instance => "the instance of ",
                 };
+                let amounts = match says_amounts {
+                    true => {
+                        let [used, max] = [used, max].map(|value| format_quantity(unit, *value));
+                        format!(": {used} of {max}")
+                    }
+                    false => String::new(),
+                };
                 format!(
-                    "{whose}{} {} reached its limit {limit}: {} of {}{place}, after {} ms",
-                    self.app,
-                    self.version,
-                    format_quantity(unit, *used),
-                    format_quantity(unit, *max),
-                    self.elapsed_ms,
+                    "{whose}{} {} reached its limit {limit}{amounts}{place}, after {} ms",
+                    self.app, self.version, self.elapsed_ms,
                 )
             }
             StopCause::Trap { message } => {
@@ -309,6 +335,7 @@ mod tests {
             stop.explanation(),
             "inventory-stock 1.0.0 reached its limit fuel: 1,000 fuel of 1,000 fuel in function stock::pick, after 3 ms"
         );
+        assert_eq!(stop.explanation_to_provider(), stop.explanation());
         assert_eq!(stop.http_status(), 503);
         let waiting = Stop {
             cause: StopCause::limit(Dimension::Deadline, Class::Request, 500, 500),
@@ -329,6 +356,10 @@ mod tests {
             stop.explanation(),
             "the instance of inventory-stock 1.0.0 reached its limit concurrency: 3 of 2, after 3 ms"
         );
+        assert_eq!(
+            stop.explanation_to_provider(),
+            "the instance of inventory-stock 1.0.0 reached its limit concurrency, after 3 ms"
+        );
         let stop = Stop {
             cause: StopCause::limit(Dimension::QueueTime, Class::Request, 312, 100),
             is_of_host: true,
@@ -338,6 +369,10 @@ mod tests {
             stop.explanation(),
             "the host has more to do than it can: inventory-stock 1.0.0 would wait for 312 ms, and queue-time of its \
              instance is 100 ms"
+        );
+        assert_eq!(
+            stop.explanation_to_provider(),
+            "the host has more to do than it can, inventory-stock 1.0.0 included"
         );
     }
 }
