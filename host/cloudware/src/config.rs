@@ -29,6 +29,9 @@ const OPTION_VARIABLES: &[&str] = &[
 /// What names of variables begin with that are keys.
 const VARIABLE_PREFIX: &str = "CLOUDWARE_";
 
+/// An hour: whoever ends the host does not wait for longer.
+const DRAIN_SECONDS_MAX: u64 = 3_600;
+
 /// Whether a variable is meant as a key, by its name behind the prefix in small letters.
 fn is_key(name: &str) -> bool {
     let is_of_service = is_of_service(name, || {
@@ -165,8 +168,20 @@ impl Config {
                     .map(|mistake| format!("{section}.{mistake}")),
             );
         }
-        if self.drain_seconds > 3_600 {
-            wrong.push("drain_seconds: must be at most 3600".to_owned());
+        if self.drain_seconds > DRAIN_SECONDS_MAX {
+            wrong.push(format!(
+                "drain_seconds = {} must be from 0 to {DRAIN_SECONDS_MAX}",
+                self.drain_seconds
+            ));
+        }
+        for (key, folder) in [
+            ("data", &self.data),
+            ("engine.cache_dir", &self.engine.cache_dir),
+            ("database.dir", &self.database.dir),
+        ] {
+            if folder.as_os_str().is_empty() {
+                wrong.push(format!("{key} is empty: name a folder"));
+            }
         }
         if wrong.is_empty() {
             return Ok(());
@@ -186,6 +201,10 @@ fn mistakes(error: figment::Error) -> String {
                 let expected = in_words(&expected);
                 format!("\n  {key}: expected {expected}, found {found}{source}")
             }
+            Kind::UnknownVariant(found, expected) => {
+                let expected = expected.join(" or ");
+                format!("\n  {key}: expected {expected}, found `{found}`{source}")
+            }
             kind => format!("\n  {key}: {kind}{source}"),
         }
     };
@@ -196,6 +215,7 @@ fn mistakes(error: figment::Error) -> String {
 fn in_words(expected: &str) -> &str {
     match expected {
         "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
         "u32" => "a whole number from 0 to 4294967295",
         "u64" | "usize" => "a whole number without a sign or a unit",
         other => other,
@@ -241,7 +261,13 @@ fn check_keys(given: &Figment) -> Result<()> {
         .map(|key| {
             let metadata = given.find_metadata(&key);
             let place = metadata.map(|of| place_of(&key, of)).unwrap_or_default();
-            format!("unknown key `{key}`{place}")
+            let section = format!("{key}.");
+            match known.iter().any(|known| known.starts_with(&section)) {
+                true => format!(
+                    "`{key}` is a section and has no value{place}: write [{key}] and keys below it"
+                ),
+                false => format!("unknown key `{key}`{place}"),
+            }
         })
         .collect();
     if unknown.is_empty() {

@@ -76,7 +76,23 @@ async fn bad_values_are_named_at_once() {
         ),
         (
             "[engine]\nallocation = \"magic\"\n",
-            ["allocation", "magic"],
+            ["allocation: expected pooling or on-demand, found", "magic"],
+        ),
+        (
+            "drain_seconds = 3601\n",
+            ["drain_seconds = 3601 must be", "from 0 to 3600"],
+        ),
+        (
+            "[webhooks]\nports = [70000]\n",
+            ["webhooks.ports.0: expected a whole number", "70000"],
+        ),
+        (
+            "database = 5\n",
+            ["`database` is a section", "write [database]"],
+        ),
+        (
+            "[database]\ndir = \"\"\n",
+            ["database.dir is empty", "name a folder"],
         ),
         ("[engine\n", ["cloudware.toml can't be read: ", "line 1"]),
         (
