@@ -107,7 +107,7 @@ pub async fn delete(
         return Err(Error::conflict(
             "in-use",
             format!(
-                "plan {} is the plan of {tenants} tenant{}: give them another one first",
+                "plan {} is the plan of {tenants} tenant{}: give them another one first, or none",
                 plan.slug,
                 if tenants == 1 { "" } else { "s" },
             ),

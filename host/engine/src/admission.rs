@@ -291,6 +291,11 @@ impl Admission {
         self.storage.store(bytes, Ordering::Relaxed);
     }
 
+    /// How much the private database held when it was looked at last, in bytes.
+    pub(crate) fn storage(&self) -> u64 {
+        self.storage.load(Ordering::Relaxed)
+    }
+
     /// What is used at the moment of limits of the whole instance: of rates, how much of what may come at once.
     pub(crate) fn used(&self) -> [(Dimension, u64); 5] {
         let now = coarse();
@@ -325,7 +330,7 @@ impl Admission {
                 (Dimension::FuelPerDay, day),
             ]
         });
-        let storage = (Dimension::Storage, self.storage.load(Ordering::Relaxed));
+        let storage = (Dimension::Storage, self.storage());
         let used = fuel
             .into_iter()
             .flatten()

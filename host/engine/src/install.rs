@@ -228,13 +228,11 @@ impl BoundInstall {
     ) -> Near {
         let limit = Limit::from(Dimension::Storage);
         let max = self.limits.get(limit);
-        let cause = StopCause::limit(Dimension::Storage, class, max, max);
+        // More than the limit where that was lowered.
+        let used = self.admission.storage().max(max);
+        let cause = StopCause::limit(Dimension::Storage, class, used, max);
         self.refused_within(cause, started, class, request_id);
-        Near {
-            limit,
-            used: max,
-            max,
-        }
+        Near { limit, used, max }
     }
 
     /// Tells of a limit that refused something to a run of `class`, and counts it. The run goes on, with an error that its

@@ -36,10 +36,12 @@ impl Stop {
             ));
         }
         let half = self.elapsed_ms.saturating_mul(1_000) / 2;
+        // Fuel is the guest's own, whatever the host did for it.
+        let is_of_time = limit.dimension() != Dimension::Fuel;
         let most = self
             .consumers
             .first()
-            .filter(|most| outside.is_none() && most.microseconds >= half);
+            .filter(|most| is_of_time && outside.is_none() && most.microseconds >= half);
         if let Some(most) = most {
             let calls = match most.calls {
                 1 => "1 call".to_owned(),
@@ -203,6 +205,12 @@ mod tests {
         };
         let may_be_done = "The last sql.execute may have been done all the same";
         assert!(writing.advice().contains(may_be_done));
+        let burning = Stop {
+            cause: StopCause::limit(Dimension::Fuel, Class::Request, 10, 10),
+            ..writing
+        };
+        let advice = burning.advice();
+        assert!(!advice.contains("Most of the time"), "{advice}");
     }
 
     #[test]

@@ -413,6 +413,15 @@ async fn storage(platform: &Platform) -> Dimension {
             .is_some_and(|all| all.iter().any(is_storage)),
         "{warned}"
     );
+    // What is there by then may be more than the limit.
+    platform.limit("acme", json!({ "storage": "512KiB" })).await;
+    let flood = site.request(Method::POST, "/kv/full/flood?count=3000&bytes=1024");
+    let full = site.send(flood).await;
+    let mut near = full.headers.get_all("cloudware-near-limit").iter();
+    let near = near.find_map(|near| near.to_str().ok()?.strip_prefix("storage; used="));
+    let used = near.and_then(|near| near.strip_suffix("; max=524288"));
+    let used: Option<u64> = used.and_then(|used| used.parse().ok());
+    assert!(used.is_some_and(|used| used > 900_000), "{near:?}");
     let kept = site.get("/kv/kept/key").await.expect(200);
     assert_eq!(kept.json(), "kept");
     assert_others_are_well(platform).await;
