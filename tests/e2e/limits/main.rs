@@ -3,6 +3,7 @@
 
 mod database;
 mod each;
+mod instance;
 mod misuse;
 mod overload;
 mod seen;
