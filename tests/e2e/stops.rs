@@ -89,13 +89,15 @@ async fn a_stop_is_explained_to_everybody_whom_it_concerns() {
         .await;
     let own = items(&acme, "/stops?cause=fuel-per-day").await;
     assert_eq!(own[0]["max"], 1_000, "{own:?}");
-    assert!(own[0]["used"].is_u64(), "{own:?}");
+    assert!(
+        own[0]["used"].is_u64() && own[0]["resets_in_ms"].is_u64(),
+        "{own:?}"
+    );
     let seen = items(&isv, "/stops?cause=fuel-per-day").await;
     assert_eq!(seen[0]["limit"], "fuel-per-day", "{seen:?}");
-    assert!(
-        seen[0].get("used").is_none() && seen[0].get("max").is_none(),
-        "{seen:?}"
-    );
+    for amount in ["used", "max", "resets_in_ms"] {
+        assert!(seen[0].get(amount).is_none(), "{amount}: {seen:?}");
+    }
     let explained = seen[0]["explanation"].as_str().unwrap_or_default();
     assert!(!explained.contains("1,000"), "{explained}");
     // An orderly end loses none.

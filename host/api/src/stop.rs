@@ -91,7 +91,8 @@ pub(crate) struct StopView {
     host_call: Option<String>,
     /// How long it had run, in milliseconds.
     elapsed_ms: u64,
-    /// After how many milliseconds there may be room again, where time makes room.
+    /// After how many milliseconds there may be room again, where time makes room; absent for providers where the limit is one of
+    /// the whole instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     resets_in_ms: Option<u64>,
     /// The request that was ended; absent where none is known.
@@ -99,7 +100,8 @@ pub(crate) struct StopView {
     request_id: Option<String>,
     /// The host calls that took the most time, the longest first.
     consumers: Vec<ConsumerView>,
-    /// Plans under which the limit would not have been reached, the smallest first.
+    /// Plans under which the limit would not have been reached, the smallest first; none for providers where the limit is one of the
+    /// whole instance.
     fits: Vec<String>,
     /// Present, and true, where a limit was reached because the host as a whole had more to do than it can.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -124,19 +126,14 @@ pub(crate) struct ConsumerView {
 impl From<StopEntry> for StopView {
     fn from(entry: StopEntry) -> Self {
         let stop = entry.stop;
-        let is_for_provider = entry.place.is_none();
-        let (limit, used, max) = match &stop.cause {
-            StopCause::Limit { limit, .. } if is_for_provider && stop.is_of_instance() => {
-                (Some(limit.to_string()), None, None)
-            }
-            StopCause::Limit { limit, used, max } => {
-                (Some(limit.to_string()), Some(*used), Some(*max))
-            }
-            _ => (None, None, None),
+        let (limit, amounts) = match &stop.cause {
+            StopCause::Limit { limit, used, max } => (Some(limit.to_string()), Some((*used, *max))),
+            _ => (None, None),
         };
-        let explanation = match is_for_provider {
-            true => stop.explanation_to_provider(),
-            false => stop.explanation(),
+        let (used, max) = amounts.filter(|_| entry.says_amounts).unzip();
+        let explanation = match entry.says_amounts {
+            true => stop.explanation(),
+            false => stop.explanation_without_amounts(),
         };
         let (tenant, instance) = entry.place.unzip();
         Self {

@@ -68,6 +68,9 @@ pub struct StopEntry {
     pub install: InstallId,
     /// The request that the last of them ended; empty where none is known.
     pub request_id: String,
+    /// Whether the caller may know how much was used, and might be: providers may not where the limit bounds a whole instance,
+    /// other apps included.
+    pub says_amounts: bool,
     /// The last of them, explained.
     pub stop: Stop,
 }
@@ -133,6 +136,12 @@ fn shown(call: &Call, row: StopRow) -> StopEntry {
     let mut entry = row.entry;
     if !call.sees_tenant(row.tenant) {
         entry.place = None;
+        entry.says_amounts = !entry.stop.is_of_instance();
+        if !entry.says_amounts {
+            // These would say it as well: how long a queue is, how many may come in a second, which plan has room.
+            entry.stop.resets_in_ms = None;
+            entry.stop.fits.clear();
+        }
     }
     entry
 }

@@ -144,11 +144,10 @@ impl Stop {
         self.explained(true)
     }
 
-    /// The same for the provider of the app, who may not know what the other apps of an instance use, nor what the
-    /// instance has.
+    /// The same for whoever may not know how much was used and may be.
     #[must_use]
-    pub fn explanation_to_provider(&self) -> String {
-        self.explained(!self.is_of_instance())
+    pub fn explanation_without_amounts(&self) -> String {
+        self.explained(false)
     }
 
     /// Whether a limit was reached that bounds all of the instance, other apps included.
@@ -180,30 +179,25 @@ impl Stop {
             place.push_str(hook);
         }
         match &self.cause {
-            StopCause::Limit { .. } if self.is_of_host && !says_amounts => {
-                format!(
-                    "the host has more to do than it can, {} {} included",
-                    self.app, self.version
-                )
-            }
             StopCause::Limit { limit, used, max } if self.is_of_host => {
                 let [used, max] = [used, max].map(|value| format_quantity(limit.unit(), *value));
+                let amounts = match says_amounts {
+                    true => format!(" for {used}, and {limit} of its instance is {max}"),
+                    false => " for too long".to_owned(),
+                };
                 format!(
-                    "the host has more to do than it can: {} {} would wait for {used}, and {limit} of its instance is {max}",
+                    "the host has more to do than it can: {} {} would wait{amounts}",
                     self.app, self.version
                 )
             }
             StopCause::Limit { limit, used, max } => {
-                let unit = limit.unit();
                 let whose = match limit.dimension().scope() {
                     Scope::Invocation => "",
                     Scope::Instance => "the instance of ",
                 };
+                let [used, max] = [used, max].map(|value| format_quantity(limit.unit(), *value));
                 let amounts = match says_amounts {
-                    true => {
-                        let [used, max] = [used, max].map(|value| format_quantity(unit, *value));
-                        format!(": {used} of {max}")
-                    }
+                    true => format!(": {used} of {max}"),
                     false => String::new(),
                 };
                 format!(
@@ -335,7 +329,6 @@ mod tests {
             stop.explanation(),
             "inventory-stock 1.0.0 reached its limit fuel: 1,000 fuel of 1,000 fuel in function stock::pick, after 3 ms"
         );
-        assert_eq!(stop.explanation_to_provider(), stop.explanation());
         assert_eq!(stop.http_status(), 503);
         let waiting = Stop {
             cause: StopCause::limit(Dimension::Deadline, Class::Request, 500, 500),
@@ -357,7 +350,7 @@ mod tests {
             "the instance of inventory-stock 1.0.0 reached its limit concurrency: 3 of 2, after 3 ms"
         );
         assert_eq!(
-            stop.explanation_to_provider(),
+            stop.explanation_without_amounts(),
             "the instance of inventory-stock 1.0.0 reached its limit concurrency, after 3 ms"
         );
         let stop = Stop {
@@ -371,8 +364,8 @@ mod tests {
              instance is 100 ms"
         );
         assert_eq!(
-            stop.explanation_to_provider(),
-            "the host has more to do than it can, inventory-stock 1.0.0 included"
+            stop.explanation_without_amounts(),
+            "the host has more to do than it can: inventory-stock 1.0.0 would wait for too long"
         );
     }
 }

@@ -134,6 +134,7 @@ fn row(row: &Row) -> Result<StopRow> {
             place: Some((tenant, instance)),
             install: parsed(row, "install_id")?,
             request_id: row.try_get("request_id")?,
+            says_amounts: true,
             stop: json(row, "stop")?,
         },
     })
