@@ -177,6 +177,8 @@ impl Platform {
                 engine.charge(instance, cpu);
             }
         });
+        let watched = Arc::downgrade(&databases);
+        engine.watch_databases(move || watched.upgrade().is_some_and(|db| db.is_at_work()));
         let routes = Arc::new(RouteTable::default());
         let plane = Arc::new(Plane::new(PlaneParts {
             engine,

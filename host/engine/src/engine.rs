@@ -29,7 +29,7 @@ use crate::{
     near::Near,
     recording::{Recorder, Room},
     runtime::Runtime,
-    schedule::Scheduler,
+    schedule::{Scheduler, waited_lately},
     usage::{Consumer, UsageMeters},
 };
 
@@ -423,12 +423,24 @@ impl Engine {
     /// Counts processor time that the host has had for an instance elsewhere than in its runs, for example where a database
     /// worked: its runs have so much less of what it may have beside others.
     pub fn charge(&self, instance: InstanceId, cpu: Duration) {
-        if let Some(admission) = self.instances.get(&instance) {
+        // The kernel is asked for something meanwhile: not with a part of all instances locked.
+        let admission = self
+            .instances
+            .get(&instance)
+            .map(|found| Arc::clone(&found));
+        if let Some(admission) = admission {
             let nanoseconds = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX);
             self.scheduler
                 .queue()
-                .charge_elsewhere(admission.share(), nanoseconds);
+                .charge_elsewhere(admission.share(), nanoseconds, waited_lately);
         }
+    }
+
+    /// Has `work` asked whether a database works at this moment and wants a processor: where instances are owed some, guests that
+    /// compute leave theirs for as long only. It must be quick, and must not wait. Who is named first is asked; nobody
+    /// need be.
+    pub fn watch_databases(&self, work: impl Fn() -> bool + Send + Sync + 'static) {
+        self.scheduler.queue().watch_databases(work);
     }
 
     /// What the engine has to do at this moment, which knows nothing of the other tasks of its process.

@@ -122,6 +122,16 @@ pub const COMPUTE_NICENESS: i32 = 17;
 /// that serve sockets, so that each may interrupt the next at once.
 pub const COMPUTE_TURN: Duration = Duration::from_millis(4);
 
+/// How far an instance may be behind those who compute, of the usual weight, whose database works for it: what it lacks beyond
+/// that is forgotten. As long as the turns of guests that touch much memory are.
+pub const WORK_BEHIND_MAX: Duration = Duration::from_millis(20);
+
+/// The least for which a compute thread leaves its processor to databases: what a sleep and two switches cost is little beside it.
+pub const LEFT_MIN: Duration = Duration::from_micros(200);
+
+/// After how long it looks whether a database works at all.
+pub const LEFT_MAX: Duration = Duration::from_millis(1);
+
 /// Bytes that a guest may hand over in one host call (strings and lists), so that one call can't make
 /// the host copy without end.
 pub const HOST_CALL_BYTES_MAX: usize = 32 << 20;

@@ -2,7 +2,7 @@
 //! serve sockets and wait here for a compute thread. Each instance has a queue of its own, and the instances
 //! are served by start-time fair queueing (Goyal, Vin, Cheng: SIGCOMM 1996) on the processor time that they
 //! have had, divided by their weight: who has had the least is next. One that was idle begins where the others
-//! are, so that nothing is saved up; what was used while nobody waited is forgotten.
+//! are, so that nothing is saved up, or little where a database works for it; what was used while nobody waited is forgotten.
 //!
 //! Whether a run may have its first slice on a socket thread is asked of another clock, which goes as if all got
 //! their shares at the same time, in slices without length (the virtual time of Parekh and Gallager, 1993). The
@@ -15,6 +15,7 @@
 //! good as those of sockets: gets a short time, and begins anew where the others are. The longer that time was, and the
 //! more is forgotten by it, the later comes the next visit, so that nobody is better off by it than by a little.
 
+mod elsewhere;
 mod ready;
 mod under_way;
 
@@ -22,7 +23,7 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
@@ -42,6 +43,8 @@ use crate::{
     task::Task,
 };
 
+use elsewhere::Owed;
+pub(crate) use elsewhere::waited_lately;
 use ready::{Listed, NEVER, Ready};
 use under_way::{ThreadTurn, UnderWay};
 
@@ -80,6 +83,10 @@ pub(crate) struct Queue {
     even: AtomicU64,
     /// The weights of the instances whose runs wait for a compute thread or have one.
     competing_weight: AtomicU64,
+    /// What compute threads owe to instances for which databases work.
+    owed: Owed,
+    /// Says whether a database works at this moment.
+    databases_work: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
     /// What threads that give turns are at.
     under_way: UnderWay,
     /// Where long answers wait for a socket thread.
@@ -92,6 +99,8 @@ pub(crate) struct Share {
     weight: AtomicU64,
     /// Processor time had, divided by the weight.
     time: AtomicU64,
+    /// Databases have worked for it.
+    works_elsewhere: AtomicBool,
     /// Runs that wait, and since when.
     runs: Mutex<VecDeque<(Arc<Task>, Instant)>>,
     is_listed: AtomicBool,
@@ -238,9 +247,16 @@ impl Queue {
             now: AtomicU64::new(0),
             even: AtomicU64::new(0),
             competing_weight: AtomicU64::new(0),
+            owed: Owed::default(),
+            databases_work: OnceLock::new(),
             under_way: UnderWay::default(),
             pace: Arc::default(),
         }
+    }
+
+    /// Has compute threads ask from now on whether a database works at this moment. Who is named first is asked.
+    pub(crate) fn watch_databases(&self, work: impl Fn() -> bool + Send + Sync + 'static) {
+        let _ = self.databases_work.set(Box::new(work));
     }
 
     /// Where long answers wait for a socket thread.
@@ -284,8 +300,9 @@ impl Queue {
         let spent = share.weighed(cpu_nanoseconds);
         let now = self.now.load(Ordering::Relaxed);
         let contended = self.has_waiting();
+        let least = now.saturating_sub(share.behind_max());
         let update = |time: u64| {
-            let time = time.max(now).saturating_add(spent);
+            let time = time.max(least).saturating_add(spent);
             Some(if contended {
                 time
             } else {
@@ -295,16 +312,6 @@ impl Queue {
         let _ = share
             .time
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
-    }
-
-    /// Counts processor time that an instance has had elsewhere than in its runs. Where it competes that is as good as a turn:
-    /// who is modest is not ahead because compute threads get little beside others.
-    pub(crate) fn charge_elsewhere(&self, share: &Share, cpu_nanoseconds: u64) {
-        if share.is_competing() {
-            self.charge_turn(share, cpu_nanoseconds);
-        } else {
-            self.charge(share, cpu_nanoseconds);
-        }
     }
 
     /// Counts the processor time of a turn of an instance that competes.
@@ -382,7 +389,10 @@ impl Queue {
         let own = self.under_way.join();
         while let Some(task) = self.next() {
             self.turn(&task, &own);
-            give_up_turn();
+            drop(task);
+            if !self.leave_to_databases() {
+                give_up_turn();
+            }
         }
     }
 

@@ -52,7 +52,7 @@ impl Default for Config {
             open_max: 1_024,
             readers_max: 8,
             workers_max: 64,
-            worker_nice: 13,
+            worker_nice: 19,
             lock_wait_ms: 5_000,
             transaction_idle_ms: 2_000,
             idle_close_seconds: 30,

@@ -6,12 +6,12 @@ use std::{
     cell::Cell,
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use cloudware_threads::{cpu_nanoseconds, give_up_turn, take_long_turns};
+use cloudware_threads::{give_up_turn, take_long_turns};
 use cloudware_types::InstanceId;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::process::{getpriority_process, setpriority_process};
@@ -19,14 +19,11 @@ use rustix::process::{getpriority_process, setpriority_process};
 use crate::{
     fair::{FairQueue, Places, Pushed},
     limits::{WORKER_IDLE_MAX, WORKER_TURN},
-    processors::Processors,
+    processors::{Charge, Counted, Processors},
 };
 
 /// Work of an instance.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
-
-/// Is told what processor time a thread has had for an instance.
-pub(crate) type Charge = Box<dyn Fn(InstanceId, Duration) + Send + Sync>;
 
 /// The threads; they end when this is dropped and what was begun is done.
 pub(crate) struct Pool {
@@ -40,7 +37,6 @@ struct Inner {
     threads_max: usize,
     /// The priority that the threads have, as the system counts: more is less.
     priority: i32,
-    charge: OnceLock<Charge>,
 }
 
 struct State {
@@ -62,6 +58,7 @@ struct Work {
 struct Begun {
     instance: InstanceId,
     at: u64,
+    counted: Counted,
     work: Work,
 }
 
@@ -91,15 +88,19 @@ impl Pool {
             epoch: Instant::now(),
             threads_max: workers,
             priority,
-            charge: OnceLock::new(),
         });
         inner.spawn()?;
         Ok(Self { inner })
     }
 
-    /// Has `charge` told of all work from now on. Whoever was named first is told.
+    /// Has `charge` told of all work from now on, as [`Processors::charge_to`] says.
     pub(crate) fn charge_to(&self, charge: Charge) {
-        let _ = self.inner.charge.set(charge);
+        self.inner.processors.charge_to(charge);
+    }
+
+    /// Whether a thread has work that does not wait for the disk.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.inner.processors.is_at_work()
     }
 
     /// Runs `job` for an instance when its turn comes. Where it must wait, gives its number for
@@ -111,8 +112,8 @@ impl Pool {
         match state.queue.push(instance, weight, work, now) {
             Pushed::Waits(ticket) => Some(ticket),
             Pushed::Starts(work) => {
-                let at = now;
-                state.ready.push_back(Begun { instance, at, work });
+                let begun = self.inner.begun(instance, now, work);
+                state.ready.push_back(begun);
                 self.inner.wake_one(state);
                 None
             }
@@ -139,6 +140,15 @@ impl Drop for Pool {
 impl Inner {
     fn now(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn begun(&self, instance: InstanceId, at: u64, work: Work) -> Begun {
+        Begun {
+            instance,
+            at,
+            counted: self.processors.counted(),
+            work,
+        }
     }
 
     /// Sees that a thread takes what is ready.
@@ -200,25 +210,23 @@ impl Inner {
 
     /// Runs what was begun, and finds what begins in its place.
     fn run(&self, begun: Begun) -> MutexGuard<'_, State> {
-        let Begun { instance, at, work } = begun;
+        let Begun {
+            instance,
+            at,
+            counted,
+            work,
+        } = begun;
         let Work { weight, job } = work;
         // A panic was reported when it happened; the caller finds its answer missing.
         let job = || drop(catch_unwind(AssertUnwindSafe(job)));
-        let charge = self.charge.get();
-        let began = charge.map(|_| cpu_nanoseconds());
-        let waited = self.processors.work_for(instance, weight, job);
-        if let (Some(charge), Some(began)) = (charge, began) {
-            let spent = cpu_nanoseconds().saturating_sub(began);
-            charge(instance, Duration::from_nanos(spent));
-        }
+        let waited = self.processors.work_for(instance, weight, counted, job);
         let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
         let mut state = self.state.lock();
         let now = self.now();
         // Time for which others computed is not held against it.
         state.queue.finish(instance, at, now.saturating_sub(waited));
         while let Some((instance, work)) = state.queue.next(now) {
-            let at = now;
-            state.ready.push_back(Begun { instance, at, work });
+            state.ready.push_back(self.begun(instance, now, work));
         }
         state
     }

@@ -7,12 +7,15 @@
 
 use std::{
     cell::RefCell,
-    sync::Arc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
-use cloudware_threads::{give_up_turn, let_others_on};
+use cloudware_threads::{cpu_nanoseconds, give_up_turn, let_others_on};
 use cloudware_types::InstanceId;
 use parking_lot::{Condvar, Mutex};
 
@@ -21,11 +24,20 @@ use crate::{
     limits::PROCESSOR_SLICE,
 };
 
+/// Is told what processor time a thread has had for an instance.
+pub(crate) type Charge = Box<dyn Fn(InstanceId, Duration) + Send + Sync>;
+
 /// The places of a host.
 pub(crate) struct Processors {
+    charge: OnceLock<Charge>,
+    /// Work that has begun, or would if its thread had a processor, and does not wait for the disk.
+    at_work: AtomicUsize,
     queue: Mutex<FairQueue<InstanceId, Arc<Waiter>>>,
     epoch: Instant,
 }
+
+/// Work that a thread is to do, or does. Counts until it is dropped.
+pub(crate) struct Counted(Arc<Processors>);
 
 /// A thread that waits for a place.
 #[derive(Default)]
@@ -38,11 +50,15 @@ struct Waiter {
 /// What a thread does that works for an instance.
 struct AtWork {
     processors: Arc<Processors>,
+    /// Until it waits for the disk.
+    counted: Option<Counted>,
     instance: InstanceId,
     weight: u32,
     /// When it was given the place that it has.
     place: Option<u64>,
     waited: Duration,
+    /// What processor time the thread had had when the instance was charged last.
+    charged: u64,
 }
 
 thread_local! {
@@ -57,9 +73,28 @@ impl Processors {
 
     fn with(places: usize) -> Arc<Self> {
         Arc::new(Self {
+            charge: OnceLock::new(),
+            at_work: AtomicUsize::new(0),
             queue: Mutex::new(FairQueue::new(places, Places::All)),
             epoch: Instant::now(),
         })
+    }
+
+    /// Has `charge` told of all work from now on: when it ends, and while it goes on for longer, at each slice. Whoever
+    /// was named first is told.
+    pub(crate) fn charge_to(&self, charge: Charge) {
+        let _ = self.charge.set(charge);
+    }
+
+    /// Counts work that a thread is to do.
+    pub(crate) fn counted(self: &Arc<Self>) -> Counted {
+        self.at_work.fetch_add(1, Ordering::Relaxed);
+        Counted(Arc::clone(self))
+    }
+
+    /// Whether any is counted.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.at_work.load(Ordering::Relaxed) > 0
     }
 
     /// Does work for an instance on this thread. Gives how long it waited for a place meanwhile.
@@ -67,18 +102,22 @@ impl Processors {
         self: &Arc<Self>,
         instance: InstanceId,
         weight: u32,
+        counted: Counted,
         work: impl FnOnce(),
     ) -> Duration {
         let at_work = AtWork {
             processors: Arc::clone(self),
+            counted: Some(counted),
             instance,
             weight,
             place: None,
             waited: Duration::ZERO,
+            charged: cpu_nanoseconds(),
         };
         AT_WORK.set(Some(at_work));
         work();
         leave();
+        charge();
         AT_WORK.take().map_or(Duration::ZERO, |ended| ended.waited)
     }
 
@@ -112,6 +151,27 @@ impl Processors {
     }
 }
 
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.at_work.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Charges the instance for which this thread works with what processor time the thread has had since the last time.
+fn charge() {
+    let due = AT_WORK.with_borrow_mut(|at_work| {
+        let at_work = at_work.as_mut()?;
+        let before = std::mem::replace(&mut at_work.charged, cpu_nanoseconds());
+        let spent = Duration::from_nanos(at_work.charged.saturating_sub(before));
+        Some((Arc::clone(&at_work.processors), at_work.instance, spent))
+    });
+    if let Some((processors, instance, spent)) = due
+        && let Some(charge) = processors.charge.get()
+    {
+        charge(instance, spent);
+    }
+}
+
 /// Gives what is free to those who wait.
 fn grant(queue: &mut FairQueue<InstanceId, Arc<Waiter>>, now: u64) {
     while let Some((_, waiter)) = queue.next(now) {
@@ -138,15 +198,22 @@ impl Waiter {
 pub(crate) fn pause() -> Duration {
     // Whoever serves a socket and has just been woken goes first.
     let_others_on();
+    let slice = PROCESSOR_SLICE.as_nanos() as u64;
+    let has_slice = AT_WORK.with_borrow(|at_work| {
+        let place = at_work
+            .as_ref()
+            .and_then(|at_work| Some((at_work, at_work.place?)));
+        place.is_some_and(|(at_work, began)| at_work.processors.now() < began + slice)
+    });
+    if has_slice {
+        return Duration::ZERO;
+    }
+    charge();
     AT_WORK.with_borrow_mut(|at_work| {
         let Some(at_work) = at_work else {
             return Duration::ZERO;
         };
-        let slice = PROCESSOR_SLICE.as_nanos() as u64;
         let now = at_work.processors.now();
-        if at_work.place.is_some_and(|began| now < began + slice) {
-            return Duration::ZERO;
-        }
         let (processors, held) = (&at_work.processors, at_work.place);
         let began = processors.take(at_work.instance, at_work.weight, held);
         at_work.place = Some(began);
@@ -159,9 +226,11 @@ pub(crate) fn pause() -> Duration {
 /// To be called before this thread waits for the disk: others may compute meanwhile.
 pub(crate) fn leave() {
     AT_WORK.with_borrow_mut(|at_work| {
-        if let Some(at_work) = at_work
-            && let Some(held) = at_work.place.take()
-        {
+        let Some(at_work) = at_work else {
+            return;
+        };
+        at_work.counted = None;
+        if let Some(held) = at_work.place.take() {
             at_work.processors.give(at_work.instance, held);
         }
     });
@@ -189,7 +258,7 @@ mod tests {
         let (computing, begun) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(|| {
-                processors.work_for(InstanceId::generate(), 100, || {
+                processors.work_for(InstanceId::generate(), 100, processors.counted(), || {
                     pause();
                     computing.send(()).unwrap();
                     // Ends only because the other one is let in.
@@ -200,11 +269,12 @@ mod tests {
             });
             begun.recv().unwrap();
             let mut reported = Duration::ZERO;
-            let waited = processors.work_for(InstanceId::generate(), 100, || {
-                reported = pause();
-                assert_eq!(waited(), reported);
-                is_done.store(true, Ordering::Release);
-            });
+            let waited =
+                processors.work_for(InstanceId::generate(), 100, processors.counted(), || {
+                    reported = pause();
+                    assert_eq!(waited(), reported);
+                    is_done.store(true, Ordering::Release);
+                });
             assert_eq!(waited, reported);
             assert!(waited > Duration::ZERO, "the place was taken");
         });
@@ -215,10 +285,12 @@ mod tests {
         let processors = Processors::with(1);
         let both = Barrier::new(2);
         let work = || {
-            processors.work_for(InstanceId::generate(), 100, || {
+            processors.work_for(InstanceId::generate(), 100, processors.counted(), || {
                 pause();
                 leave();
                 // Neither of them would get here while the other one keeps its place.
+                both.wait();
+                assert!(!processors.is_at_work());
                 both.wait();
             });
         };

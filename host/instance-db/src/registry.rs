@@ -94,10 +94,18 @@ impl InstanceDbs {
         }))
     }
 
-    /// Has `charge` told what processor time each call has taken for its instance, on the thread that worked and before the
-    /// next call begins there. Whoever was named first is told; it must neither wait nor call a database.
+    /// Has `charge` told what processor time each call has taken for its instance, on the thread that worked: before the
+    /// next call begins there, and of a long one every now and then. Whoever was named first is told; it must neither wait nor
+    /// call a database.
     pub fn charge_to(&self, charge: impl Fn(InstanceId, Duration) + Send + Sync + 'static) {
         self.shared.pool.charge_to(Box::new(charge));
+    }
+
+    /// Whether a call computes at this moment, or would if it had a processor. Those that wait for the disk or for their turns
+    /// do not.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.shared.pool.is_at_work()
     }
 
     /// The database of an instance. Costs a look into a map: files are opened at the first call.

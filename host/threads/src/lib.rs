@@ -1,13 +1,15 @@
-//! What the host asks of the kernel for its threads: how long their turns are, when others get on, and what processor time
-//! they have had.
+//! What the host asks of the kernel for its threads: how long their turns are, when others get on, what processor time they
+//! have had and for how long they waited for it.
 
 mod clock;
 mod turns;
+mod waited;
 
 use rustix::time::{ClockId, clock_gettime};
 
 pub use clock::ThreadClock;
 pub use turns::{give_up_turn, let_others_on, take_long_turns};
+pub use waited::waited_nanoseconds;
 
 /// Processor time that the calling thread has had, in nanoseconds.
 #[must_use]

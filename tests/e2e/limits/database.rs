@@ -70,6 +70,14 @@ async fn the_work_for_a_statement_that_ends_with_its_run_is_metered() {
         platform.site("acme", "/state"),
         platform.site("birch", "/state"),
     );
+    // What makes it wait below is not that the file is made.
+    for site in [&acme, &birch] {
+        eventually("the file is made", async || {
+            let answer = site.send(statement(site, "SELECT 1")).await;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+    }
     let worked = async || {
         let nanoseconds = platform.usage("acme", "state").await["sql-ns"].as_u64();
         Duration::from_nanos(nanoseconds.unwrap_or_default())

@@ -3,7 +3,12 @@
 use cloudware_types::{Class, Dimension, Limits};
 
 use super::*;
-use crate::{Admission, count_socket_work, socket_work, task::Bounds};
+use crate::{
+    Admission, count_socket_work,
+    limits::{LEFT_MIN, WORK_BEHIND_MAX},
+    socket_work,
+    task::Bounds,
+};
 
 const SLICE: u64 = 100_000;
 
@@ -118,19 +123,86 @@ fn work_elsewhere_is_a_turn_of_who_competes_and_is_held_against_who_does_not() {
     // Its run waits for a compute thread that gets nothing meanwhile.
     queue.push(greedy.share(), run_of(&queue, &greedy));
     for _ in 0..500 {
-        queue.charge_elsewhere(greedy.share(), WORK);
+        queue.charge_elsewhere(greedy.share(), WORK, || 0);
         queue.charge(modest.share(), WORK / 10);
         assert!(queue.may_run_at_once(modest.share()));
     }
     for _ in 0..500 {
-        queue.charge_elsewhere(querying.share(), WORK);
+        queue.charge_elsewhere(querying.share(), WORK, || 0);
     }
     assert!(
         queue.may_run_at_once(querying.share()),
         "others have had as much"
     );
-    queue.charge_elsewhere(querying.share(), 3 * WORK);
+    queue.charge_elsewhere(querying.share(), 3 * WORK, || 0);
     assert!(!queue.may_run_at_once(querying.share()));
+}
+
+/// Also after a turn of others that is longer than all that it has had.
+#[test]
+fn processors_are_left_to_databases_of_who_is_behind_and_waited() {
+    const WORK: u64 = 1_000_000;
+    let forever = || u64::MAX;
+    let queue = queue();
+    let [greedy, querying] = [(); 2].map(|()| instance(100));
+    for _ in 0..4 {
+        queue.push(greedy.share(), run_of(&queue, &greedy));
+    }
+    let long_turn = || {
+        let task = queue.next().unwrap();
+        queue.charge_turn(greedy.share(), 10 * WORK);
+        queue.push(greedy.share(), task);
+        queue.turn_ended(greedy.share());
+    };
+    let work = |waited: &dyn Fn() -> u64| {
+        queue.charge_elsewhere(querying.share(), WORK, waited);
+        queue.owed.take().unwrap_or_default()
+    };
+    assert_eq!(work(&forever), Duration::ZERO, "nobody has had anything");
+    long_turn();
+    long_turn();
+    assert_eq!(work(&|| 0), Duration::ZERO, "it had what it could use");
+    assert_eq!(work(&|| WORK / 2), Duration::from_nanos(WORK / 2));
+    // It has had 3 of 10.
+    let owed = (3..10).map(|_| work(&forever)).sum::<Duration>();
+    assert_eq!(owed, Duration::from_nanos(7 * WORK));
+    assert_eq!(work(&forever), Duration::ZERO, "it has had as much");
+    // What it lacks is remembered up to a bound, also while its runs have a little.
+    for _ in 0..100 {
+        long_turn();
+        queue.charge(querying.share(), WORK / 1_000);
+    }
+    let owed = (0..100).map(|_| work(&forever)).sum::<Duration>();
+    let range = WORK_BEHIND_MAX - Duration::from_nanos(2 * WORK)..=WORK_BEHIND_MAX;
+    assert!(range.contains(&owed), "{owed:?}");
+}
+
+#[test]
+fn processors_are_left_for_what_is_worth_a_sleep_while_others_would_have_them() {
+    let queue = queue();
+    let greedy = instance(100);
+    queue.push(greedy.share(), run_of(&queue, &greedy));
+    let least = LEFT_MIN.as_nanos() as u64;
+    queue.owed.add(least - 1);
+    assert!(!queue.leave_to_databases());
+    queue.owed.add(1);
+    let begun = Instant::now();
+    assert!(queue.leave_to_databases());
+    assert!(begun.elapsed() >= LEFT_MIN);
+    assert!(!queue.leave_to_databases());
+    let is_at_work = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_at_work);
+    queue.watch_databases(move || seen.load(Ordering::Relaxed));
+    queue.owed.add(least);
+    assert!(!queue.leave_to_databases(), "nobody would have it");
+    is_at_work.store(true, Ordering::Relaxed);
+    assert!(!queue.leave_to_databases(), "nor is it left later");
+    queue.owed.add(least);
+    let _task = queue.next().unwrap();
+    assert!(!queue.leave_to_databases());
+    queue.turn_ended(greedy.share());
+    assert!(!queue.leave_to_databases());
+    assert_eq!(queue.owed.take(), None, "the competition is over");
 }
 
 #[test]
