@@ -9,6 +9,7 @@ use std::{
 use crate::{
     Database, Error, Holder,
     connection::{Conn, RowCount},
+    fair::Urgency,
     pool,
     turns::{Asked, Turn},
 };
@@ -78,6 +79,14 @@ impl Lease {
         &self.holder
     }
 
+    /// Whether others of the instance may wait for what is done with it: there is one turn for writing, and several for reading.
+    pub(crate) fn urgency(&self) -> Urgency {
+        match self.lane {
+            Lane::Write => Urgency::HoldsUp,
+            Lane::Read => Urgency::Usual,
+        }
+    }
+
     /// The connection, opened at the first call. Waits for the disk.
     pub(crate) fn connection(&mut self) -> Result<&mut Conn, Error> {
         match &mut self.connection {
@@ -114,9 +123,9 @@ impl Drop for Lease {
             return;
         }
         let database = Arc::clone(&self.database);
-        let weight = self.holder.weight();
+        let of = (database.id, self.holder.weight());
         let undo = Box::new(move || back.finish());
-        database.shared.pool.submit(database.id, weight, undo);
+        database.shared.pool.submit(of, self.urgency(), undo);
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::fair::LeadMax;
+
 /// Bytes of one text, blob or row. Larger files belong into blobs, and a built-in function works on
 /// a value without looking at the clock.
 pub const VALUE_BYTES_MAX: usize = 8 << 20;
@@ -47,6 +49,12 @@ pub(crate) const PROCESSOR_SLICE: Duration = Duration::from_millis(1);
 /// How long the turns of threads of databases are: longer than those of threads that serve sockets (0.7 to 3 ms), which may
 /// then interrupt them at once, and shorter than those of threads on which guests compute.
 pub(crate) const WORKER_TURN: Duration = Duration::from_micros(3_500);
+
+/// What instances are held to be ahead of others at most where they wait for a thread: what some tens of statements take, or a
+/// commit on a busy disk. With hundreds of instances that all have more to do than the host can, that is a wait of up to a
+/// second or two for each call, and each further 10 ms would be as much again. Who keeps the one turn for writing of its database
+/// waits for less, because all who want it next wait with it.
+pub(crate) const LEAD_MAX: LeadMax = LeadMax([Duration::from_millis(10), Duration::from_millis(1)]);
 
 /// Columns of a table, an index or a result.
 pub(crate) const COLUMNS_MAX: i32 = 256;

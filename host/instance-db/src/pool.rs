@@ -17,8 +17,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::process::{getpriority_process, setpriority_process};
 
 use crate::{
-    fair::{FairQueue, Places, Pushed},
-    limits::{WORKER_IDLE_MAX, WORKER_TURN},
+    fair::{FairQueue, Places, Pushed, Urgency},
+    limits::{LEAD_MAX, WORKER_IDLE_MAX, WORKER_TURN},
     processors::{Charge, Counted, Processors},
 };
 
@@ -78,7 +78,7 @@ impl Pool {
         let priority = getpriority_process(None).map_or(0, |own| (own + i32::from(nice)).min(19));
         let inner = Arc::new(Inner {
             state: Mutex::new(State {
-                queue: FairQueue::new(workers, Places::AllButOne),
+                queue: FairQueue::new(workers, Places::AllButOne, LEAD_MAX),
                 ready: VecDeque::new(),
                 threads: 1,
                 idle: Vec::new(),
@@ -105,11 +105,16 @@ impl Pool {
 
     /// Runs `job` for an instance when its turn comes. Where it must wait, gives its number for
     /// [`Self::forget`].
-    pub(crate) fn submit(&self, instance: InstanceId, weight: u32, job: Job) -> Option<u64> {
+    pub(crate) fn submit(
+        &self,
+        (instance, weight): (InstanceId, u32),
+        urgency: Urgency,
+        job: Job,
+    ) -> Option<u64> {
         let mut state = self.inner.state.lock();
         let now = self.inner.now();
         let work = Work { weight, job };
-        match state.queue.push(instance, weight, work, now) {
+        match state.queue.push((instance, weight), urgency, work, now) {
             Pushed::Waits(ticket) => Some(ticket),
             Pushed::Starts(work) => {
                 let begun = self.inner.begun(instance, now, work);

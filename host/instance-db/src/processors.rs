@@ -20,7 +20,7 @@ use cloudware_types::InstanceId;
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
-    fair::{FairQueue, Places, Pushed},
+    fair::{FairQueue, LeadMax, Places, Pushed, Urgency},
     limits::PROCESSOR_SLICE,
 };
 
@@ -75,7 +75,7 @@ impl Processors {
         Arc::new(Self {
             charge: OnceLock::new(),
             at_work: AtomicUsize::new(0),
-            queue: Mutex::new(FairQueue::new(places, Places::All)),
+            queue: Mutex::new(FairQueue::new(places, Places::All, LeadMax::NONE)),
             epoch: Instant::now(),
         })
     }
@@ -130,7 +130,8 @@ impl Processors {
         let now = self.now();
         let waiter = Arc::new(Waiter::default());
         let mut queue = self.queue.lock();
-        let pushed = queue.push(instance, weight, Arc::clone(&waiter), now);
+        let waiting = Arc::clone(&waiter);
+        let pushed = queue.push((instance, weight), Urgency::Usual, waiting, now);
         if let Some(held) = held {
             // It stands in line already, so that it goes on where nobody comes before it.
             queue.finish(instance, held, now);

@@ -144,7 +144,8 @@ where
     F: FnOnce(&mut Conn) -> Result<R, Error> + Send + 'static,
 {
     let database = Arc::clone(lease.database());
-    let weight = lease.holder().weight();
+    let of = (database.id, lease.holder().weight());
+    let urgency = lease.urgency();
     let (answer, answered) = oneshot::channel();
     let cancel = Arc::new(Cancel::default());
     let cancelled = Arc::clone(&cancel);
@@ -162,10 +163,7 @@ where
             abandon(answer);
         }
     };
-    let ticket = database
-        .shared
-        .pool
-        .submit(database.id, weight, Box::new(job));
+    let ticket = database.shared.pool.submit(of, urgency, Box::new(job));
     let call = EndOnDrop {
         database: &database,
         cancel: Some(cancel),

@@ -153,6 +153,52 @@ async fn the_weight_of_an_instance_decides_who_is_next() {
 }
 
 #[tokio::test]
+async fn who_keeps_the_writer_waits_for_a_thread_less_long_than_who_reads() {
+    let fixture = Fixture::with(|config| config.workers_max = 1);
+    let [ahead, other] = [new_instance(&fixture).await, new_instance(&fixture).await];
+    let (go_on, goes_on) = std::sync::mpsc::channel();
+    // The first is further ahead by this than all of the others' work comes to.
+    let running = occupy(fixture.dbs.get(ahead).unwrap(), move |connection| {
+        goes_on.recv().expect("the test goes on");
+        let long = SLOW.replace("20000", "4000000");
+        Ok(connection.query_row(&long, [], |row| row.get::<_, i64>(0))?)
+    });
+    let running = running.await;
+    let (ended, mut order) = mpsc::unbounded_channel();
+    let mut calls = JoinSet::new();
+    let of_ahead = [
+        (ahead, "read", SLOW),
+        (ahead, "write", "DELETE FROM stock_items"),
+    ];
+    let of_other = (0..40).map(|_| (other, "other", SLOW));
+    for (instance, name, text) in of_ahead.into_iter().chain(of_other) {
+        let (database, ended) = (fixture.dbs.get(instance).unwrap(), ended.clone());
+        calls.spawn(async move {
+            let (stock, request) = (scope("stock"), request(text));
+            match name {
+                "write" => drop(database.execute(&stock, request).await.result.unwrap()),
+                _ => drop(database.query(&stock, request).await.result.unwrap()),
+            }
+            ended.send(name).unwrap();
+        });
+        // On one thread, it waits for its turn when the next begins.
+        tokio::task::yield_now().await;
+    }
+    go_on.send(()).unwrap();
+    running.await.unwrap().unwrap();
+    calls.join_all().await;
+    order.close();
+    let mut ended = Vec::new();
+    while let Some(name) = order.recv().await {
+        ended.push(name);
+    }
+    let place = |name| ended.iter().position(|ended| *ended == name).unwrap();
+    // The read came first, and waits no longer than until the other instance has had a little more.
+    assert!(place("write") < place("read"), "{ended:?}");
+    assert!(place("read") < 20, "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_call_that_waits_for_a_thread_is_given_up_with_its_caller() {
     let fixture = Fixture::with(|config| config.workers_max = 1);
     let busy = new_instance(&fixture).await;
